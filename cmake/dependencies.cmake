@@ -1,0 +1,61 @@
+# LibTorch from the Python that will load the module; the rest from the system, else a pinned and hashed download.
+find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+
+if(NOT Torch_DIR)
+  execute_process(
+    COMMAND ${Python_EXECUTABLE} -c "import torch; print(torch.utils.cmake_prefix_path)"
+    OUTPUT_VARIABLE ASDM_TORCH_PREFIX
+    OUTPUT_STRIP_TRAILING_WHITESPACE
+    RESULT_VARIABLE ASDM_TORCH_MISSING)
+  if(ASDM_TORCH_MISSING)
+    message(FATAL_ERROR
+      "torch is missing in ${Python_EXECUTABLE}. The module must be built with the torch that loads it: "
+      "run 'pip install torch==2.13.0' in that Python, or pass -DPython_EXECUTABLE=<the Python of your ComfyUI>.")
+  endif()
+  list(APPEND CMAKE_PREFIX_PATH "${ASDM_TORCH_PREFIX}")
+endif()
+find_package(Torch 2.11 REQUIRED)
+set(CMAKE_CXX_FLAGS "${CMAKE_CXX_FLAGS} ${TORCH_CXX_FLAGS}")
+
+# One target for ATen, its headers marked SYSTEM.
+add_library(asdm_torch INTERFACE)
+target_include_directories(asdm_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(asdm_torch INTERFACE ${TORCH_LIBRARIES})
+
+include(FetchContent)
+
+find_package(nlohmann_json 3.10 QUIET)
+if(NOT nlohmann_json_FOUND)
+  message(STATUS "nlohmann_json: no system package (Debian: nlohmann-json3-dev), downloading 3.11.3")
+  FetchContent_Declare(nlohmann_json
+    URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
+    URL_HASH SHA256=d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d
+    SYSTEM)
+  FetchContent_MakeAvailable(nlohmann_json)
+endif()
+
+find_package(spdlog 1.10 QUIET)
+if(NOT spdlog_FOUND)
+  message(STATUS "spdlog: no system package (Debian: libspdlog-dev), downloading 1.14.1")
+  FetchContent_Declare(spdlog
+    URL https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
+    URL_HASH SHA256=1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b
+    SYSTEM)
+  FetchContent_MakeAvailable(spdlog)
+endif()
+
+if(ASDM_BUILD_TESTS)
+  find_package(GTest 1.12 QUIET)
+  if(NOT GTest_FOUND)
+    message(STATUS "GoogleTest: no system package (Debian: libgtest-dev), downloading 1.14.0")
+    FetchContent_Declare(googletest
+      URL https://github.com/google/googletest/archive/refs/tags/v1.14.0.tar.gz
+      URL_HASH SHA256=8ad598c73ad796e0d8280b082cebd82a630d73e73cd3c70057938a6501bba5d7
+      SYSTEM)
+    FetchContent_MakeAvailable(googletest)
+  endif()
+endif()
+
+# Only native/base/log.cpp may include spdlog (see log.h), so its headers stay private to that target.
+add_library(asdm_spdlog INTERFACE)
+target_link_libraries(asdm_spdlog INTERFACE $<BUILD_INTERFACE:spdlog::spdlog>)

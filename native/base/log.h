@@ -1,0 +1,23 @@
+// The logging facade. spdlog stays behind log.cpp: its fmt and torch's bundled fmt do not mix in one translation unit.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+namespace asdm::log {
+
+enum class Level { kDebug, kInfo, kWarning, kError };
+
+/// Receives every message instead of stderr; the Python binding forwards to `logging` with it.
+using Sink = std::function<void(Level, std::string_view)>;
+
+/// Routes all messages to `sink`; an empty sink restores stderr.
+void set_sink(Sink sink);
+
+void write(Level level, std::string_view message);
+inline void debug(std::string_view message) { write(Level::kDebug, message); }
+inline void info(std::string_view message) { write(Level::kInfo, message); }
+inline void warning(std::string_view message) { write(Level::kWarning, message); }
+inline void error(std::string_view message) { write(Level::kError, message); }
+
+}  // namespace asdm::log

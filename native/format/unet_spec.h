@@ -1,0 +1,51 @@
+// The structure of a Stable Diffusion UNet, in the terms of its checkpoints. Knows no layers and no torch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace asdm {
+
+enum class Family { kSD1, kSD2, kSDXL, kSDXLRefiner };
+enum class Prediction { kEpsilon, kVelocity };
+
+/// Structure of a UNet in ldm terms; field names equal the JSON keys and those of the host's `unet_config`.
+struct UNetSpec {
+  Family family = Family::kSD1;
+  Prediction prediction = Prediction::kEpsilon;
+  int64_t in_channels = 4;  ///< 4; 9 for inpainting, 8 for InstructPix2Pix
+  int64_t out_channels = 4;
+  int64_t model_channels = 320;               ///< base width; GroupNorm needs a multiple of 32
+  std::vector<int64_t> channel_mult;          ///< one per level
+  std::vector<int64_t> num_res_blocks;        ///< one per level
+  std::vector<int64_t> transformer_depth;     ///< one per encoder ResBlock, in encoder order; 0 = no transformer
+  std::vector<int64_t> transformer_depth_output;  ///< one per decoder ResBlock, taken from the END (host order)
+  int64_t transformer_depth_middle = 1;       ///< >= 0: ResBlock, transformer, ResBlock; -1: one ResBlock; -2: none
+  int64_t context_dim = 768;                  ///< width of the text features
+  int64_t num_heads = 8;                      ///< used where num_head_channels is -1
+  int64_t num_head_channels = -1;             ///< width of one head; -1 = from num_heads
+  bool use_linear_in_transformer = false;     ///< proj_in/proj_out are linears instead of 1x1 convolutions
+  int64_t adm_in_channels = 0;                ///< width of the vector conditioning `y`; 0 = none
+
+  /// Throws Error naming the field that makes this no legal UNet.
+  void validate() const;
+
+  bool operator==(const UNetSpec&) const = default;
+};
+
+/// Names: "sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner". `model_channels` 0 keeps the published width.
+/// Inpainting and InstructPix2Pix forms differ in `in_channels` alone.
+[[nodiscard]] UNetSpec preset_spec(std::string_view name, int64_t model_channels = 0);
+[[nodiscard]] std::vector<std::string> preset_names();
+
+/// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown and missing keys are errors.
+inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
+[[nodiscard]] std::string to_json(const UNetSpec& spec);
+[[nodiscard]] UNetSpec spec_from_json(std::string_view json);
+
+[[nodiscard]] std::string_view to_string(Family family);
+[[nodiscard]] std::string_view to_string(Prediction prediction);
+
+}  // namespace asdm
