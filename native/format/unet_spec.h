@@ -24,7 +24,7 @@ struct UNetSpec {
   std::vector<int64_t> transformer_depth_output;  ///< one per decoder ResBlock, taken from the END (host order)
   int64_t transformer_depth_middle = 1;       ///< >= 0: ResBlock, transformer, ResBlock; -1: one ResBlock; -2: none
   int64_t context_dim = 768;                  ///< width of the text features
-  int64_t num_heads = 8;                      ///< used where num_head_channels is -1
+  int64_t num_heads = 8;                      ///< used where num_head_channels is -1; else -1 or ignored
   int64_t num_head_channels = -1;             ///< width of one head; -1 = from num_heads
   bool use_linear_in_transformer = false;     ///< proj_in/proj_out are linears instead of 1x1 convolutions
   int64_t adm_in_channels = 0;                ///< width of the vector conditioning `y`; 0 = none
@@ -35,17 +35,22 @@ struct UNetSpec {
   bool operator==(const UNetSpec&) const = default;
 };
 
-/// Names: "sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner". `model_channels` 0 keeps the published width.
+/// Names: "sd15", "sd21" (eps), "sd21v", "sdxl", "sdxl_refiner". `model_channels` 0 keeps the published width.
+/// Another width scales every level with it; `context_dim` and `adm_in_channels` stay, because the text encoders fix
+/// them, and heads of 64 shrink to the widest power of two that divides it.
 /// Inpainting and InstructPix2Pix forms differ in `in_channels` alone.
 [[nodiscard]] UNetSpec preset_spec(std::string_view name, int64_t model_channels = 0);
 [[nodiscard]] std::vector<std::string> preset_names();
 
-/// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown and missing keys are errors.
+/// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown, missing and repeated keys are errors,
+/// and what is read is validated.
 inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
 [[nodiscard]] std::string to_json(const UNetSpec& spec);
 [[nodiscard]] UNetSpec spec_from_json(std::string_view json);
 
+/// The JSON names: "sd1", "sd2", "sdxl", "sdxl_refiner"; "eps", "v".
 [[nodiscard]] std::string_view to_string(Family family);
 [[nodiscard]] std::string_view to_string(Prediction prediction);
+[[nodiscard]] std::vector<std::string> family_names();
 
 }  // namespace asdm

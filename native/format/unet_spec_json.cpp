@@ -1,0 +1,162 @@
+// UNetSpec <-> JSON. One table of fields serves both directions, so that they cannot drift apart.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "native/base/error.h"
+#include "native/format/strict_json.h"
+#include "native/format/unet_spec.h"
+
+namespace asdm {
+namespace {
+
+constexpr std::string_view kFormat = "asdm.unet";
+constexpr int64_t kVersion = 1;
+
+std::string where(std::string_view key) { return "UNetSpec." + std::string(key); }
+
+/// Calls `visit(key, field)` for every field, in file order. `Spec` is UNetSpec or const UNetSpec.
+template <typename Spec, typename Visit>
+void for_each_field(Spec& spec, Visit visit) {
+  visit("family", spec.family);
+  visit("prediction", spec.prediction);
+  visit("in_channels", spec.in_channels);
+  visit("out_channels", spec.out_channels);
+  visit("model_channels", spec.model_channels);
+  visit("channel_mult", spec.channel_mult);
+  visit("num_res_blocks", spec.num_res_blocks);
+  visit("transformer_depth", spec.transformer_depth);
+  visit("transformer_depth_output", spec.transformer_depth_output);
+  visit("transformer_depth_middle", spec.transformer_depth_middle);
+  visit("context_dim", spec.context_dim);
+  visit("num_heads", spec.num_heads);
+  visit("num_head_channels", spec.num_head_channels);
+  visit("use_linear_in_transformer", spec.use_linear_in_transformer);
+  visit("adm_in_channels", spec.adm_in_channels);
+}
+
+struct Writer {
+  nlohmann::ordered_json& json;
+  template <typename Value>
+  void operator()(const char* key, const Value& value) const {
+    json[key] = value;
+  }
+  void operator()(const char* key, Family value) const { json[key] = std::string(to_string(value)); }
+  void operator()(const char* key, Prediction value) const { json[key] = std::string(to_string(value)); }
+};
+
+int64_t read_integer(const nlohmann::json& json, const std::string& at) {
+  // is_number_unsigned without a fitting value would wrap into a negative number.
+  const bool too_large = json.is_number_unsigned() && json.get<uint64_t>() > uint64_t{INT64_MAX};
+  if (!json.is_number_integer() || too_large) {
+    throw invalid_input(at, "an integer", describe_json(json));
+  }
+  return json.get<int64_t>();
+}
+
+template <typename Enum, size_t kCount>
+Enum read_name(const nlohmann::json& json, const std::string& at, const std::array<Enum, kCount>& values) {
+  if (!json.is_string()) {
+    throw invalid_input(at, "a string", describe_json(json));
+  }
+  const auto name = json.get<std::string>();
+  std::vector<std::string> known;
+  for (const Enum value : values) {
+    known.emplace_back(to_string(value));
+    if (known.back() == name) {
+      return value;
+    }
+  }
+  throw unknown_name(at, name, known);
+}
+
+struct Reader {
+  const nlohmann::json& json;
+
+  void operator()(const char* key, int64_t& value) const { value = read_integer(json.at(key), where(key)); }
+  void operator()(const char* key, bool& value) const {
+    if (!json.at(key).is_boolean()) {
+      throw invalid_input(where(key), "true or false", describe_json(json.at(key)));
+    }
+    value = json.at(key).get<bool>();
+  }
+  void operator()(const char* key, std::vector<int64_t>& values) const {
+    if (!json.at(key).is_array()) {
+      throw invalid_input(where(key), "a list of integers", describe_json(json.at(key)));
+    }
+    values.clear();
+    for (const nlohmann::json& item : json.at(key)) {
+      values.push_back(read_integer(item, where(key) + "[" + std::to_string(values.size()) + "]"));
+    }
+  }
+  void operator()(const char* key, Family& value) const {
+    value = read_name(json.at(key), where(key),
+                      std::array{Family::kSD1, Family::kSD2, Family::kSDXL, Family::kSDXLRefiner});
+  }
+  void operator()(const char* key, Prediction& value) const {
+    value = read_name(json.at(key), where(key), std::array{Prediction::kEpsilon, Prediction::kVelocity});
+  }
+};
+
+void check_header(const nlohmann::json& json) {
+  if (!json.contains("format") || json.at("format") != std::string(kFormat)) {
+    throw invalid_input(where("format"), "\"" + std::string(kFormat) + "\"",
+                        json.contains("format") ? describe_json(json.at("format")) : "no such key");
+  }
+  if (!json.contains("version") || json.at("version") != kVersion) {
+    throw invalid_input(where("version"), std::to_string(kVersion) + " (another version needs another ComfyUI-ASDM)",
+                        json.contains("version") ? describe_json(json.at("version")) : "no such key");
+  }
+}
+
+/// Reports all unknown and all missing keys at once, so that a file is mended in one go.
+void check_keys(const nlohmann::json& json) {
+  const UNetSpec any;
+  std::vector<std::string> known = {"format", "version"};
+  for_each_field(any, [&](const char* key, const auto&) { known.emplace_back(key); });
+  std::vector<std::string> missing;
+  for (const std::string& key : known) {
+    if (!json.contains(key)) {
+      missing.push_back(key);
+    }
+  }
+  std::vector<std::string> unknown;
+  for (const auto& item : json.items()) {
+    if (std::find(known.begin(), known.end(), item.key()) == known.end()) {
+      unknown.push_back(item.key());
+    }
+  }
+  std::string got;
+  if (!missing.empty()) {
+    got = "no key " + join(missing);
+  }
+  if (!unknown.empty()) {
+    got += (got.empty() ? "" : " and ") + ("unknown key " + join(unknown));
+  }
+  if (!got.empty()) {
+    throw invalid_input("UNetSpec", "exactly the keys " + join(known), got);
+  }
+}
+
+}  // namespace
+
+std::string to_json(const UNetSpec& spec) {
+  nlohmann::ordered_json json;
+  json["format"] = std::string(kFormat);
+  json["version"] = kVersion;
+  for_each_field(spec, Writer{json});
+  return json.dump();
+}
+
+UNetSpec spec_from_json(std::string_view json) {
+  const nlohmann::json parsed = parse_json_object(json, "UNetSpec");
+  check_header(parsed);
+  check_keys(parsed);
+  UNetSpec spec;
+  for_each_field(spec, Reader{parsed});
+  spec.validate();
+  return spec;
+}
+
+}  // namespace asdm

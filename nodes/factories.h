@@ -1,0 +1,16 @@
+// One maker per node file. The registry's table alone calls them.
+#pragma once
+
+#include <memory>
+
+#include "nodes/node.h"
+
+namespace asdm::nodes {
+
+[[nodiscard]] std::unique_ptr<Node> make_load_unet();
+[[nodiscard]] std::unique_ptr<Node> make_native_unet();
+[[nodiscard]] std::unique_ptr<Node> make_feature_inheritance();
+[[nodiscard]] std::unique_ptr<Node> make_report();
+[[nodiscard]] std::unique_ptr<Node> make_compare_images();
+
+}  // namespace asdm::nodes

@@ -1,0 +1,74 @@
+// What a node may ask of the program it runs in. The nodes know this interface alone: no Python, no ComfyUI.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace asdm::nodes {
+
+/// Something of the host's that nodes pass on without looking inside (a MODEL, a LATENT).
+class HostObject {
+ public:
+  virtual ~HostObject() = default;
+};
+using Handle = std::shared_ptr<HostObject>;
+
+/// A batch of pictures, float32, values 0..1, layout [batch, height, width, 3], contiguous.
+struct Image {
+  int64_t batch = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+  std::vector<float> pixels;
+};
+
+/// How the engine computes for one MODEL.
+struct EngineOptions {
+  std::string compute_dtype = "auto";  ///< "auto" = as the host would; else "fp32", "bf16", "fp16"
+};
+
+/// Settings of ASDMFeatureInheritance, checked by the node before the host sees them.
+struct InheritanceOptions {
+  std::string level;             ///< "block"
+  std::string sites;             ///< "auto", a preset or addresses ("out.8")
+  std::string mode;              ///< "uniform"
+  int64_t interval = 1;          ///< every interval-th evaluation is full; 1 = inherit nothing
+  int64_t full_evaluations = 0;  ///< number of full evaluations in the window; 0 = from `interval`
+  double start_percent = 0.0;    ///< window in share of this run's evaluations, 0..1
+  double end_percent = 1.0;
+  std::string value;             ///< "hold"
+  int64_t max_age = 0;           ///< oldest value, in evaluations, that may be inherited; 0 = no limit
+};
+
+/// What the host knows of a MODEL.
+struct ModelDescription {
+  std::string class_name;   ///< the host's class of the diffusion model, for messages
+  std::string spec_json;    ///< UNetSpec as JSON; empty where it is no SD UNet
+  std::string refusal;      ///< why spec_json is empty
+};
+
+/// The program the nodes run in. Every call may throw asdm::Error or the host's own exception.
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  /// File names the loader offers, as the host lists them for `folder` ("diffusion_models").
+  virtual std::vector<std::string> list_models(std::string_view folder) = 0;
+  /// Full path of `name` in `folder`; throws where there is none.
+  virtual std::string model_path(std::string_view folder, std::string_view name) = 0;
+
+  /// A MODEL built from `spec_json` with the weights of the safetensors file at `path`.
+  /// `weight_dtype`: "default", "fp32", "bf16", "fp16".
+  virtual Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) = 0;
+
+  virtual ModelDescription describe_model(const Handle& model) = 0;
+  /// A clone of `model` whose UNet runs in the native engine.
+  virtual Handle with_native_engine(const Handle& model, const EngineOptions& options) = 0;
+  /// A clone of `model` that inherits features; installs the native engine where it is missing.
+  virtual Handle with_inheritance(const Handle& model, const InheritanceOptions& options) = 0;
+  /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.
+  virtual std::string run_report(const Handle& model, const Handle& latent) = 0;
+};
+
+}  // namespace asdm::nodes

@@ -1,0 +1,40 @@
+// The values a node is called with, checked. The host checks widgets too, but not every caller comes through it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "nodes/host.h"
+#include "nodes/schema.h"
+
+namespace asdm::nodes {
+
+/// Anything that goes into or comes out of a node. monostate stands for a missing value.
+using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Handle, Image>;
+
+/// One call's values after the check: every input of the schema is there, has its kind and lies in its range or choices.
+class Inputs {
+ public:
+  /// Fills in defaults. Throws Error naming "<node id>.<input>" for an unknown, missing, mistyped or out-of-range value.
+  Inputs(const NodeSchema& schema, std::map<std::string, Value> values);
+
+  /// "<node id>.<input>", for messages of the node's own checks.
+  [[nodiscard]] std::string where(const std::string& name) const;
+
+  [[nodiscard]] const std::string& text(const std::string& name) const;
+  [[nodiscard]] int64_t integer(const std::string& name) const;
+  [[nodiscard]] double number(const std::string& name) const;
+  [[nodiscard]] const Handle& handle(const std::string& name) const;
+  [[nodiscard]] const Image& image(const std::string& name) const;
+
+ private:
+  template <typename T>
+  const T& get(const std::string& name) const;
+
+  std::string node_id_;
+  std::map<std::string, Value> values_;
+};
+
+}  // namespace asdm::nodes

@@ -1,0 +1,40 @@
+#include "nodes/registry.h"
+
+#include <string>
+
+#include "native/base/error.h"
+#include "nodes/factories.h"
+
+namespace asdm::nodes {
+namespace {
+
+// An explicit table: the linker drops self-registering statics out of a static library.
+std::vector<std::unique_ptr<Node>> make_all() {
+  std::vector<std::unique_ptr<Node>> nodes;
+  nodes.push_back(make_load_unet());
+  nodes.push_back(make_native_unet());
+  nodes.push_back(make_feature_inheritance());
+  nodes.push_back(make_report());
+  nodes.push_back(make_compare_images());
+  return nodes;
+}
+
+}  // namespace
+
+const std::vector<std::unique_ptr<Node>>& all_nodes() {
+  static const std::vector<std::unique_ptr<Node>> nodes = make_all();
+  return nodes;
+}
+
+const Node& find_node(std::string_view id) {
+  std::vector<std::string> known;
+  for (const std::unique_ptr<Node>& node : all_nodes()) {
+    known.push_back(node->schema().id);
+    if (known.back() == id) {
+      return *node;
+    }
+  }
+  throw unknown_name("node", id, known);
+}
+
+}  // namespace asdm::nodes

@@ -1,0 +1,12 @@
+// The text table of a run report. Knows the report's JSON (docs/report.md) and nothing of the run itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace asdm::nodes {
+
+/// Throws Error (an internal fault: the report is the pack's own) where `report_json` lacks a key or has another type.
+[[nodiscard]] std::string report_table(std::string_view report_json);
+
+}  // namespace asdm::nodes

@@ -1,0 +1,62 @@
+// What a node shows to the world: its inputs, outputs and their documentation. Knows nothing of how a node runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace asdm::nodes {
+
+enum class Kind { kModel, kLatent, kImage, kString, kInt, kFloat, kCombo };
+
+/// The host's name of the kind: "MODEL", "LATENT", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
+[[nodiscard]] std::string_view to_string(Kind kind);
+
+/// Limits of an INT or FLOAT input, both ends included.
+struct Range {
+  double min = 0.0;
+  double max = 0.0;
+  double step = 1.0;  ///< of the widget's arrows
+};
+
+struct InputSchema {
+  std::string name;  ///< a contract: shared workflows depend on it
+  Kind kind = Kind::kString;
+  std::string tooltip;
+  std::variant<std::monostate, int64_t, double, std::string> default_value;  ///< monostate: must be given
+  std::optional<Range> range;                                                ///< INT and FLOAT only
+  std::vector<std::string> choices;                                          ///< COMBO with fixed choices
+  std::string choices_folder;  ///< COMBO whose choices are the host's model files of this folder; else empty
+  bool multiline = false;      ///< STRING only
+};
+
+struct OutputSchema {
+  std::string name;
+  Kind kind = Kind::kString;
+  std::string tooltip;
+};
+
+struct NodeSchema {
+  std::string id;  ///< a contract, as input names are
+  std::string display_name;
+  std::string category = "ASDM";
+  std::string description;
+  std::vector<InputSchema> inputs;
+  std::vector<OutputSchema> outputs;
+  bool is_output_node = false;  ///< runs even when nothing uses its outputs
+};
+
+/// A linked input without a widget (MODEL, LATENT, IMAGE).
+[[nodiscard]] InputSchema linked_input(std::string name, Kind kind, std::string tooltip);
+[[nodiscard]] InputSchema string_input(std::string name, std::string default_value, std::string tooltip);
+[[nodiscard]] InputSchema int_input(std::string name, int64_t default_value, Range range, std::string tooltip);
+[[nodiscard]] InputSchema float_input(std::string name, double default_value, Range range, std::string tooltip);
+/// The first choice is the default.
+[[nodiscard]] InputSchema combo_input(std::string name, std::vector<std::string> choices, std::string tooltip);
+/// Choices are the host's model files of `folder`.
+[[nodiscard]] InputSchema model_file_input(std::string name, std::string folder, std::string tooltip);
+
+}  // namespace asdm::nodes

@@ -1,0 +1,13 @@
+// All schemas as JSON: the build writes it beside the Python module, so that nodes appear even where that cannot load.
+#pragma once
+
+#include <string>
+
+namespace asdm::nodes {
+
+/// {"nodes": [{id, display_name, category, description, is_output_node,
+///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, multiline?}],
+///   outputs: [{name, kind, tooltip}]}]}. A key with "?" is there only where the input has it.
+[[nodiscard]] std::string schemas_json();
+
+}  // namespace asdm::nodes

@@ -1,0 +1,18 @@
+#include "nodes/unet_check.h"
+
+#include <string>
+
+#include "native/base/error.h"
+#include "native/format/unet_spec.h"
+
+namespace asdm::nodes {
+
+void require_unet(Host& host, const Handle& model, std::string_view where) {
+  const ModelDescription description = host.describe_model(model);
+  if (description.spec_json.empty()) {
+    throw unsupported(where, "a Stable Diffusion UNet of a known family (" + join(family_names()) + ")",
+                      description.class_name + ": " + description.refusal);
+  }
+}
+
+}  // namespace asdm::nodes
