@@ -104,7 +104,8 @@ std::string report_table(std::string_view report_json) {
     }
     std::string out = summary(report);
     if (!report.at("addresses").empty()) {
-      out += "\n" + address_rows(report.at("addresses"));
+      out += "\n";
+      out += address_rows(report.at("addresses"));
     }
     return out;
   } catch (const json::exception& error) {
