@@ -1,0 +1,127 @@
+"""Builds the native module with the Python that runs it; ComfyUI-Manager calls this after it fetched the pack.
+
+`python install.py` needs a C++20 compiler, CMake, Ninja, and torch in this very Python: the module is bound to the
+torch it is built with. Whatever is missing is named, all of it at once, with the way to get it.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PRESET = "release"
+BUILD_DIR = ROOT / "build" / PRESET
+STAMP = BUILD_DIR / ".asdm-configured"
+MIN_CMAKE = (3, 25)
+MIN_TORCH = (2, 11)
+CPP_PROBE = "#include <concepts>\n#include <source_location>\nint main() { return 0; }\n"
+
+
+def version_tuple(text):
+    """The leading numbers of a version: '2.13.0+cpu' gives (2, 13)."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+def find_compiler():
+    """The C++ compiler CMake would take: $CXX, else the usual names."""
+    wanted = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++", "cl"]
+    return next((found for name in wanted if (found := shutil.which(name))), None)
+
+
+def compiler_fault():
+    compiler = find_compiler()
+    if compiler is None:
+        return "a C++20 compiler: Debian/Ubuntu 'apt-get install build-essential', Windows 'Visual Studio Build Tools'"
+    if Path(compiler).stem == "cl":
+        return None  # takes no -fsyntax-only; CMake tests it
+    probe = subprocess.run(
+        [compiler, "-std=c++20", "-x", "c++", "-fsyntax-only", "-"], input=CPP_PROBE, text=True, capture_output=True
+    )
+    if probe.returncode == 0:
+        return None
+    return f"a compiler that knows C++20 (GCC 11, Clang 14 or newer): {compiler} does not; name another with CXX=..."
+
+
+def cmake_fault():
+    wanted = ".".join(map(str, MIN_CMAKE))
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        return f"CMake {wanted} or newer: '{sys.executable} -m pip install cmake'"
+    found = subprocess.run([cmake, "--version"], capture_output=True, text=True).stdout.split()[2]
+    if version_tuple(found) < MIN_CMAKE:
+        return f"CMake {wanted} or newer, found {found} at {cmake}: '{sys.executable} -m pip install cmake'"
+    return None
+
+
+def ninja_fault():
+    return None if shutil.which("ninja") else f"Ninja: '{sys.executable} -m pip install ninja'"
+
+
+def torch_fault():
+    wanted = ".".join(map(str, MIN_TORCH))
+    try:
+        found = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return f"torch {wanted} or newer in {sys.executable}; if ComfyUI has another Python, call install.py with it"
+    if version_tuple(found) < MIN_TORCH:
+        return f"torch {wanted} or newer, found {found} in {sys.executable}"
+    return None
+
+
+def header_fault():
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if header.is_file():
+        return None
+    return f"the Python headers ({header}): Debian/Ubuntu 'apt-get install python3-dev'"
+
+
+def find_faults():
+    """What the build needs and this machine lacks, one line each."""
+    checks = (compiler_fault, cmake_fault, ninja_fault, torch_fault, header_fault)
+    return [fault for check in checks if (fault := check())]
+
+
+def configuration():
+    """Changes when the build folder must be configured from scratch: another Python, another torch, other presets."""
+    parts = [sys.executable, sys.version, importlib.metadata.version("torch"), str(ROOT)]
+    parts.append((ROOT / "CMakePresets.json").read_text())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def build():
+    mark = configuration()
+    if not (STAMP.is_file() and STAMP.read_text() == mark and (BUILD_DIR / "build.ninja").is_file()):
+        configure = ["cmake", "--preset", PRESET, f"-DPython_EXECUTABLE={sys.executable}"]
+        if (BUILD_DIR / "CMakeCache.txt").is_file():
+            configure.append("--fresh")  # the old cache remembers the other Python's torch
+        subprocess.run(configure, cwd=ROOT, check=True)
+        STAMP.write_text(mark)
+    subprocess.run(["cmake", "--build", "--preset", PRESET], cwd=ROOT, check=True)
+
+
+def main():
+    # pip puts cmake and ninja here, and nothing says that this folder is on PATH.
+    os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
+    faults = find_faults()
+    if faults:
+        print("ComfyUI-ASDM cannot build its native module. Missing:", file=sys.stderr)
+        for fault in faults:
+            print(f"  - {fault}", file=sys.stderr)
+        return 1
+    try:
+        build()
+    except subprocess.CalledProcessError as error:
+        print(f"ComfyUI-ASDM: '{' '.join(error.cmd)}' failed; its output above says why.", file=sys.stderr)
+        return 1
+    print("ComfyUI-ASDM: the native module is built. Restart ComfyUI to load it.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
