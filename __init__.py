@@ -1,0 +1,7 @@
+"""ComfyUI-ASDM: faster Stable Diffusion UNets. ComfyUI loads this file by its path."""
+
+from .python_glue import comfy_entrypoint
+
+WEB_DIRECTORY = "./web"
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

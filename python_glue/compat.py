@@ -1,0 +1,16 @@
+"""What the node classes use of ComfyUI. The only file that imports comfy_api.latest, whose API is not frozen."""
+
+import folder_paths
+from comfy_api.latest import ComfyExtension, io, ui
+
+__all__ = ["ComfyExtension", "io", "model_file", "model_files", "ui"]
+
+
+def model_files(folder: str) -> list[str]:
+    """File names that the host lists for `folder` ("diffusion_models"), read anew so that new files appear."""
+    return folder_paths.get_filename_list(folder)
+
+
+def model_file(folder: str, name: str) -> str | None:
+    """Full path of a model file, None where there is none."""
+    return folder_paths.get_full_path(folder, name)

@@ -1,0 +1,22 @@
+// Python values to node values and back.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <pybind11/pybind11.h>
+
+#include "nodes/inputs.h"
+#include "nodes/schema.h"
+
+namespace asdm::python {
+
+/// Inputs by name. A MODEL or LATENT becomes a handle, an IMAGE is read from a float32 buffer [batch, height, width, 3]
+/// (a numpy array), None means "not given". Throws Error naming "<node id>.<input>" for what fits no kind.
+[[nodiscard]] std::map<std::string, nodes::Value> values_from_python(const nodes::NodeSchema& schema,
+                                                                     const pybind11::dict& inputs);
+
+/// A handle gives back its object, an Image a numpy array float32 [batch, height, width, 3].
+[[nodiscard]] pybind11::object value_to_python(nodes::Value value);
+
+}  // namespace asdm::python

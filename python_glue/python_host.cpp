@@ -1,0 +1,88 @@
+#include "python_glue/python_host.h"
+
+#include <memory>
+
+#include <pybind11/stl.h>
+
+#include "native/base/error.h"
+
+namespace py = pybind11;
+
+namespace asdm::python {
+namespace {
+
+nodes::Handle wrap(py::object object) { return std::make_shared<PyHandle>(std::move(object)); }
+
+py::dict to_dict(const nodes::EngineOptions& options) {
+  py::dict out;
+  out["compute_dtype"] = options.compute_dtype;
+  return out;
+}
+
+py::dict to_dict(const nodes::InheritanceOptions& options) {
+  py::dict out;
+  out["level"] = options.level;
+  out["sites"] = options.sites;
+  out["mode"] = options.mode;
+  out["interval"] = options.interval;
+  out["full_evaluations"] = options.full_evaluations;
+  out["start_percent"] = options.start_percent;
+  out["end_percent"] = options.end_percent;
+  out["value"] = options.value;
+  out["max_age"] = options.max_age;
+  return out;
+}
+
+}  // namespace
+
+PyHandle::~PyHandle() {
+  const py::gil_scoped_acquire gil;
+  object_ = py::object();
+}
+
+py::object object_of(const nodes::Handle& handle) {
+  const auto* wrapped = dynamic_cast<const PyHandle*>(handle.get());
+  if (wrapped == nullptr) {
+    throw internal_fault("PyHost", "an object of the host that Python did not make");
+  }
+  return wrapped->object();
+}
+
+std::vector<std::string> PyHost::list_models(std::string_view folder) {
+  const py::gil_scoped_acquire gil;
+  return object_.attr("list_models")(folder).cast<std::vector<std::string>>();
+}
+
+std::string PyHost::model_path(std::string_view folder, std::string_view name) {
+  const py::gil_scoped_acquire gil;
+  return object_.attr("model_path")(folder, name).cast<std::string>();
+}
+
+nodes::Handle PyHost::load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("load_unet")(path, spec_json, weight_dtype));
+}
+
+nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {
+  const py::gil_scoped_acquire gil;
+  const py::dict description = object_.attr("describe_model")(object_of(model));
+  return {description["class_name"].cast<std::string>(), description["spec_json"].cast<std::string>(),
+          description["refusal"].cast<std::string>()};
+}
+
+nodes::Handle PyHost::with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("with_native_engine")(object_of(model), to_dict(options)));
+}
+
+nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::InheritanceOptions& options) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(options)));
+}
+
+std::string PyHost::run_report(const nodes::Handle& model, const nodes::Handle& latent) {
+  const py::gil_scoped_acquire gil;
+  return object_.attr("run_report")(object_of(model), object_of(latent)).cast<std::string>();
+}
+
+}  // namespace asdm::python
