@@ -1,0 +1,102 @@
+// Opens ComfyUI's own front end in a headless Chromium and acts on it as a user would.
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+const READY_TIMEOUT = 120_000;
+// Wide enough that the whole of a workflow is drawn with its text.
+const VIEWPORT = { width: 2400, height: 1200 };
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export const server = process.env.ASDM_SERVER;
+
+export async function openFrontEnd() {
+  if (!server) throw new Error("ASDM_SERVER is not set: run this through tests/host/with_server.py");
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
+  const page = await browser.newPage({ viewport: VIEWPORT });
+  await page.goto(server, { waitUntil: "domcontentloaded" });
+  await page.waitForFunction(() => window.app?.extensionManager && window.app?.graph, null, { timeout: READY_TIMEOUT });
+  await page.locator(".p-blockui-mask").waitFor({ state: "hidden", timeout: READY_TIMEOUT });
+  await closeDialogs(page);
+  return { browser, page };
+}
+
+// The template gallery and release notes may cover the canvas on a first visit.
+export async function closeDialogs(page) {
+  for (let attempt = 0; attempt < 5 && (await visibleDialogs(page)).length > 0; attempt++) {
+    await page.keyboard.press("Escape");
+    await page.waitForTimeout(300);
+  }
+}
+
+// The first line of each dialog on the screen: the missing-node and missing-model warnings are such dialogs.
+export function visibleDialogs(page) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll('[role="dialog"], .p-dialog, .comfy-modal')]
+      .filter((dialog) => dialog.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }))
+      .map((dialog) => dialog.innerText.trim().split("\n")[0])
+      .filter((line) => line.length > 0),
+  );
+}
+
+// Drops a file on the middle of the canvas, as from a file manager.
+export async function dropFile(page, file) {
+  const content = await readFile(file, "utf8");
+  await page.evaluate(
+    ({ content, name }) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([content], name, { type: "application/json" }));
+      const at = { clientX: innerWidth / 2, clientY: innerHeight / 2 };
+      const target = document.elementFromPoint(at.clientX, at.clientY);
+      for (const kind of ["dragover", "drop"]) {
+        target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true, ...at }));
+      }
+    },
+    { content, name: path.basename(file) },
+  );
+}
+
+export async function waitForNodes(page, count) {
+  await page.waitForFunction((count) => window.app.graph._nodes.length === count, count, { timeout: 30_000 });
+  await page.waitForTimeout(500); // a warning dialog comes up a moment after the graph
+}
+
+// Types on the canvas that the server does not know.
+export function unknownNodeTypes(page) {
+  return page.evaluate(() =>
+    window.app.graph._nodes.map((node) => node.type).filter((type) => !(type in window.LiteGraph.registered_node_types)),
+  );
+}
+
+export async function showWholeGraph(page) {
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
+  await page.waitForTimeout(800); // the view glides there
+}
+
+// Number of different colours the canvas shows where the node lies: a picture has many, an empty node a handful.
+export function coloursOnNode(page, nodeId) {
+  return page.evaluate((nodeId) => {
+    const { canvas, ds } = window.app.canvas;
+    const node = window.app.graph._nodes.find((candidate) => String(candidate.id) === nodeId);
+    const scale = ds.scale * (canvas.width / canvas.clientWidth);
+    const left = (node.pos[0] + ds.offset[0]) * scale;
+    const top = (node.pos[1] + ds.offset[1]) * scale;
+    const area = canvas.getContext("2d").getImageData(left, top, node.size[0] * scale, node.size[1] * scale);
+    return new Set(new Uint32Array(area.data.buffer)).size;
+  }, nodeId);
+}
+
+export async function getJson(route) {
+  const answer = await fetch(server + route);
+  if (!answer.ok) throw new Error(`${route}: HTTP ${answer.status}`);
+  return answer.json();
+}

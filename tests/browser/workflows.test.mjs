@@ -1,0 +1,101 @@
+// The shared workflows in the real front end, against the server that ASDM_SERVER names.
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import {
+  coloursOnNode,
+  dropFile,
+  getJson,
+  openFrontEnd,
+  showWholeGraph,
+  unknownNodeTypes,
+  visibleDialogs,
+  waitForNodes,
+} from "./front_end.mjs";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const screenshots = path.join(root, ".test/screenshots");
+const RUN_TIMEOUT = 300_000;
+const MIN_COLOURS = 64;
+
+let browser;
+let page;
+
+before(async () => {
+  await mkdir(screenshots, { recursive: true });
+  ({ browser, page } = await openFrontEnd());
+});
+after(() => browser?.close());
+
+async function readJson(...parts) {
+  return JSON.parse(await readFile(path.join(root, ...parts), "utf8"));
+}
+
+// Drops workflows/NAME.json on the canvas and checks that it opened whole.
+async function openWorkflow(name) {
+  const workflow = await readJson("workflows", name);
+  await page.evaluate(() => window.app.graph.clear());
+  await dropFile(page, path.join(root, "workflows", name));
+  await waitForNodes(page, workflow.nodes.length);
+  assert.deepEqual(await unknownNodeTypes(page), []);
+  assert.deepEqual(await visibleDialogs(page), []);
+  return workflow;
+}
+
+// Class and inputs of each node, without titles and the text boxes that the front end adds to PreviewAny.
+function withoutTrimmings(graph) {
+  const bare = {};
+  for (const [id, { class_type, inputs }] of Object.entries(graph)) {
+    const kept = Object.entries(inputs).filter(([name]) => class_type !== "PreviewAny" || name === "source");
+    bare[id] = { class_type, inputs: Object.fromEntries(kept) };
+  }
+  return bare;
+}
+
+async function waitForRun(known) {
+  const deadline = Date.now() + RUN_TIMEOUT;
+  while (Date.now() < deadline) {
+    const fresh = Object.entries(await getJson("/history")).filter(([id]) => !known.has(id));
+    if (fresh.length > 0) return fresh[0][1];
+    await page.waitForTimeout(250);
+  }
+  throw new Error(`nothing came into the history within ${RUN_TIMEOUT / 1000} s`);
+}
+
+for (const name of (await readdir(path.join(root, "workflows"))).filter((file) => file.endsWith(".json"))) {
+  test(`${name} opens whole and says the same as its API twin`, async () => {
+    await openWorkflow(name);
+    await showWholeGraph(page);
+    await page.screenshot({ path: path.join(screenshots, `${path.basename(name, ".json")}.png`) });
+    const { output } = await page.evaluate(() => window.app.graphToPrompt());
+    assert.deepEqual(withoutTrimmings(output), withoutTrimmings(await readJson("workflows/api", name)));
+  });
+}
+
+test("the dropped demo workflow runs and shows its picture", async () => {
+  const workflow = await openWorkflow("asdm_demo_text_to_image.json");
+  const saveId = String(workflow.nodes.find((node) => node.type === "SaveImage").id);
+  await showWholeGraph(page);
+  const coloursBefore = await coloursOnNode(page, saveId);
+
+  const known = new Set(Object.keys(await getJson("/history")));
+  await page.getByTestId("queue-button").click();
+  const run = await waitForRun(known);
+  assert.equal(run.status.status_str, "success", JSON.stringify(run.status.messages));
+  assert.equal(run.outputs[saveId].images.length, 1);
+
+  await page.waitForFunction(
+    (id) => window.app.graph._nodes.find((node) => String(node.id) === id).imgs?.[0]?.naturalWidth > 0,
+    saveId,
+    { timeout: 30_000 },
+  );
+  await showWholeGraph(page);
+  await page.screenshot({ path: path.join(screenshots, "demo_run.png") });
+  const coloursAfter = await coloursOnNode(page, saveId);
+  assert.ok(
+    coloursAfter > Math.max(coloursBefore, MIN_COLOURS),
+    `the SaveImage node shows ${coloursAfter} colours, ${coloursBefore} before the run`,
+  );
+  assert.deepEqual(await visibleDialogs(page), []);
+});
