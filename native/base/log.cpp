@@ -43,16 +43,16 @@ spdlog::level::level_enum to_spdlog(Level level) {
 /// held while waiting for the GIL would deadlock with a Python thread that logs.
 class FunctionSink final : public spdlog::sinks::sink {
  public:
-  explicit FunctionSink(Sink sink) : sink_(std::move(sink)) {}
+  explicit FunctionSink(Sink function) : function_(std::move(function)) {}
   void log(const spdlog::details::log_msg& msg) override {
-    sink_(from_spdlog(msg.level), std::string_view(msg.payload.data(), msg.payload.size()));
+    function_(from_spdlog(msg.level), std::string_view(msg.payload.data(), msg.payload.size()));
   }
   void flush() override {}
   void set_pattern(const std::string&) override {}
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 
  private:
-  Sink sink_;
+  Sink function_;
 };
 
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink) {

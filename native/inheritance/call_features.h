@@ -1,0 +1,49 @@
+// The features that one call of the UNet inherits and those it leaves behind.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "native/inheritance/feature_store.h"
+
+namespace asdm {
+
+/// Made by Run::begin_call, filled while the UNet is evaluated, handed back to Run::end_call.
+class CallFeatures {
+ public:
+  /// A call that inherits and stores nothing.
+  CallFeatures() = default;
+  CallFeatures(std::vector<std::string> keys, std::vector<NodeId> wanted, std::map<NodeId, at::Tensor> inherited);
+
+  /// The stored value of `node` for the whole batch; undefined where it must be computed.
+  [[nodiscard]] at::Tensor inherited(NodeId node) const;
+  [[nodiscard]] bool inherits() const noexcept { return !inherited_.empty(); }
+
+  /// The value of `node` [batch, channels, height, width] was computed; keeps a copy where it is wanted.
+  /// A copy, because the host's hooks write into what they get.
+  void computed(NodeId node, const at::Tensor& value);
+  /// The stored value of `node` was used.
+  void used(NodeId node) { used_.push_back(node); }
+
+  /// Turns the call into a full one, after an inherited value did not fit.
+  void abandon_inheritance(std::string reason);
+
+  [[nodiscard]] const std::vector<std::string>& keys() const noexcept { return keys_; }
+  [[nodiscard]] const std::vector<NodeId>& computed_nodes() const noexcept { return computed_; }
+  [[nodiscard]] const std::vector<NodeId>& used_nodes() const noexcept { return used_; }
+  [[nodiscard]] const std::string& abandoned() const noexcept { return abandoned_; }
+  /// Features of chunk `chunk` of the batch, as views.
+  [[nodiscard]] std::map<NodeId, at::Tensor> chunk_features(size_t chunk) const;
+
+ private:
+  std::vector<std::string> keys_;
+  std::vector<NodeId> wanted_;
+  std::map<NodeId, at::Tensor> inherited_;
+  std::map<NodeId, at::Tensor> kept_;
+  std::vector<NodeId> computed_;
+  std::vector<NodeId> used_;
+  std::string abandoned_;
+};
+
+}  // namespace asdm

@@ -1,0 +1,54 @@
+#include "native/layers/attention.h"
+
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+namespace asdm {
+
+at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
+  const int64_t batch = q.size(0);
+  const int64_t dim_head = q.size(2) / heads;
+  const auto split = [&](const at::Tensor& t) { return t.reshape({batch, -1, heads, dim_head}).transpose(1, 2); };
+  return at::scaled_dot_product_attention(split(q), split(k), split(v))
+      .transpose(1, 2)
+      .reshape({batch, -1, heads * dim_head});
+}
+
+CrossAttention::CrossAttention(LeafTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
+                               int64_t context_dim, int64_t heads, int64_t dim_head)
+    : unit_(unit),
+      heads_(heads),
+      dim_head_(dim_head),
+      to_q_(table, name + ".to_q", query_dim, heads * dim_head, false),
+      to_k_(table, name + ".to_k", context_dim, heads * dim_head, false),
+      to_v_(table, name + ".to_v", context_dim, heads * dim_head, false),
+      to_out_(table, name + ".to_out.0", heads * dim_head, query_dim) {}
+
+at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
+  const bool hooked = layer.hooks.hooks_transformers();
+  at::Tensor query = x;
+  at::Tensor key = context;
+  at::Tensor value = context;
+  if (hooked) {
+    layer.hooks.attention_inputs(unit_, query, key, value);
+  }
+  const at::Tensor q = to_q_(query, layer.weights);
+  const at::Tensor k = to_k_(key, layer.weights);
+  const at::Tensor v = to_v_(value, layer.weights);
+  at::Tensor out = to_out_(attend(q, k, v, layer), layer.weights);
+  return hooked ? layer.hooks.attention_output(unit_, std::move(out)) : out;
+}
+
+at::Tensor CrossAttention::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                  LayerContext& layer) const {
+  if (layer.hooks.hooks_transformers()) {
+    if (at::Tensor replaced = layer.hooks.replace_attention(unit_, q, k, v); replaced.defined()) {
+      return replaced;
+    }
+    if (at::Tensor overridden = layer.hooks.override_attention(q, k, v, heads_); overridden.defined()) {
+      return overridden;
+    }
+  }
+  return scaled_dot_product(q, k, v, heads_);
+}
+
+}  // namespace asdm

@@ -1,0 +1,70 @@
+// The parameter-carrying leaves: linear, convolution, normalisation. Each knows its place in the table of leaves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "native/layers/weight_source.h"
+
+namespace asdm {
+
+/// Collects the leaves while a UNet is built.
+class LeafTable {
+ public:
+  LeafId add(LeafInfo leaf);
+  [[nodiscard]] const std::vector<LeafInfo>& leaves() const noexcept { return leaves_; }
+
+ private:
+  std::vector<LeafInfo> leaves_;
+};
+
+/// y = x W^T + b over the last dimension.
+class Linear {
+ public:
+  Linear(LeafTable& table, std::string name, int64_t in_features, int64_t out_features, bool bias = true);
+  /// [..., in] -> [..., out]
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  LeafId leaf_;
+};
+
+/// 2-D convolution, same padding (kernel / 2), channels_last in and out where the input is.
+class Conv2d {
+ public:
+  Conv2d(LeafTable& table, std::string name, int64_t in_channels, int64_t out_channels, int64_t kernel,
+         int64_t stride = 1);
+  /// [batch, in, height, width] -> [batch, out, height / stride, width / stride]
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  /// The 1x1 form on tokens: [batch, tokens, in] -> [batch, tokens, out].
+  at::Tensor on_tokens(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  LeafId leaf_;
+  int64_t kernel_;
+  int64_t stride_;
+};
+
+/// GroupNorm over 32 groups.
+class GroupNorm {
+ public:
+  GroupNorm(LeafTable& table, std::string name, int64_t channels, double eps);
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  LeafId leaf_;
+  double eps_;
+};
+
+/// LayerNorm over the last dimension, eps 1e-5.
+class LayerNorm {
+ public:
+  LayerNorm(LeafTable& table, std::string name, int64_t channels);
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  LeafId leaf_;
+  int64_t channels_;
+};
+
+}  // namespace asdm

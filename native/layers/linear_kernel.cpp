@@ -1,0 +1,44 @@
+#include "native/layers/linear_kernel.h"
+
+#include <optional>
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/linear.h>
+#include <c10/core/GradMode.h>
+
+namespace asdm {
+namespace {
+
+using PointwiseLinear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                                   c10::string_view, c10::List<std::optional<at::Scalar>>,
+                                   std::optional<c10::string_view>);
+
+/// The registered kernel, or nothing where this torch was built without oneDNN.
+const std::optional<c10::TypedOperatorHandle<PointwiseLinear>>& pointwise_linear() {
+  static const auto handle = []() -> std::optional<c10::TypedOperatorHandle<PointwiseLinear>> {
+    const auto schema = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+    if (!schema.has_value()) {
+      return std::nullopt;
+    }
+    return schema->typed<PointwiseLinear>();
+  }();
+  return handle;
+}
+
+bool needs_gradient(const at::Tensor& x, const at::Tensor& weight) {
+  return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const std::optional<at::Tensor> optional_bias = bias.defined() ? std::optional(bias) : std::nullopt;
+  const bool onednn = x.device().is_cpu() && x.scalar_type() == at::kFloat && !needs_gradient(x, weight) &&
+                      pointwise_linear().has_value();
+  if (!onednn) {
+    return at::linear(x, weight, optional_bias);
+  }
+  return pointwise_linear()->call(x.contiguous(), weight.contiguous(), optional_bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+}
+
+}  // namespace asdm

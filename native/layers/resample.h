@@ -1,0 +1,31 @@
+// Changes of resolution between the levels of a UNet.
+#pragma once
+
+#include <string>
+
+#include "native/layers/leaf.h"
+
+namespace asdm {
+
+/// 3x3 convolution of stride 2: [batch, channels, height, width] -> half the size, rounded up.
+class Downsample {
+ public:
+  Downsample(LeafTable& table, const std::string& name, int64_t channels);
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  Conv2d op_;
+};
+
+/// Nearest-neighbour resize to `height` x `width`, then a 3x3 convolution. The size is the next skip's, so that odd
+/// sizes meet again.
+class Upsample {
+ public:
+  Upsample(LeafTable& table, const std::string& name, int64_t channels);
+  at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width, WeightSource& weights) const;
+
+ private:
+  Conv2d conv_;
+};
+
+}  // namespace asdm

@@ -1,0 +1,104 @@
+#include "native/layers/spatial_transformer.h"
+
+#include <utility>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/gelu.h>
+
+namespace asdm {
+namespace {
+
+constexpr double kTransformerNormEps = 1e-6;
+
+/// [batch, channels, height, width] -> [batch, height * width, channels]; a view where x is channels_last.
+at::Tensor to_tokens(const at::Tensor& x) { return x.permute({0, 2, 3, 1}).flatten(1, 2).contiguous(); }
+
+/// The way back, as a channels_last view.
+at::Tensor to_map(const at::Tensor& tokens, int64_t height, int64_t width) {
+  return tokens.view({tokens.size(0), height, width, tokens.size(2)}).permute({0, 3, 1, 2});
+}
+
+}  // namespace
+
+FeedForward::FeedForward(LeafTable& table, const std::string& name, int64_t channels)
+    : proj_(table, name + ".net.0.proj", channels, channels * 8), out_(table, name + ".net.2", channels * 4, channels) {}
+
+at::Tensor FeedForward::operator()(const at::Tensor& x, WeightSource& weights) const {
+  const at::Tensor projected = proj_(x, weights);
+  const int64_t hidden = projected.size(-1) / 2;
+  const at::Tensor gate = at::gelu(projected.narrow(-1, hidden, hidden));
+  return out_(gate * projected.narrow(-1, 0, hidden), weights);
+}
+
+TransformerBlock::TransformerBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t context_dim,
+                                   int64_t heads, int64_t dim_head)
+    : norm1_(table, name + ".norm1", channels),
+      attn1_(table, name + ".attn1", AttentionUnit::kAttn1, channels, channels, heads, dim_head),
+      norm2_(table, name + ".norm2", channels),
+      attn2_(table, name + ".attn2", AttentionUnit::kAttn2, channels, context_dim, heads, dim_head),
+      norm3_(table, name + ".norm3", channels),
+      ff_(table, name + ".ff", channels) {}
+
+at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer,
+                                        TransformerSite site) const {
+  const bool hooked = layer.hooks.hooks_transformers();
+  if (hooked) {
+    site.heads = attn1_.heads();
+    site.dim_head = attn1_.dim_head();
+    layer.hooks.enter_transformer_block(site);
+  }
+  const at::Tensor normed = norm1_(x, layer.weights);
+  x = x + attn1_(normed, normed, layer);
+  if (hooked) {
+    x = layer.hooks.between_attentions(std::move(x));
+  }
+  x = x + attn2_(norm2_(x, layer.weights), context, layer);
+  return x + ff_(norm3_(x, layer.weights), layer.weights);
+}
+
+SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape,
+                                       int64_t transformer_index)
+    : shape_(shape),
+      transformer_index_(transformer_index),
+      norm_(table, name + ".norm", shape.channels, kTransformerNormEps),
+      proj_in_(projection(table, name + ".proj_in", shape.channels, shape.heads * shape.dim_head, shape.use_linear)),
+      blocks_([&] {
+        std::vector<TransformerBlock> blocks;
+        for (int64_t i = 0; i < shape.depth; ++i) {
+          blocks.emplace_back(table, name + ".transformer_blocks." + std::to_string(i), shape.heads * shape.dim_head,
+                              shape.context_dim, shape.heads, shape.dim_head);
+        }
+        return blocks;
+      }()),
+      proj_out_(projection(table, name + ".proj_out", shape.heads * shape.dim_head, shape.channels, shape.use_linear)) {
+}
+
+SpatialTransformer::Projection SpatialTransformer::projection(LeafTable& table, const std::string& name, int64_t in,
+                                                              int64_t out, bool use_linear) {
+  if (use_linear) {
+    return Linear(table, name, in, out);
+  }
+  return Conv2d(table, name, in, out, 1);
+}
+
+at::Tensor SpatialTransformer::project(const Projection& projection, const at::Tensor& tokens, WeightSource& weights) {
+  if (const auto* linear = std::get_if<Linear>(&projection)) {
+    return (*linear)(tokens, weights);
+  }
+  return std::get<Conv2d>(projection).on_tokens(tokens, weights);
+}
+
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
+  if (layer.hooks.hooks_transformers()) {
+    layer.hooks.enter_transformer(transformer_index_, x.sizes());
+  }
+  at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer.weights)), layer.weights);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    tokens = blocks_[i](std::move(tokens), context, layer,
+                        {.transformer_index = transformer_index_, .block_index = static_cast<int64_t>(i)});
+  }
+  tokens = project(proj_out_, tokens, layer.weights);
+  return to_map(tokens, x.size(2), x.size(3)) + x;
+}
+
+}  // namespace asdm

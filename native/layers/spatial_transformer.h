@@ -1,0 +1,73 @@
+// SpatialTransformer and its transformer blocks with their units attn1, attn2 and ff.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "native/layers/attention.h"
+
+namespace asdm {
+
+/// GEGLU feed-forward: y = W2 (a * gelu(g)), [a, g] = W1 x, hidden width 4 * channels.
+class FeedForward {
+ public:
+  FeedForward(LeafTable& table, const std::string& name, int64_t channels);
+  /// [batch, tokens, channels] -> the same.
+  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+
+ private:
+  Linear proj_;
+  Linear out_;
+};
+
+/// x += attn1(norm1 x); x += attn2(norm2 x, context); x += ff(norm3 x).
+class TransformerBlock {
+ public:
+  TransformerBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t context_dim, int64_t heads,
+                   int64_t dim_head);
+  /// x [batch, tokens, channels], context [batch, context tokens, context_dim] -> as x.
+  at::Tensor operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer,
+                        TransformerSite site) const;
+
+ private:
+  LayerNorm norm1_;
+  CrossAttention attn1_;
+  LayerNorm norm2_;
+  CrossAttention attn2_;
+  LayerNorm norm3_;
+  FeedForward ff_;
+};
+
+/// norm, proj_in, transformer blocks on tokens, proj_out, residual.
+class SpatialTransformer {
+ public:
+  struct Shape {
+    int64_t channels = 0;
+    int64_t heads = 0;
+    int64_t dim_head = 0;
+    int64_t depth = 0;
+    int64_t context_dim = 0;
+    bool use_linear = false;  ///< proj_in and proj_out are linears on tokens instead of 1x1 convolutions
+  };
+  SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape, int64_t transformer_index);
+
+  /// x [batch, channels, height, width] -> the same.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
+
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+
+ private:
+  using Projection = std::variant<Linear, Conv2d>;
+  static Projection projection(LeafTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
+  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, WeightSource& weights);
+
+  Shape shape_;
+  int64_t transformer_index_;
+  GroupNorm norm_;
+  Projection proj_in_;
+  std::vector<TransformerBlock> blocks_;
+  Projection proj_out_;
+};
+
+}  // namespace asdm

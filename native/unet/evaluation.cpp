@@ -1,0 +1,164 @@
+#include "native/unet/evaluation.h"
+
+#include <sstream>
+#include <utility>
+
+#include <ATen/ExpandUtils.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/silu.h>
+
+#include "native/base/log.h"
+
+namespace asdm {
+namespace {
+
+/// The order in memory that the layers like best; a view of a one-row tensor costs nothing.
+at::Tensor channels_last(const at::Tensor& h) { return h.contiguous(at::MemoryFormat::ChannelsLast); }
+
+}  // namespace
+
+Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
+                       CallFeatures& features)
+    : unet_(unet),
+      topology_(unet.topology_),
+      inputs_(inputs),
+      layer_{weights, hooks},
+      hooks_(hooks),
+      features_(features),
+      values_(topology_.blocks.size()),
+      trunks_(static_cast<size_t>(topology_.inputs)) {}
+
+at::Tensor Evaluation::output() {
+  embed();
+  const at::Tensor h = value(static_cast<NodeId>(topology_.blocks.size()) - 1);
+  return unet_.out_conv_(at::silu(unet_.out_norm_(h, layer_.weights)), layer_.weights).contiguous();
+}
+
+void Evaluation::embed() {
+  const at::Tensor features = timestep_features(inputs_.timesteps, unet_.spec_.model_channels);
+  at::Tensor emb = unet_.time_embed_(features.to(inputs_.x.scalar_type()), layer_.weights);
+  emb = hooks_.embedding(std::move(emb));
+  if (unet_.label_emb_) {
+    emb = emb + (*unet_.label_emb_)(inputs_.y, layer_.weights);
+  }
+  conditioning_ = {std::move(emb), inputs_.context};
+}
+
+at::Tensor Evaluation::value(NodeId node) {
+  at::Tensor& known = values_[static_cast<size_t>(node)];
+  if (known.defined()) {
+    return known;
+  }
+  if (at::Tensor stored = features_.inherited(node); stored.defined()) {
+    features_.used(node);
+    return known = std::move(stored);
+  }
+  at::Tensor fresh;
+  switch (topology_.blocks[static_cast<size_t>(node)].kind) {
+    case BlockKind::kInput:
+      fresh = compute_input(node);
+      break;
+    case BlockKind::kMiddle:
+      fresh = compute_middle();
+      break;
+    case BlockKind::kOutput:
+      fresh = compute_output(node);
+      break;
+  }
+  features_.computed(node, fresh);
+  return known = std::move(fresh);
+}
+
+void Evaluation::enter(const BlockTopology& block) {
+  if (hooks_.follows_blocks()) {
+    hooks_.enter_block(block.kind, block.number);
+  }
+}
+
+at::Tensor Evaluation::compute_input(NodeId node) {
+  at::Tensor h = node == 0 ? channels_last(inputs_.x) : trunk_after_input(node - 1);
+  enter(topology_.blocks[static_cast<size_t>(node)]);
+  h = unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, 0, 0, layer_);
+  h = add_control(std::move(h), inputs_.control.input, node);
+  if (!hooks_.hooks_input_blocks()) {
+    return h;
+  }
+  h = hooks_.input_block(h.contiguous());
+  trunks_[static_cast<size_t>(node)] = channels_last(hooks_.input_block_after_skip(h));
+  return channels_last(h);
+}
+
+at::Tensor Evaluation::trunk_after_input(NodeId node) {
+  const at::Tensor skip = value(node);
+  at::Tensor& trunk = trunks_[static_cast<size_t>(node)];
+  if (!trunk.defined()) {
+    trunk = skip;
+    if (hooks_.hooks_input_blocks()) {  // an inherited block: its skip is stored, the hook behind it still acts
+      enter(topology_.blocks[static_cast<size_t>(node)]);
+      trunk = channels_last(hooks_.input_block_after_skip(skip.contiguous()));
+    }
+  }
+  return trunk;
+}
+
+at::Tensor Evaluation::compute_middle() {
+  const NodeId node = topology_.middle();
+  at::Tensor h = trunk_after_input(node - 1);
+  enter(topology_.blocks[static_cast<size_t>(node)]);
+  h = unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, 0, 0, layer_);
+  return add_control(std::move(h), inputs_.control.middle, 0);
+}
+
+at::Tensor Evaluation::compute_output(NodeId node) {
+  const BlockTopology& block = topology_.blocks[static_cast<size_t>(node)];
+  at::Tensor h = value(node - 1);
+  at::Tensor skip = value(topology_.skip_of_output(block.number));
+  int64_t up_height = h.size(2) * 2;
+  int64_t up_width = h.size(3) * 2;
+  if (block.number + 1 < topology_.outputs) {
+    const at::Tensor next_skip = value(topology_.skip_of_output(block.number + 1));
+    up_height = next_skip.size(2);
+    up_width = next_skip.size(3);
+  }
+  enter(block);
+  skip = add_control(std::move(skip), inputs_.control.output, block.number);
+  if (hooks_.hooks_output_blocks()) {
+    // Copies: hooks such as FreeU write into both, and both may be asked for again or be stored features.
+    auto [trunk, side] = hooks_.output_block(h.contiguous().clone(), skip.contiguous().clone());
+    h = channels_last(trunk);
+    skip = channels_last(side);
+  }
+  if (features_.inherits() && (h.size(2) != skip.size(2) || h.size(3) != skip.size(3))) {
+    std::ostringstream what;
+    what << block.address << " joins " << h.sizes() << " with " << skip.sizes();
+    throw InheritedFeatureMisfit(what.str());
+  }
+  h = at::cat({h, skip}, 1);
+  // Nobody asks for these again; without this the whole decoder would stay in memory.
+  const auto consumed = static_cast<size_t>(topology_.skip_of_output(block.number));
+  values_[static_cast<size_t>(node - 1)].reset();
+  values_[consumed].reset();
+  trunks_[consumed].reset();
+  return unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, up_height, up_width, layer_);
+}
+
+at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const {
+  const auto count = static_cast<int64_t>(residuals.size());
+  if (ordinal >= count) {
+    return h;
+  }
+  const at::Tensor& residual = residuals[static_cast<size_t>(count - 1 - ordinal)];
+  if (!residual.defined()) {
+    return h;
+  }
+  if (!at::is_expandable_to(residual.sizes(), h.sizes())) {
+    std::ostringstream what;
+    what << "control residual " << residual.sizes() << " does not fit " << h.sizes() << " and is left out, as in the host";
+    log::warning(what.str());
+    return h;
+  }
+  return h + residual.to(h.scalar_type());
+}
+
+}  // namespace asdm

@@ -1,0 +1,90 @@
+#include "native/unet/unet.h"
+
+#include <sstream>
+#include <utility>
+
+#include "native/base/error.h"
+#include "native/base/log.h"
+#include "native/unet/evaluation.h"
+
+namespace asdm {
+namespace {
+
+constexpr double kOutNormEps = 1e-5;
+
+std::string describe(const at::Tensor& tensor) {
+  if (!tensor.defined()) {
+    return "none";
+  }
+  std::ostringstream out;
+  out << "shape " << tensor.sizes() << " of " << tensor.scalar_type();
+  return out.str();
+}
+
+std::vector<Block> make_blocks(LeafTable& table, const Topology& topology, int64_t emb_channels) {
+  std::vector<Block> blocks;
+  for (const BlockTopology& block : topology.blocks) {
+    blocks.emplace_back(table, block, emb_channels);
+  }
+  return blocks;
+}
+
+std::optional<EmbeddingMlp> make_label_emb(LeafTable& table, const UNetSpec& spec) {
+  if (spec.adm_in_channels == 0) {
+    return std::nullopt;
+  }
+  return EmbeddingMlp(table, "label_emb.0", spec.adm_in_channels, spec.model_channels * 4);
+}
+
+}  // namespace
+
+UNet::UNet(UNetSpec spec)
+    : spec_(std::move(spec)),
+      topology_(make_topology(spec_)),
+      time_embed_(table_, "time_embed", spec_.model_channels, spec_.model_channels * 4),
+      label_emb_(make_label_emb(table_, spec_)),
+      blocks_(make_blocks(table_, topology_, spec_.model_channels * 4)),
+      out_norm_(table_, "out.0", topology_.blocks.back().out_channels, kOutNormEps),
+      out_conv_(table_, "out.2", spec_.model_channels, spec_.out_channels, 3) {}
+
+void UNet::check(const ForwardInputs& inputs) const {
+  const at::Tensor& x = inputs.x;
+  if (!x.defined() || x.dim() != 4 || x.size(1) != spec_.in_channels) {
+    throw invalid_input("UNet input x", "[batch, " + std::to_string(spec_.in_channels) + ", height, width]",
+                        describe(x));
+  }
+  if (!inputs.timesteps.defined() || inputs.timesteps.dim() != 1 || inputs.timesteps.size(0) != x.size(0)) {
+    throw invalid_input("UNet input timesteps", "[" + std::to_string(x.size(0)) + "]", describe(inputs.timesteps));
+  }
+  const at::Tensor& context = inputs.context;
+  if (!context.defined() || context.dim() != 3 || context.size(0) != x.size(0) ||
+      context.size(2) != spec_.context_dim) {
+    throw invalid_input("UNet input context",
+                        "[" + std::to_string(x.size(0)) + ", tokens, " + std::to_string(spec_.context_dim) +
+                            "] (text features of a matching text encoder)",
+                        describe(context));
+  }
+  const bool takes_y = spec_.adm_in_channels != 0;
+  const bool y_fits = inputs.y.defined() && inputs.y.dim() == 2 && inputs.y.size(0) == x.size(0) &&
+                      inputs.y.size(1) == spec_.adm_in_channels;
+  if (takes_y ? !y_fits : inputs.y.defined()) {
+    throw invalid_input("UNet input y",
+                        takes_y ? "[" + std::to_string(x.size(0)) + ", " + std::to_string(spec_.adm_in_channels) + "]"
+                                : "none (this UNet takes no vector conditioning)",
+                        describe(inputs.y));
+  }
+}
+
+at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
+                         CallFeatures& features) const {
+  check(inputs);
+  try {
+    return Evaluation(*this, inputs, weights, hooks, features).output();
+  } catch (const InheritedFeatureMisfit& misfit) {
+    log::debug(std::string("inherited feature does not fit, the call is computed in full: ") + misfit.what());
+    features.abandon_inheritance("feature shape changed");
+    return Evaluation(*this, inputs, weights, hooks, features).output();
+  }
+}
+
+}  // namespace asdm

@@ -1,0 +1,62 @@
+// A Stable Diffusion UNet as a graph of addressed blocks, evaluated on demand.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "native/inheritance/call_features.h"
+#include "native/layers/time_embedding.h"
+#include "native/unet/block.h"
+#include "native/unet/hooks.h"
+#include "native/unet/topology.h"
+
+namespace asdm {
+
+/// Residuals of a ControlNet or adapter; each list is taken from its END, block by block, as the host does.
+/// An undefined tensor adds nothing.
+struct Control {
+  std::vector<at::Tensor> input;
+  std::vector<at::Tensor> middle;
+  std::vector<at::Tensor> output;
+};
+
+/// Arguments of one forward call.
+struct ForwardInputs {
+  at::Tensor x;          ///< [batch, in_channels, height, width]; its dtype is the compute dtype
+  at::Tensor timesteps;  ///< [batch], fp32
+  at::Tensor context;    ///< [batch, tokens, context_dim], dtype of x
+  at::Tensor y;          ///< [batch, adm_in_channels]; undefined where the UNet takes none
+  Control control;
+};
+
+/// Structure and forward. Holds no weights: a WeightSource brings them with each call.
+class UNet {
+ public:
+  explicit UNet(UNetSpec spec);
+
+  /// Noise (or velocity) prediction [batch, out_channels, height, width] in x's dtype, contiguous.
+  /// `features` says what is inherited and collects what was computed.
+  [[nodiscard]] at::Tensor forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
+                                   CallFeatures& features) const;
+
+  [[nodiscard]] const UNetSpec& spec() const noexcept { return spec_; }
+  [[nodiscard]] const Topology& topology() const noexcept { return topology_; }
+  [[nodiscard]] const std::vector<LeafInfo>& leaves() const noexcept { return table_.leaves(); }
+
+ private:
+  friend class Evaluation;
+  void check(const ForwardInputs& inputs) const;
+
+  UNetSpec spec_;
+  Topology topology_;
+  LeafTable table_;
+  EmbeddingMlp time_embed_;
+  std::optional<EmbeddingMlp> label_emb_;
+  std::vector<Block> blocks_;
+  GroupNorm out_norm_;
+  Conv2d out_conv_;
+};
+
+}  // namespace asdm

@@ -1,0 +1,45 @@
+"""Keys of cond chunks: all that must agree between two evaluations for features of one to serve the other."""
+
+from collections import Counter
+
+
+def _hook_signature(patcher) -> tuple:
+    hooks = getattr(patcher, "current_hooks", None)
+    return () if hooks is None else tuple((str(hook.hook_ref), float(hook.strength)) for hook in hooks.hooks)
+
+
+def _patch_signature(transformer_options: dict) -> tuple:
+    # Patches by name and count, not by identity: Gligen makes a new closure for every call.
+    patches = tuple(sorted((name, len(found)) for name, found in transformer_options.get("patches", {}).items()))
+    replacements = tuple(sorted(
+        (name, str(block), id(function))
+        for name, by_block in transformer_options.get("patches_replace", {}).items()
+        for block, function in by_block.items()))
+    return patches, replacements
+
+
+def _window_signature(transformer_options: dict) -> str:
+    window = transformer_options.get("context_window")
+    return "" if window is None else str(getattr(window, "index_list", window))
+
+
+def chunk_keys(x, control, transformer_options: dict, patcher, calc_pass: int) -> list[str]:
+    """One key per cond chunk of the batch `x` [batch, channels, height, width], in batch order.
+
+    Empty where the host does not say which chunks the batch holds (foreign callers): nothing is inherited then.
+    """
+    uuids = transformer_options.get("uuids") or []
+    indices = transformer_options.get("cond_or_uncond") or []
+    if not uuids or len(uuids) != len(indices) or x.shape[0] % len(uuids):
+        return []
+    common = (
+        calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), control is None,
+        _hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
+    )
+    seen = Counter()
+    keys = []
+    for index, uuid in zip(indices, uuids):
+        # Area conds that fill up share one uuid, so repeats within a call are told apart by their order.
+        keys.append(repr((index, str(uuid), seen[index, uuid], common)))
+        seen[index, uuid] += 1
+    return keys

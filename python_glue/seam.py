@@ -1,0 +1,139 @@
+"""The seam: stands in for `diffusion_model._forward` on a cloned patcher, runs the native engine, and hands every call
+that the engine does not know in full to the host's own forward."""
+
+import logging
+import time
+import weakref
+
+import torch
+
+from . import native
+from .hooks import HostHooks, unknown_hooks
+from .sampling_run import install_run, run_of
+from .session import KEY, Session
+from .weights import Refusal, host_weights, residency
+
+SEAM = "diffusion_model._forward"
+log = logging.getLogger("asdm")
+
+
+def _call_refusal(x, context, kwargs, transformer_options) -> str:
+    """Why this call must go to the host; empty where the engine runs it."""
+    if torch.is_grad_enabled():
+        return "gradients are enabled"
+    unknown = unknown_hooks(transformer_options)
+    if unknown:
+        return "unknown " + ", ".join(sorted(unknown))
+    if not torch.is_tensor(context) or context.dim() != 3:
+        return f"context is {type(context).__name__}"
+    if x.dim() != 4:
+        return f"input has {x.dim()} dimensions"
+    for name in ("num_video_frames", "time_context", "image_only_indicator"):
+        if kwargs.get(name) is not None:
+            return f"argument {name}"
+    return ""
+
+
+def _control_lists(control) -> dict:
+    """Copies: the host's forward empties its lists while it runs, the engine leaves them as they are."""
+    return {} if control is None else {name: list(control.get(name) or ()) for name in ("input", "middle", "output")}
+
+
+class NativeForward:
+    """Callable with the signature of the host's `UNetModel._forward`."""
+
+    def __init__(self, session: Session, diffusion_model):
+        self._session = session
+        self._diffusion_model = weakref.ref(diffusion_model)  # the host stores this object inside that module
+        self._logged = set()
+        self._attn_precision = next(
+            (block.attn_precision for block in diffusion_model.modules() if hasattr(block, "attn_precision")), None)
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    def __deepcopy__(self, memo):
+        return self
+
+    @torch.compiler.disable
+    def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options={}, **kwargs):
+        run = run_of(transformer_options)
+        started = time.perf_counter()
+        reason = _call_refusal(x, context, kwargs, transformer_options)
+        if not reason:
+            try:
+                weights = self._weights(x.device, run)
+            except Refusal as refusal:
+                reason = str(refusal)
+        if reason:
+            return self._fall_back(reason, run, started, x, timesteps, context, y, control, transformer_options, kwargs)
+        patcher = getattr(self._session.base_model(), "current_patcher", None)
+        features = (native.load().CallFeatures() if run is None else
+                    run.begin_call(x, control, transformer_options, patcher))
+        transformer_options["original_shape"] = list(x.shape)
+        hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
+        output = self._forward(x, timesteps, context, y, control, weights, hooks, features)
+        if run is not None:
+            run.end_call(features, x, context.shape[1], time.perf_counter() - started)
+        return output
+
+    def _forward(self, x, timesteps, context, y, control, weights, hooks, features):
+        dtype = self._session.compute_dtype or x.dtype
+        return self._session.unet.forward(
+            x=x.to(dtype), timesteps=timesteps, context=context.to(dtype), y=None if y is None else y.to(dtype),
+            control=_control_lists(control), weights=weights, hooks=hooks, features=features)
+
+    def _weights(self, device, run):
+        """Resolved once per run, and anew whenever the host moved or patched them; for each call outside a run."""
+        diffusion_model = self._diffusion_model()
+        if run is None:
+            return host_weights(diffusion_model, self._session.unet, device)
+        now = (device, residency(self._session.base_model()))
+        if run.weights is None or run.residency != now:
+            run.weights = host_weights(diffusion_model, self._session.unet, device)
+            run.residency = now
+        return run.weights
+
+    def _fall_back(self, reason, run, started, x, timesteps, context, y, control, transformer_options, kwargs):
+        if reason not in self._logged:
+            self._logged.add(reason)
+            log.warning("the host's own forward runs instead of the native engine: %s", reason)
+        diffusion_model = self._diffusion_model()
+        output = type(diffusion_model)._forward(diffusion_model, x, timesteps, context, y, control,
+                                                transformer_options, **kwargs)
+        if run is not None:
+            run.end_fallback(reason, time.perf_counter() - started)
+        return output
+
+
+def _memory_required(session: Session):
+    """The host's estimate of a call's memory, with the stored features added, so that it plans for them."""
+    def memory_required(input_shape, cond_shapes={}):
+        base_model = session.base_model()
+        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes)
+        dtype = session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()
+        return own + session.cache_bytes(input_shape, dtype.itemsize)
+    return memory_required
+
+
+def session_of(patcher) -> Session | None:
+    """The session of a MODEL that runs in the engine; None for any other MODEL."""
+    return patcher.get_attachment(KEY)
+
+
+def install(patcher, session: Session):
+    """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed.
+
+    RuntimeError where another pack holds the seam, since only one forward can stand there.
+    """
+    standing = patcher.object_patches.get(SEAM)
+    if standing is not None and not isinstance(standing, NativeForward):
+        raise RuntimeError(
+            f"ASDM: expected a MODEL whose UNet forward is the host's, got one that {type(standing).__module__} already "
+            f"replaced ({SEAM}); remove that node from the graph or place it on a model without ASDM nodes")
+    patcher.set_attachments(KEY, session)
+    patcher.add_object_patch(SEAM, NativeForward(session, patcher.model.diffusion_model))
+    if session.inheritance:
+        patcher.add_object_patch("memory_required", _memory_required(session))
+    install_run(patcher, session)
