@@ -11,8 +11,8 @@ namespace {
 constexpr float kGain = 10.0F;  // a difference of 0.1 becomes white; the tooltip says so
 
 std::string size_text(const Image& image) {
-  return std::to_string(image.batch) + " pictures of " + std::to_string(image.width) + " x " +
-         std::to_string(image.height);
+  return "a batch of " + std::to_string(image.batch) + " with " + std::to_string(image.width) + " x " +
+         std::to_string(image.height) + " pixels";
 }
 
 void check_sizes(const Inputs& inputs, const Image& reference, const Image& image) {
@@ -54,8 +54,8 @@ class CompareImages final : public Node {
     };
     schema.outputs = {
         {"scores", Kind::kString,
-         "PSNR in dB from the squared error averaged over the batch (inf: equal), and SSIM over R, G and B with an 11 x "
-         "11 Gaussian window (1: equal)."},
+         "PSNR in dB from the squared error averaged over the batch (inf: equal), and SSIM over R, G and B with a "
+         "Gaussian window of 11 x 11 pixels (1: equal)."},
         {"difference", Kind::kImage, "Absolute difference times 10, so that small ones can be seen."},
     };
     schema.is_output_node = true;

@@ -7,7 +7,7 @@
 
 namespace asdm::nodes {
 
-/// Peak signal-to-noise ratio in dB from the squared error averaged over the whole batch; infinity where they are equal.
+/// Peak signal-to-noise ratio in dB from the squared error averaged over the whole batch; infinity for equal images.
 /// Both images have the same size and at least one pixel.
 [[nodiscard]] double psnr(const Image& reference, const Image& image);
 

@@ -23,7 +23,7 @@ std::string describe(const Value& value) {
     std::string operator()(int64_t integer) const { return std::to_string(integer); }
     std::string operator()(double number) const { return number_text(number); }
     std::string operator()(const std::string& text) const { return "the text '" + text + "'"; }
-    std::string operator()(const Handle&) const { return "an object of the host"; }
+    std::string operator()(const Handle& handle) const { return handle ? "an object of the host" : "nothing"; }
     std::string operator()(const Image&) const { return "an image"; }
   };
   return std::visit(Describer{}, value);

@@ -14,10 +14,10 @@ namespace asdm::nodes {
 /// Anything that goes into or comes out of a node. monostate stands for a missing value.
 using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Handle, Image>;
 
-/// One call's values after the check: every input of the schema is there, has its kind and lies in its range or choices.
+/// One call's values after the check: every input of the schema is there, of its kind, in its range or choices.
 class Inputs {
  public:
-  /// Fills in defaults. Throws Error naming "<node id>.<input>" for an unknown, missing, mistyped or out-of-range value.
+  /// Fills in defaults. Throws Error naming "<node id>.<input>" for an unknown, missing, mistyped or too large value.
   Inputs(const NodeSchema& schema, std::map<std::string, Value> values);
 
   /// "<node id>.<input>", for messages of the node's own checks.

@@ -1,0 +1,65 @@
+// A Host in memory: remembers what nodes asked of it and answers from its fields.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nodes/host.h"
+
+namespace asdm::testing {
+
+/// Stands for a MODEL or LATENT; the label tells how it came to be.
+struct NamedObject final : nodes::HostObject {
+  explicit NamedObject(std::string text) : label(std::move(text)) {}
+  std::string label;
+};
+
+inline nodes::Handle named(std::string label) { return std::make_shared<NamedObject>(std::move(label)); }
+
+inline std::string label_of(const nodes::Handle& handle) {
+  return dynamic_cast<const NamedObject&>(*handle).label;
+}
+
+class RecordingHost final : public nodes::Host {
+ public:
+  std::map<std::string, std::string> files;  ///< path by name, in the folder "diffusion_models"
+  nodes::ModelDescription description{"UNetModel", "{}", ""};
+  std::string report;
+  std::vector<std::string> calls;
+  nodes::EngineOptions engine_options;
+  nodes::InheritanceOptions inheritance_options;
+
+  std::vector<std::string> list_models(std::string_view folder) override {
+    calls.push_back("list_models " + std::string(folder));
+    std::vector<std::string> names;
+    for (const auto& [name, path] : files) {
+      names.push_back(name);
+    }
+    return names;
+  }
+  std::string model_path(std::string_view, std::string_view name) override { return files.at(std::string(name)); }
+  nodes::Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) override {
+    calls.push_back("load_unet " + std::string(path) + " " + std::string(weight_dtype));
+    description.spec_json = std::string(spec_json);
+    return named("loaded");
+  }
+  nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }
+  nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override {
+    engine_options = options;
+    return named(label_of(model) + "+native");
+  }
+  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::InheritanceOptions& options) override {
+    inheritance_options = options;
+    return named(label_of(model) + "+inheritance");
+  }
+  std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override {
+    calls.push_back("run_report " + label_of(model) + " " + label_of(latent));
+    return report;
+  }
+};
+
+}  // namespace asdm::testing

@@ -1,0 +1,94 @@
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "nodes/registry.h"
+#include "tests/native/error_of.h"
+#include "tests/native/recording_host.h"
+
+namespace asdm::nodes {
+namespace {
+
+using testing::error_of;
+using testing::expect_contains;
+using testing::label_of;
+using testing::named;
+using testing::RecordingHost;
+
+Result inherit(RecordingHost& host, std::map<std::string, Value> inputs) {
+  inputs.emplace("model", named("model"));
+  return find_node("ASDMFeatureInheritance").execute(host, std::move(inputs));
+}
+
+TEST(FeatureInheritance, DefaultsReachTheHost) {
+  RecordingHost host;
+  const Result result = inherit(host, {});
+  EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+inheritance");
+  const InheritanceOptions& options = host.inheritance_options;
+  EXPECT_EQ(options.level, "block");
+  EXPECT_EQ(options.sites, "auto");
+  EXPECT_EQ(options.mode, "uniform");
+  EXPECT_EQ(options.interval, 3);
+  EXPECT_EQ(options.full_evaluations, 0);
+  EXPECT_EQ(options.start_percent, 0.0);
+  EXPECT_EQ(options.end_percent, 1.0);
+  EXPECT_EQ(options.value, "hold");
+  EXPECT_EQ(options.max_age, 0);
+}
+
+TEST(FeatureInheritance, EveryInputReachesTheHost) {
+  RecordingHost host;
+  inherit(host, {{"sites", "out.8, out.5"},
+                 {"interval", int64_t{5}},
+                 {"full_evaluations", int64_t{7}},
+                 {"start_percent", 0.25},
+                 {"end_percent", 0.75},
+                 {"max_age", int64_t{4}}});
+  const InheritanceOptions& options = host.inheritance_options;
+  EXPECT_EQ(options.sites, "out.8, out.5");
+  EXPECT_EQ(options.interval, 5);
+  EXPECT_EQ(options.full_evaluations, 7);
+  EXPECT_EQ(options.start_percent, 0.25);
+  EXPECT_EQ(options.end_percent, 0.75);
+  EXPECT_EQ(options.max_age, 4);
+}
+
+TEST(FeatureInheritance, RefusesValuesOutOfRange) {
+  struct Row {
+    std::map<std::string, Value> inputs;
+    std::string message;
+  };
+  const std::vector<Row> rows = {
+      {{{"interval", int64_t{0}}}, "ASDMFeatureInheritance.interval: expected a number from 1 to 1000, got 0"},
+      {{{"interval", int64_t{-3}}}, "ASDMFeatureInheritance.interval: expected a number from 1 to 1000, got -3"},
+      {{{"interval", 2.5}}, "ASDMFeatureInheritance.interval: expected INT, got 2.5"},
+      {{{"full_evaluations", int64_t{-1}}}, "ASDMFeatureInheritance.full_evaluations: expected a number from 0"},
+      {{{"max_age", int64_t{-1}}}, "ASDMFeatureInheritance.max_age: expected a number from 0"},
+      {{{"start_percent", -0.1}}, "ASDMFeatureInheritance.start_percent: expected a number from 0 to 1, got -0.1"},
+      {{{"end_percent", 1.5}}, "ASDMFeatureInheritance.end_percent: expected a number from 0 to 1, got 1.5"},
+      {{{"end_percent", std::numeric_limits<double>::quiet_NaN()}}, "ASDMFeatureInheritance.end_percent"},
+      {{{"start_percent", 0.5}, {"end_percent", 0.5}},
+       "ASDMFeatureInheritance.end_percent: expected a number above start_percent"},
+      {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, got 'pixel'"},
+      {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: uniform, got 'random'"},
+      {{{"value", "guess"}}, "ASDMFeatureInheritance.value: expected one of: hold, got 'guess'"},
+      {{{"sites", " , "}}, "ASDMFeatureInheritance.sites: expected 'auto' or addresses of blocks"},
+      {{{"threshold", 0.1}}, "ASDMFeatureInheritance inputs: expected one of: model, level, sites"},
+  };
+  for (const Row& row : rows) {
+    RecordingHost host;
+    expect_contains(error_of([&] { return inherit(host, row.inputs); }), row.message);
+    EXPECT_TRUE(host.inheritance_options.mode.empty()) << "the host was asked although " << row.message;
+  }
+}
+
+TEST(FeatureInheritance, RefusesOtherModels) {
+  RecordingHost host;
+  host.description = {"WanModel", "", "a video transformer"};
+  expect_contains(error_of([&] { return inherit(host, {}); }), "got WanModel: a video transformer");
+}
+
+}  // namespace
+}  // namespace asdm::nodes

@@ -1,0 +1,81 @@
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "nodes/registry.h"
+#include "nodes/schema_json.h"
+#include "tests/native/error_of.h"
+
+namespace asdm::nodes {
+namespace {
+
+// Ids and input names are a contract with shared workflows: this table changes only by addition.
+TEST(NodeSchemas, TheContract) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> contract = {
+      {"ASDMLoadUNet", {"unet_name", "weight_dtype", "engine"}},
+      {"ASDMNativeUNet", {"model", "compute_dtype"}},
+      {"ASDMFeatureInheritance",
+       {"model", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
+        "max_age"}},
+      {"ASDMReport", {"model", "latent"}},
+      {"ASDMCompareImages", {"reference", "image"}},
+  };
+  std::vector<std::pair<std::string, std::vector<std::string>>> got;
+  for (const auto& node : all_nodes()) {
+    std::vector<std::string> names;
+    for (const InputSchema& input : node->schema().inputs) {
+      names.push_back(input.name);
+    }
+    got.emplace_back(node->schema().id, names);
+  }
+  EXPECT_EQ(got, contract);
+}
+
+TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
+  std::set<std::string> ids;
+  for (const auto& node : all_nodes()) {
+    const NodeSchema schema = node->schema();
+    SCOPED_TRACE(schema.id);
+    EXPECT_TRUE(ids.insert(schema.id).second);
+    EXPECT_EQ(schema.category, "ASDM");
+    EXPECT_FALSE(schema.display_name.empty());
+    EXPECT_FALSE(schema.description.empty());
+    EXPECT_FALSE(schema.outputs.empty());
+    std::set<std::string> names;
+    for (const InputSchema& input : schema.inputs) {
+      EXPECT_FALSE(input.tooltip.empty()) << input.name;
+      EXPECT_TRUE(names.insert(input.name).second) << input.name;
+      EXPECT_EQ(input.range.has_value(), input.kind == Kind::kInt || input.kind == Kind::kFloat) << input.name;
+    }
+    for (const OutputSchema& output : schema.outputs) {
+      EXPECT_FALSE(output.tooltip.empty()) << output.name;
+    }
+  }
+}
+
+TEST(NodeSchemas, UnknownIdsListTheKnown) {
+  testing::expect_contains(testing::error_of([] { return find_node("Nothing").schema(); }),
+                           "node: expected one of: ASDMLoadUNet, ASDMNativeUNet");
+}
+
+TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
+  const auto json = nlohmann::json::parse(schemas_json());
+  const auto& load = json.at("nodes").at(0).at("inputs");
+  EXPECT_EQ(load.at(0).at("choices_folder"), "diffusion_models");
+  EXPECT_FALSE(load.at(0).contains("default"));
+  EXPECT_EQ(load.at(1).at("choices"), nlohmann::json({"default", "fp32", "bf16", "fp16"}));
+  EXPECT_EQ(load.at(1).at("default"), "default");
+  const auto& inherit = json.at("nodes").at(2).at("inputs");
+  EXPECT_EQ(inherit.at(0).at("kind"), "MODEL");
+  EXPECT_EQ(inherit.at(2).at("default"), "auto");
+  EXPECT_EQ(inherit.at(4).at("min").dump(), "1");
+  EXPECT_EQ(inherit.at(4).at("default").dump(), "3");
+  EXPECT_EQ(inherit.at(6).at("max").dump(), "1.0");
+  EXPECT_TRUE(json.at("nodes").at(3).at("is_output_node").get<bool>());
+}
+
+}  // namespace
+}  // namespace asdm::nodes

@@ -1,0 +1,79 @@
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "nodes/registry.h"
+#include "nodes/report_table.h"
+#include "tests/native/error_of.h"
+#include "tests/native/recording_host.h"
+
+namespace asdm::nodes {
+namespace {
+
+using testing::error_of;
+using testing::expect_contains;
+using testing::named;
+using testing::RecordingHost;
+
+const std::string kReport = R"({"found":true,"evaluations":20,"native_calls":38,"fallback_calls":2,
+  "fallback_reasons":{"gligen":2},"full":7,"inherited":13,"forced_refreshes":{"missing feature":2,"sigma rose":1},
+  "seconds":12.345,"seconds_in_unet":11.5,"seconds_saved":8.211,"cache_bytes":3565158,"mac_share":0.4123,
+  "sites":["out.8","out.5"],
+  "addresses":[{"address":"in.0","computed":20,"inherited":0,"not_run":0},
+               {"address":"out.8","computed":7,"inherited":13,"not_run":0},
+               {"address":"mid","computed":7,"inherited":0,"not_run":13}]})";
+
+const std::string kTable =
+    "evaluations           20 (7 full, 13 inherited)\n"
+    "native calls          38\n"
+    "fallback calls        2 (gligen: 2)\n"
+    "forced refreshes      3 (missing feature: 2, sigma rose: 1)\n"
+    "sampling              12.35 s, of it 11.50 s in the UNet\n"
+    "saved                 8.21 s\n"
+    "UNet MACs computed    41.2 %\n"
+    "stored features       3.4 MiB\n"
+    "sites                 out.8, out.5\n"
+    "\n"
+    "address                  computed  inherited    not run\n"
+    "in.0                           20          0          0\n"
+    "out.8                           7         13          0\n"
+    "mid                             7          0         13\n";
+
+std::string with(const std::string& from, const std::string& to) {
+  std::string text = kReport;
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Report, TableOfARun) { EXPECT_EQ(report_table(with("12.345", "12.346")), kTable); }
+
+TEST(Report, WhatWasNotMeasuredIsNotClaimed) {
+  expect_contains(report_table(with("8.211", "null")), "saved                 not measured\n");
+  expect_contains(report_table(with(R"(["out.8","out.5"])", "[]")), "sites                 none\n");
+  expect_contains(report_table(with("3565158", "512")), "stored features       512 B\n");
+}
+
+TEST(Report, PassesTheLatentOnAndShowsTheTable) {
+  RecordingHost host;
+  host.report = kReport;
+  const Handle latent = named("latent");
+  const Result result = find_node("ASDMReport").execute(host, {{"model", named("model")}, {"latent", latent}});
+  EXPECT_EQ(std::get<Handle>(result.outputs.at(0)), latent);
+  EXPECT_EQ(std::get<std::string>(result.outputs.at(1)), report_table(kReport));
+  EXPECT_EQ(result.ui_text, report_table(kReport));
+  EXPECT_EQ(host.calls, std::vector<std::string>{"run_report model latent"});
+}
+
+TEST(Report, SaysWhenThereWasNoRun) {
+  expect_contains(report_table(R"({"found":false})"), "no run of this model made this latent");
+}
+
+TEST(Report, ABrokenReportIsTheFaultOfThePack) {
+  for (const std::string& report : {std::string("nonsense"), std::string(R"({"found":true})"), with("20", "\"20\"")}) {
+    expect_contains(error_of([&] { return report_table(report); }), "internal fault of ComfyUI-ASDM");
+  }
+}
+
+}  // namespace
+}  // namespace asdm::nodes

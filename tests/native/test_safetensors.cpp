@@ -1,0 +1,171 @@
+#include "native/format/safetensors.h"
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/native/error_of.h"
+#include "tests/native/safetensors_bytes.h"
+
+namespace asdm {
+namespace {
+
+using testing::error_of;
+using testing::expect_contains;
+using testing::safetensors_bytes;
+using testing::write_file;
+
+const std::string kTwoTensors =
+    R"({"__metadata__":{"format":"pt","note":"a b"},)"
+    R"("second":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},)"
+    R"("first":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
+
+std::string two_floats(float a, float b) {
+  std::string bytes(8, '\0');
+  std::memcpy(bytes.data(), &a, 4);
+  std::memcpy(bytes.data() + 4, &b, 4);
+  return bytes;
+}
+
+TEST(Safetensors, GivesMetadataAndTensorsInFileOrder) {
+  const std::string path = write_file(safetensors_bytes(kTwoTensors, two_floats(1.5F, -2.0F) + "xyz"));
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  EXPECT_EQ(file.path(), path);
+  EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"format", "pt"}, {"note", "a b"}}));
+  ASSERT_EQ(file.tensors().size(), 2U);
+  const TensorView& first = file.tensors()[0];
+  EXPECT_EQ(first.name, "first");
+  EXPECT_EQ(to_string(first.dtype), "F32");
+  EXPECT_EQ(first.shape, (std::vector<int64_t>{1, 2}));
+  float values[2];
+  ASSERT_EQ(first.bytes.size(), sizeof values);
+  std::memcpy(values, first.bytes.data(), sizeof values);
+  EXPECT_EQ(values[0], 1.5F);
+  EXPECT_EQ(values[1], -2.0F);
+  EXPECT_EQ(file.tensors()[1].name, "second");
+  EXPECT_EQ(std::to_integer<char>(file.tensors()[1].bytes[2]), 'z');
+}
+
+TEST(Safetensors, TheMappingOutlivesTheFileObjectAndTheFile) {
+  const std::string path = write_file(safetensors_bytes(kTwoTensors, two_floats(0, 0) + "xyz"));
+  std::shared_ptr<const MappedFile> mapping;
+  std::span<const std::byte> bytes;
+  {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    mapping = file.mapping();
+    bytes = file.tensors()[1].bytes;
+  }
+  std::filesystem::remove(path);
+  EXPECT_EQ(std::to_integer<char>(bytes[0]), 'x');
+}
+
+TEST(Safetensors, EmptyTensorsAndScalarsAreLegal) {
+  const SafetensorsFile file = SafetensorsFile::open(write_file(safetensors_bytes(
+      R"({"none":{"dtype":"F16","shape":[0,9223372036854775807],"data_offsets":[0,0]},)"
+      R"("scalar":{"dtype":"BF16","shape":[],"data_offsets":[0,2]}}  )",
+      "ab")));
+  ASSERT_EQ(file.tensors().size(), 2U);
+  EXPECT_EQ(file.tensors()[0].name, "none");
+  EXPECT_TRUE(file.tensors()[0].bytes.empty());
+  EXPECT_TRUE(file.tensors()[1].shape.empty());
+  EXPECT_TRUE(SafetensorsFile::open(write_file(safetensors_bytes("{}", ""), "empty")).tensors().empty());
+}
+
+TEST(Safetensors, KnowsItsDTypes) {
+  const std::vector<std::pair<DType, int64_t>> sizes = {
+      {DType::kBool, 1},   {DType::kU8, 1},  {DType::kI8, 1},  {DType::kF8E4M3, 1}, {DType::kF8E5M2, 1},
+      {DType::kF8E8M0, 1}, {DType::kI16, 2}, {DType::kU16, 2}, {DType::kF16, 2},    {DType::kBF16, 2},
+      {DType::kI32, 4},    {DType::kU32, 4}, {DType::kF32, 4}, {DType::kI64, 8},    {DType::kU64, 8},
+      {DType::kF64, 8},    {DType::kC64, 8},
+  };
+  for (const auto& [dtype, size] : sizes) {
+    EXPECT_EQ(size_of(dtype), size) << to_string(dtype);
+  }
+}
+
+std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets) {
+  return R"({"w":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+}
+
+TEST(Safetensors, RefusesBadHeaders) {
+  struct Row {
+    std::string header;
+    size_t data_bytes;
+    std::string message;
+  };
+  const std::string f32 = "\"F32\"";
+  const std::string pair = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                           R"("b":{"dtype":"U8","shape":[4],"data_offsets":)";
+  const std::vector<Row> rows = {
+      {one(f32, "[2]", "[0,8]"), 7, "an end within the 7 data bytes of the file, got 8 (a truncated file?)"},
+      {one(f32, "[2]", "[0,8]"), 9, "expected 8 data bytes, as its tensors have, got 9 in the file"},
+      {one("\"F33\"", "[2]", "[0,8]"), 8, "tensor 'w'.dtype: expected one of: BOOL, U8, I8"},
+      {one("4", "[2]", "[0,8]"), 8, "tensor 'w': expected an object of dtype (a string), shape and data_offsets"},
+      {one(f32, "[3]", "[0,8]"), 8, "tensor 'w': expected 12 bytes for shape [3] of F32, got 8 bytes"},
+      {one(f32, "[4611686018427387904,4]", "[0,8]"), 8, "expected more than 2^63 bytes for shape"},
+      {one(f32, "[-2]", "[0,8]"), 8, "tensor 'w'.shape: expected integers of 0 or more, got -2"},
+      {one(f32, "2", "[0,8]"), 8, "tensor 'w'.shape: expected a list of integers, got 2"},
+      {one(f32, "[2.0]", "[0,8]"), 8, "tensor 'w'.shape: expected integers of 0 or more, got 2.0"},
+      {one(f32, "[2]", "[8,0]"), 8, "tensor 'w'.data_offsets: expected [begin, end] with begin <= end, got [8,0]"},
+      {one(f32, "[2]", "[0]"), 8, "tensor 'w'.data_offsets: expected [begin, end]"},
+      {one(f32, "[2]", "[0,18446744073709551615]"), 8, "tensor 'w'.data_offsets: expected integers of 0 or more"},
+      {pair + "[2,6]}}", 6,
+       "tensor 'b': expected data_offsets that begin at 4, where the tensor before it ends, got 2 (overlap)"},
+      {pair + "[0,4]}}", 4, "(overlap)"},
+      {pair + "[5,9]}}", 9,
+       "tensor 'b': expected data_offsets that begin at 4, where the tensor before it ends, got 5 (gap)"},
+      {pair + "[4,8],\"extra\":1}}", 8, "tensor 'b': expected an object of dtype"},
+      {R"({"w":3})", 0, "tensor 'w': expected an object of dtype"},
+      {R"({"w":{},"w":{}})", 0, "header: expected every key once, got 'w' twice"},
+      {R"({"__metadata__":{"a":1}})", 0, "__metadata__.a: expected a string, got 1"},
+      {R"({"__metadata__":[]})", 0, "__metadata__: expected an object of strings, got a list"},
+      {R"({"w")", 0, "header: expected JSON"},
+      {R"(["w"])", 0, "expected a safetensors file, got a header that does not start with '{'"},
+      {"", 0, "expected a safetensors file, got a header that does not start with '{'"},
+      {"{\"\xff\":1}", 0, "header: expected JSON"},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.header);
+    const std::string path = write_file(safetensors_bytes(row.header, std::string(row.data_bytes, 'd')));
+    const std::string message = error_of([&] { return SafetensorsFile::open(path); });
+    expect_contains(message, path);
+    expect_contains(message, row.message);
+  }
+}
+
+TEST(Safetensors, RefusesFilesThatAreNone) {
+  const std::string huge("\xff\xff\xff\xff\xff\xff\xff\xff{", 9);
+  const std::string just_too_long = safetensors_bytes(std::string(20, ' '), "").substr(0, 27);
+  const std::string above_limit("\x01\xe1\xf5\x05\x00\x00\x00\x00{", 9);  // 100 000 001
+  const std::string zip("PK\x03\x04\x00\x00\x08\x08\x00\x00\x00\x00", 12);
+  const std::string pickle("\x80\x02}q\x00(X\x06\x00\x00\x00", 11);
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {"", "a file of 0 bytes, too short for a header length"},
+      {"1234567", "a file of 7 bytes, too short for a header length"},
+      {huge, "a header length of 18446744073709551615 bytes, above the format's limit"},
+      {above_limit, "a header length of 100000001 bytes, above the format's limit of 100000000"},
+      {just_too_long, "a truncated file: the header claims 20 bytes, the file has 19 after the length"},
+      {zip, "a pickle checkpoint"},
+      {pickle, "a pickle checkpoint"},
+      {std::string("GGUF\x03\x00\x00\x00\x00", 9), "a GGUF file"},
+  };
+  for (const auto& [bytes, message] : rows) {
+    const std::string path = write_file(bytes);
+    const std::string got = error_of([&] { return SafetensorsFile::open(path); });
+    expect_contains(got, path + ": expected a safetensors file, got");
+    expect_contains(got, message);
+  }
+}
+
+TEST(Safetensors, RefusesWhatCannotBeOpened) {
+  expect_contains(error_of([] { return SafetensorsFile::open("/nonexistent/x.safetensors"); }),
+                  "/nonexistent/x.safetensors: expected a readable file, got No such file");
+  expect_contains(error_of([] { return SafetensorsFile::open(::testing::TempDir()); }), "a regular file, got a folder");
+}
+
+}  // namespace
+}  // namespace asdm
