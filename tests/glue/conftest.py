@@ -1,0 +1,55 @@
+"""Loads the pack as ComfyUI does: by file path, with ComfyUI's folder on sys.path and the repository's never."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from repository import REPO
+
+PACK = "asdm_pack_under_test"
+
+
+@pytest.fixture(scope="session")
+def comfy():
+    """Makes ComfyUI importable, as on a CPU machine; its folder."""
+    folder = Path(os.environ.get("COMFYUI_PATH") or REPO / ".host" / "ComfyUI")
+    if not (folder / "main.py").is_file():
+        pytest.skip(f"no ComfyUI in {folder}: run scripts/setup.sh, or name one in COMFYUI_PATH")
+    sys.path.append(str(folder))
+    own_arguments = sys.argv
+    sys.argv = ["main.py", "--cpu"]
+    try:
+        import comfy.options
+
+        comfy.options.enable_args_parsing()
+        import comfy.cli_args  # noqa: F401  reads sys.argv
+    finally:
+        sys.argv = own_arguments
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pack(comfy):
+    """The pack's root module."""
+    spec = importlib.util.spec_from_file_location(PACK, REPO / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[PACK] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def glue(pack):
+    """Imports a module of python_glue by name, inside the pack."""
+    return lambda name: importlib.import_module(f"{PACK}.python_glue.{name}")
+
+
+@pytest.fixture(scope="session")
+def native(glue):
+    """The native module, built."""
+    loader = glue("native")
+    if not loader.BUILD_INFO.is_file():
+        pytest.skip("the native module is not built: run python install.py")
+    return loader.native_module()

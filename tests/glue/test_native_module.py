@@ -1,0 +1,256 @@
+"""The native module through Python: formats, nodes against a Python host, errors, lifetimes."""
+
+import gc
+import json
+import sys
+import weakref
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+
+class Model:
+    """A MODEL to the host below."""
+
+
+class Host:
+    """The methods of nodes/host.h over plain Python objects."""
+
+    def __init__(self, path=None):
+        self.path = path
+        self.calls = []
+        self.description = {"class_name": "UNetModel", "spec_json": "{}", "refusal": ""}
+
+    def list_models(self, folder):
+        return ["unet.safetensors"]
+
+    def model_path(self, folder, name):
+        return str(self.path)
+
+    def load_unet(self, path, spec_json, weight_dtype):
+        self.calls.append(("load_unet", path, json.loads(spec_json)["model_channels"], weight_dtype))
+        return Model()
+
+    def describe_model(self, model):
+        return self.description
+
+    def with_native_engine(self, model, options):
+        self.calls.append(("with_native_engine", type(model), options))
+        return model
+
+    def with_inheritance(self, model, options):
+        self.calls.append(("with_inheritance", type(model), options))
+        return model
+
+    def run_report(self, model, latent):
+        return '{"found": false}'
+
+
+def test_the_module_is_the_one_that_the_build_described(native, glue):
+    assert native.build_info() == json.loads(glue("native").BUILD_INFO.read_text(encoding="utf-8"))
+    assert native.schemas_json() == glue("schema_nodes").SCHEMAS.read_text(encoding="utf-8")
+    assert native.list_nodes() == [node["id"] for node in json.loads(native.schemas_json())["nodes"]]
+
+
+def test_specs_travel_as_json(native):
+    assert native.preset_names() == ["sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner"]
+    for name in native.preset_names():
+        spec = native.preset_spec(name, 64)
+        assert json.loads(spec)["model_channels"] == 64
+        assert native.check_spec(spec) == spec
+    with pytest.raises(ValueError, match=r"UNetSpec\.format"):
+        native.check_spec("{}")
+    with pytest.raises(ValueError, match="one of: sd15"):
+        native.preset_spec("sd9")
+
+
+def test_safetensors_reads_what_the_reference_library_writes(native, tmp_path):
+    tensors = {
+        "weight": torch.randn(3, 4, 2),
+        "half": torch.randn(5).half(),
+        "brain": torch.randn(2, 2).bfloat16(),
+        "scalar": torch.tensor(7, dtype=torch.int64),
+        "empty": torch.zeros(0, 3),
+        "flags": torch.tensor([True, False]),
+    }
+    path = tmp_path / "f.safetensors"
+    save_file(tensors, path, metadata={"asdm.unet_spec": "text", "x": "ü"})
+    file = native.open_safetensors(str(path))
+    assert file.path == str(path)
+    assert file.metadata == {"asdm.unet_spec": "text", "x": "ü"}
+    read = {name: (dtype, shape, data) for name, dtype, shape, data in file.tensors()}
+    assert set(read) == set(tensors)
+    for name, tensor in tensors.items():
+        dtype, shape, data = read[name]
+        assert shape == tuple(tensor.shape)
+        assert data.readonly
+        assert bytes(data) == tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else not data
+    assert {name: row[0] for name, row in read.items()} == {
+        "weight": "F32",
+        "half": "F16",
+        "brain": "BF16",
+        "scalar": "I64",
+        "empty": "F32",
+        "flags": "BOOL",
+    }
+
+
+def test_a_memoryview_outlives_file_object_and_file(native, tmp_path):
+    path = tmp_path / "f.safetensors"
+    save_file({"w": torch.arange(1000, dtype=torch.float32)}, path)
+    data = native.open_safetensors(str(path)).tensors()[0][3]
+    path.unlink()
+    gc.collect()
+    assert np.frombuffer(data, dtype=np.float32)[-1] == 999
+
+
+def test_a_bad_file_is_a_value_error_that_names_it(native, tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save({"w": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"model\.ckpt.*a pickle checkpoint"):
+        native.open_safetensors(str(path))
+
+
+def test_the_loader_reaches_the_host(native, tmp_path):
+    path = tmp_path / "unet.safetensors"
+    save_file({"w": torch.zeros(1)}, path, metadata={"asdm.unet_spec": native.preset_spec("sd15", 64)})
+    host = Host(path)
+    result = native.execute("ASDMLoadUNet", host, {"unet_name": "unet.safetensors", "weight_dtype": "fp32"})
+    assert host.calls == [
+        ("load_unet", str(path), 64, "fp32"),
+        ("with_native_engine", Model, {"compute_dtype": "auto"}),
+    ]
+    assert isinstance(result["outputs"][0], Model)
+    assert result["ui_text"] is None
+
+
+def test_inheritance_options_arrive_as_a_dict(native):
+    host = Host()
+    native.execute("ASDMFeatureInheritance", host, {"model": Model(), "interval": 5, "start_percent": 0})
+    assert host.calls[0][2] == {
+        "level": "block",
+        "sites": "auto",
+        "mode": "uniform",
+        "interval": 5,
+        "full_evaluations": 0,
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+        "value": "hold",
+        "max_age": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"interval": 0}, r"ASDMFeatureInheritance\.interval: expected a number from 1 to 1000, got 0"),
+        ({"interval": True}, "expected INT, got true"),
+        ({"interval": 10**30}, "at most 64 bits"),
+        ({"interval": [1]}, "expected INT, got an object of type list"),
+        ({"mode": "wild"}, "one of: uniform, got 'wild'"),
+        ({"typo": 1}, "one of: model, level"),
+        ({"model": None}, r"ASDMFeatureInheritance\.model: expected MODEL, got nothing"),
+    ],
+)
+def test_bad_inputs_are_value_errors(native, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        native.execute("ASDMFeatureInheritance", Host(), {"model": Model()} | inputs)
+
+
+def test_a_model_that_is_no_unet_is_a_runtime_error(native):
+    host = Host()
+    host.description = {"class_name": "Flux", "spec_json": "", "refusal": "no UNet"}
+    with pytest.raises(RuntimeError, match="sd1, sd2, sdxl, sdxl_refiner.*Flux: no UNet"):
+        native.execute("ASDMNativeUNet", host, {"model": Model()})
+
+
+def test_the_hosts_own_exception_passes_through_unchanged(native):
+    class InterruptProcessing(BaseException):
+        pass
+
+    class Interrupted(Host):
+        def describe_model(self, model):
+            raise InterruptProcessing("stop")
+
+    with pytest.raises(InterruptProcessing, match="stop"):
+        native.execute("ASDMNativeUNet", Interrupted(), {"model": Model()})
+
+
+def test_the_report_passes_the_latent_on(native):
+    latent = {"samples": torch.zeros(1)}
+    result = native.execute("ASDMReport", Host(), {"model": Model(), "latent": latent})
+    assert result["outputs"][0] is latent
+    assert "no run of this model made this latent" in result["outputs"][1]
+    assert result["ui_text"] == result["outputs"][1]
+
+
+def test_nothing_of_pythons_is_kept(native):
+    model = Model()
+    alive = weakref.ref(model)
+    native.execute("ASDMNativeUNet", Host(), {"model": model})
+    with pytest.raises(ValueError, match="int8"):
+        native.execute("ASDMNativeUNet", Host(), {"model": model, "compute_dtype": "int8"})
+    del model
+    gc.collect()
+    assert alive() is None
+
+
+def reference_ssim(a, b):
+    """SSIM by convolution with the whole 11x11 window, channel by channel."""
+    x = torch.arange(11, dtype=torch.float64) - 5
+    line = torch.exp(-(x**2) / (2 * 1.5**2))
+    window = torch.outer(line, line)[None, None] / line.sum() ** 2
+
+    def mean(t):
+        return F.conv2d(t.movedim(-1, 1).reshape(-1, 1, *t.shape[1:3]), window)
+
+    a, b = a.double(), b.double()
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    return (((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))).mean().item()
+
+
+def test_compare_images_agrees_with_a_plain_reference(native):
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(2, 33, 47, 3, generator=generator)
+    b = (a + 0.1 * torch.randn(a.shape, generator=generator)).clamp(0, 1)
+    result = native.execute("ASDMCompareImages", Host(), {"reference": a.numpy(), "image": b.numpy()})
+    text, difference = result["outputs"]
+    psnr = -10 * torch.log10(((a - b).double() ** 2).mean()).item()
+    assert text == f"PSNR {psnr:.2f} dB, SSIM {reference_ssim(a, b):.4f}"
+    assert difference.dtype == np.float32
+    torch.testing.assert_close(torch.from_numpy(difference), ((a - b).abs() * 10).clamp(max=1))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((1, 16, 16, 4), np.float32), r"expected an IMAGE as float32 array .* got f \[1, 16, 16, 4\]"),
+        (np.zeros((16, 16, 3), np.float32), r"got f \[16, 16, 3\]"),
+        (np.zeros((1, 16, 16, 3), np.float64), r"got d \[1, 16, 16, 3\]"),
+        (np.zeros((1, 16, 32, 3), np.float32)[:, :, ::2], "contiguous"),
+        ("a text", "object of type str"),
+    ],
+)
+def test_only_real_images_are_taken(native, image, message):
+    good = np.zeros((1, 16, 16, 3), np.float32)
+    with pytest.raises(ValueError, match=message):
+        native.execute("ASDMCompareImages", Host(), {"reference": good, "image": image})
+
+
+def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
+    fake = ModuleType("host")
+    fake.comfy_host = Host
+    monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host", fake)
+    nodes = glue("schema_nodes")
+    schema = next(node for node in nodes.read_schemas(nodes.SCHEMAS) if node["id"] == "ASDMCompareImages")
+    image = torch.rand(1, 12, 12, 3)
+    output = nodes.make_node(schema).execute(reference=image, image=image.clone().requires_grad_())
+    assert output.args[0] == "PSNR inf dB, SSIM 1.0000"
+    assert torch.equal(output.args[1], torch.zeros(1, 12, 12, 3))
+    assert output.ui.as_dict() == {"text": ("PSNR inf dB, SSIM 1.0000",)}

@@ -1,0 +1,98 @@
+"""The nodes as ComfyUI sees them. Needs the schemas of a build, never the native module."""
+
+import asyncio
+import json
+import logging
+import os
+
+import pytest
+from repository import REPO
+
+NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMReport", "ASDMCompareImages"]
+
+
+@pytest.fixture(scope="module")
+def schemas(glue):
+    path = glue("schema_nodes").SCHEMAS
+    if not path.is_file():
+        pytest.skip("the pack is not built: run python install.py")
+    return json.loads(path.read_text(encoding="utf-8"))["nodes"]
+
+
+@pytest.fixture(scope="module")
+def classes(pack, schemas):
+    async def served():
+        extension = await pack.comfy_entrypoint()
+        return await extension.get_node_list()
+
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(served())}
+
+
+def test_schemas_are_complete(schemas):
+    assert [node["id"] for node in schemas] == NODES
+    for node in schemas:
+        assert node["category"] == "ASDM"
+        assert node["description"]
+        for slot in node["inputs"] + node["outputs"]:
+            assert slot["tooltip"], f"{node['id']}.{slot['name']}"
+        for given in node["inputs"]:
+            widget = given["kind"] not in ("MODEL", "LATENT", "IMAGE")
+            assert widget == ("default" in given or "choices_folder" in given), given["name"]
+
+
+def test_v3_classes_serve_what_the_schemas_say(classes, schemas):
+    assert list(classes) == NODES
+    for schema in schemas:
+        inputs = classes[schema["id"]].INPUT_TYPES()["required"]
+        assert list(inputs) == [given["name"] for given in schema["inputs"]]
+        for given in schema["inputs"]:
+            kind, options = inputs[given["name"]]
+            assert kind == given["kind"]
+            for key in ("default", "min", "max", "step", "tooltip"):
+                assert options.get(key) == given.get(key)
+            if "choices" in given:
+                assert options["options"] == given["choices"]
+        info = classes[schema["id"]].GET_NODE_INFO_V1()
+        assert info["output"] == [given["kind"] for given in schema["outputs"]]
+        assert info["output_name"] == [given["name"] for given in schema["outputs"]]
+        assert info["output_node"] == schema["is_output_node"]
+
+
+def test_the_loader_lists_the_hosts_files_and_notices_a_replaced_one(classes, tmp_path, comfy):
+    import folder_paths
+
+    folder_paths.add_model_folder_path("diffusion_models", str(tmp_path))
+    file = tmp_path / "asdm_test.safetensors"
+    file.write_bytes(b"one")
+    loader = classes["ASDMLoadUNet"]
+    assert "asdm_test.safetensors" in loader.INPUT_TYPES()["required"]["unet_name"][1]["options"]
+    before = loader.fingerprint_inputs(unet_name="asdm_test.safetensors", weight_dtype="default", engine="native")
+    assert before == [(str(file), file.stat().st_mtime, 3)]
+    file.write_bytes(b"four")
+    os.utime(file, (1, 1))
+    after = loader.fingerprint_inputs(unet_name="asdm_test.safetensors", weight_dtype="default", engine="native")
+    assert after == [(str(file), 1.0, 4)]
+    assert loader.fingerprint_inputs(unet_name="gone.safetensors") == [None]
+
+
+def test_every_node_has_a_doc_page_that_names_its_inputs(schemas):
+    for schema in schemas:
+        page = (REPO / "web" / "docs" / f"{schema['id']}.md").read_text(encoding="utf-8")
+        for given in schema["inputs"]:
+            assert f"`{given['name']}`" in page, f"{schema['id']}: {given['name']}"
+
+
+def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, caplog):
+    with caplog.at_level(logging.ERROR, logger="asdm"):
+        assert glue("schema_nodes").read_schemas(tmp_path / "schemas.json") == []
+    assert len(caplog.records) == 1
+    assert "python install.py" in caplog.text
+    assert "schemas.json" in caplog.text
+
+
+def test_a_node_says_why_it_cannot_run(classes, glue, monkeypatch, tmp_path):
+    loader = glue("native")
+    loader.native_module.cache_clear()
+    monkeypatch.setattr(loader, "BUILD_INFO", tmp_path / "build_info.json")
+    with pytest.raises(RuntimeError, match=r"not built; run `python install\.py`"):
+        classes["ASDMNativeUNet"].execute(model=object(), compute_dtype="auto")
