@@ -10,7 +10,7 @@ namespace asdm::nodes {
 void require_unet(Host& host, const Handle& model, std::string_view where) {
   const ModelDescription description = host.describe_model(model);
   if (description.spec_json.empty()) {
-    throw unsupported(where, "a Stable Diffusion UNet of a known family (" + join(family_names()) + ")",
+    throw unsupported(where, "the UNet of " + join(family_titles()),
                       description.class_name + ": " + description.refusal);
   }
 }

@@ -134,12 +134,6 @@ std::string_view to_string(Prediction prediction) {
   throw internal_fault("UNetSpec.prediction", "an enumerator without a name");
 }
 
-std::vector<std::string> family_names() {
-  std::vector<std::string> names;
-  for (const Family family : {Family::kSD1, Family::kSD2, Family::kSDXL, Family::kSDXLRefiner}) {
-    names.emplace_back(to_string(family));
-  }
-  return names;
-}
+std::vector<std::string> family_titles() { return {"SD1.x", "SD2.x", "SDXL", "SDXL refiner"}; }
 
 }  // namespace asdm

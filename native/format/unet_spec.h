@@ -51,6 +51,7 @@ inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
 /// The JSON names: "sd1", "sd2", "sdxl", "sdxl_refiner"; "eps", "v".
 [[nodiscard]] std::string_view to_string(Family family);
 [[nodiscard]] std::string_view to_string(Prediction prediction);
-[[nodiscard]] std::vector<std::string> family_names();
+/// As people write them, for messages: "SD1.x", "SD2.x", "SDXL", "SDXL refiner".
+[[nodiscard]] std::vector<std::string> family_titles();
 
 }  // namespace asdm

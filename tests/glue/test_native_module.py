@@ -164,7 +164,7 @@ def test_bad_inputs_are_value_errors(native, inputs, message):
 def test_a_model_that_is_no_unet_is_a_runtime_error(native):
     host = Host()
     host.description = {"class_name": "Flux", "spec_json": "", "refusal": "no UNet"}
-    with pytest.raises(RuntimeError, match="sd1, sd2, sdxl, sdxl_refiner.*Flux: no UNet"):
+    with pytest.raises(RuntimeError, match=r"SD1\.x, SD2\.x, SDXL, SDXL refiner, got Flux: no UNet"):
         native.execute("ASDMNativeUNet", host, {"model": Model()})
 
 
