@@ -1,0 +1,50 @@
+"""Text features and latents of the captioned pictures, by the host's own route."""
+import torch
+from safetensors.torch import load_file, save_file
+
+# Wordings of a caption that the UNet is trained on, the plain one first.
+TEMPLATES = ["{}", "a {}", "a picture of a {}"]
+
+
+def load_text_encoder(path):
+    """The host's CLIP object, as its CLIPLoader node makes it."""
+    import comfy.sd
+
+    return comfy.sd.load_clip([str(path)], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+
+
+def encode_prompt(clip, text):
+    """The host's CONDITIONING of a prompt, as its CLIPTextEncode node makes it."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def encode_captions(clip, captions, cache):
+    """Features fp16 [1 + len(TEMPLATES) * N, 77, 768].
+
+    Row 0 is the empty prompt; then all captions in the first wording, and so on.
+    """
+    if cache.is_file():
+        return load_file(str(cache))["features"]
+    prompts = [""] + [t.format(c) for t in TEMPLATES for c in captions]
+    with torch.no_grad():
+        rows = [encode_prompt(clip, prompt)[0][0][0].half() for prompt in prompts]
+    features = torch.stack(rows)
+    save_file({"features": features}, str(cache))
+    return features
+
+
+def encode_pictures(vae_path, pictures):
+    """UNet latents [N, 4, H/8, W/8] of uint8 pictures [N, 3, H, W].
+
+    Through the host's VAE and its SD1.x latent format, as VAEEncode and
+    KSampler would do.
+    """
+    import comfy.latent_formats
+    import comfy.sd
+
+    vae = comfy.sd.VAE(sd=load_file(str(vae_path)))
+    latent_format = comfy.latent_formats.SD15()
+    pixels = pictures.permute(0, 2, 3, 1).float() / 255
+    with torch.no_grad():
+        latents = torch.cat([vae.encode(batch) for batch in pixels.split(16)])
+    return latent_format.process_in(latents).float()
