@@ -5,16 +5,25 @@ fails on two operators that an image run never calls. Declaring them is enough. 
 is changed.
 """
 
+import ctypes
 import runpy
+import signal
 import sys
 from pathlib import Path
 
 import torch
 
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 MISSING_OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
+
+
+def die_with_parent():
+    """A test run that is killed must not leave its server behind. Only Linux can promise that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def declare_torchvision_operators():
@@ -41,6 +50,7 @@ def main():
     script = comfy / "main.py"
     if not script.is_file():
         sys.exit(f"no ComfyUI at {comfy}: main.py is missing")
+    die_with_parent()
     library = declare_torchvision_operators()
     sys.argv = [str(script), *sys.argv[2:]]
     sys.path[0] = str(comfy)  # runpy leaves our own folder there, and ours has no business in the host

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds everything and runs every test: GoogleTest, glue, real host, real front end. Fails on any failure and on any
+# test that skips where it should run. Logs: .test/logs.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+logs="$scratch/logs"
+failed=()
+
+# suite NAME SKIPPED COMMAND...: runs a suite, its output shown and kept. A line that matches SKIPPED is a failure too.
+# A failing suite does not keep the next from running.
+suite() {
+  local name=$1 skipped=$2
+  shift 2
+  say "$name"
+  if ! "$@" 2>&1 </dev/null | tee "$logs/$name.log" || grep -q -E "$skipped" "$logs/$name.log"; then
+    failed+=("$name")
+  fi
+}
+
+build() {
+  # The cache of another Python would find that one's torch.
+  local mark stamp="$repo/build/ci/.asdm-configured" fresh=()
+  mark=$(fingerprint "$repo/CMakePresets.json" "$("$python" -c 'import sys, torch; print(sys.executable, torch.__version__)')")
+  if ! is_stamped "$stamp" "$mark"; then
+    [[ ! -f "$repo/build/ci/CMakeCache.txt" ]] || fresh=(--fresh)
+    (cd "$repo" && cmake --preset ci "-DPython_EXECUTABLE=$python" "${fresh[@]}")
+    echo "$mark" >"$stamp"
+  fi
+  (cd "$repo" && cmake --build --preset ci)
+}
+
+unit_tests() { (cd "$repo" && ctest --preset ci --no-tests=error); }
+
+python_tests() { (cd "$repo/tests" && "$python" -m pytest --no-skips "$1"); }
+
+browser_tests() {
+  "$python" "$repo/tests/host/with_server.py" browser npm --prefix "$repo/tests/browser" test
+}
+
+# The closing counts of each runner, once more and together.
+summary() {
+  say "closing counts"
+  grep -h -E 'tests passed|tests failed' "$logs/gtest.log" | sed 's/^/gtest:   /' || true
+  local name
+  for name in glue host; do
+    grep -h -E '^=+ .*(passed|failed|error).* =+$' "$logs/$name.log" | tail -1 | sed "s/^/$name:    /" || true
+  done
+  grep -h -E '^ℹ (tests|pass|fail|skipped) ' "$logs/browser.log" | tr '\n' ' ' | sed 's/^/browser: /; s/ℹ //g' || true
+  echo
+}
+
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+"$repo/scripts/setup.sh" packages browser venv host
+export_environment
+say "build"
+build 2>&1 | tee "$logs/build.log"
+suite gtest '\*\*\*(Skipped|Not Run)|\(Disabled\)' unit_tests
+suite glue '^collected 0 items' python_tests glue
+suite host '^collected 0 items' python_tests host
+suite browser '^ℹ (skipped|todo|cancelled) [1-9]' browser_tests
+summary
+[[ ${#failed[@]} -eq 0 ]] || fail "failed: ${failed[*]}"
+say "all passed"

@@ -1,0 +1,93 @@
+"""Bad input ends in an error at its node that names cause and choices, and the server goes on."""
+
+import pytest
+from comfy_client import PromptRefused
+from graphs import Graph
+from tiny_models import BROKEN, DIT, NO_MODEL, STOCK_UNET
+
+
+@pytest.fixture(autouse=True)
+def server_goes_on(host):
+    """After each test a sound prompt must still run."""
+    yield
+    graph = Graph()
+    graph.decode(graph.sample_text(graph.load_unet(), steps=2), graph.load_vae())
+    graph.save_image([list(graph.prompt)[-1], 0], "still_alive")
+    assert host.client.run(graph.prompt).status == "success"
+
+
+def failing_load(host, unet_name):
+    graph = Graph()
+    graph.save_latent(graph.sample_text(graph.load_unet(unet_name=unet_name), steps=2))
+    error = host.fail(graph)
+    assert error["node_type"] == "ASDMLoadUNet"
+    return error["exception_message"]
+
+
+def failing_inheritance(host, **changes):
+    graph = Graph()
+    graph.save_latent(graph.sample_text(graph.inherit(graph.load_unet(), **changes), steps=2))
+    return graph
+
+
+def failing_native(host, unet_name):
+    graph = Graph()
+    model = graph.add("UNETLoader", unet_name=unet_name, weight_dtype="default")
+    native = graph.add("ASDMNativeUNet", model=model, compute_dtype="auto")
+    graph.save_latent(graph.sample_text(native, steps=2))
+    error = host.fail(graph)
+    assert error["node_type"] == "ASDMNativeUNet"
+    return error["exception_message"]
+
+
+@pytest.mark.parametrize("file", [NO_MODEL, STOCK_UNET])
+def test_file_without_a_spec_is_refused_with_the_way_out(host, file):
+    message = failing_load(host, file)
+    assert file in message
+    assert "UNetSpec" in message
+    assert "ASDMNativeUNet" in message
+
+
+def test_broken_file_is_named(host):
+    assert BROKEN in failing_load(host, BROKEN)
+
+
+def test_unknown_file_never_reaches_the_node(host):
+    graph = Graph()
+    graph.save_latent(graph.sample_text(graph.load_unet(unet_name="not_there.safetensors"), steps=2))
+    with pytest.raises(PromptRefused) as refusal:
+        host.client.run(graph.prompt)
+    assert "not_there.safetensors" in refusal.value.messages("1")[0]
+
+
+def test_transformer_model_is_refused(host):
+    message = failing_native(host, DIT)
+    assert "OpenAISignatureMMDITWrapper" in message or "SD3" in message
+    for known in ("SD1", "SD2", "SDXL"):
+        assert known in message
+
+
+def test_unknown_site_lists_the_known_ones(host):
+    error = host.fail(failing_inheritance(host, sites="out.99"))
+    message = error["exception_message"]
+    assert "out.99" in message
+    assert "out.1" in message
+
+
+def test_empty_window_is_refused(host):
+    error = host.fail(failing_inheritance(host, start_percent=0.8, end_percent=0.2))
+    assert error["node_type"] == "ASDMFeatureInheritance"
+    assert "start_percent" in error["exception_message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("interval", 0), ("full_evaluations", -1), ("start_percent", 1.5), ("max_age", -1), ("mode", "sometimes")],
+)
+def test_value_out_of_range_is_refused_before_anything_runs(host, name, value):
+    graph = failing_inheritance(host, **{name: value})
+    with pytest.raises(PromptRefused) as refusal:
+        host.client.run(graph.prompt)
+    (node_id,) = [key for key, node in graph.prompt.items() if node["class_type"] == "ASDMFeatureInheritance"]
+    (message,) = refusal.value.messages(node_id)
+    assert name in message

@@ -1,0 +1,46 @@
+"""The shared workflows, as the server runs them."""
+
+import json
+
+import pytest
+from comfy_server import REPO
+
+API = REPO / "workflows" / "api"
+DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
+
+
+def read_prompt(name):
+    return json.loads((API / f"{name}.json").read_text())
+
+
+def only_node(prompt, class_type):
+    (node_id,) = [key for key, node in prompt.items() if node["class_type"] == class_type]
+    return node_id
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_demo_workflow_yields_a_picture_and_a_report(host, name):
+    prompt = read_prompt(name)
+    run = host.client.run(prompt)
+    assert run.status == "success", run.error
+    (picture,) = host.pictures(run, only_node(prompt, "SaveImage"))
+    assert picture.shape == (128, 128, 3)
+    assert picture.std() > 10, "the picture is all but one colour"
+    assert "inherited" in run.text(only_node(prompt, "PreviewAny"))
+
+
+def test_swap_in_workflow_uses_known_nodes_and_inputs(host):
+    """Its checkpoint is the user's, so it is held against the nodes' schemas instead of being run."""
+    for node in read_prompt("asdm_swap_in_sd15").values():
+        info = host.client.object_info(node["class_type"])
+        assert info, f"unknown node {node['class_type']}"
+        known = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+        assert set(node["inputs"]) <= set(known)
+        assert set(info["input"].get("required", {})) <= set(node["inputs"])
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in API.glob("*.json")))
+def test_every_workflow_has_its_twin_for_the_front_end(file):
+    twin = REPO / "workflows" / file
+    api_classes = sorted(node["class_type"] for node in json.loads((API / file).read_text()).values())
+    assert sorted(node["type"] for node in json.loads(twin.read_text())["nodes"]) == api_classes
