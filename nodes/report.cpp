@@ -21,7 +21,7 @@ class Report final : public Node {
     };
     schema.outputs = {
         {"LATENT", Kind::kLatent, "The latent, unchanged."},
-        {"table", Kind::kString, "The report as a text table."},
+        {"table", Kind::kString, "The report as text (Markdown tables); Preview Any shows it."},
     };
     schema.is_output_node = true;
     return schema;

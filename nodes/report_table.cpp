@@ -13,8 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kLabelWidth = 22;
-constexpr size_t kCountWidth = 11;
+using Row = std::vector<std::string>;
 
 std::string decimal(double value, int digits) {
   char buffer[64];
@@ -24,21 +23,46 @@ std::string decimal(double value, int digits) {
 
 std::string count(const json& value) { return std::to_string(value.get<int64_t>()); }
 
-std::string line(const std::string& label, const std::string& value) {
-  std::string out = label;
-  out.append(kLabelWidth - std::min(kLabelWidth, label.size()), ' ');
-  return out + value + "\n";
+enum class Align { kLeft, kRight };
+
+std::string padded(const std::string& text, size_t width, Align align) {
+  const std::string space(width - std::min(width, text.size()), ' ');
+  return align == Align::kLeft ? text + space : space + text;
 }
 
-std::string right(const std::string& text) {
-  return std::string(kCountWidth - std::min(kCountWidth, text.size()), ' ') + text;
+/// A Markdown table, its columns padded: the front end's Preview Any renders Markdown, and plain text stays readable.
+/// `rows` begins with the header; the first column is aligned left, the others as `others`.
+std::string table(const std::vector<Row>& rows, Align others) {
+  std::vector<size_t> widths(rows.front().size(), 3);
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  std::string out;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t i = 0; i < widths.size(); ++i) {
+      out.append("| ").append(padded(rows[r][i], widths[i], i == 0 ? Align::kLeft : others)).append(" ");
+    }
+    out += "|\n";
+    if (r == 0) {
+      for (size_t i = 0; i < widths.size(); ++i) {
+        const bool right = i > 0 && others == Align::kRight;
+        out.append("| ").append(right ? widths[i] - 1 : widths[i], '-').append(right ? ": " : " ");
+      }
+      out += "|\n";
+    }
+  }
+  return out;
 }
 
 /// "3 (sigma jump: 2, missing: 1)"
 std::string total_with_reasons(int64_t total, const json& reasons) {
   std::vector<std::string> parts;
   for (const auto& item : reasons.items()) {
-    parts.push_back(item.key() + ": " + count(item.value()));
+    std::string reason = item.key();
+    std::replace(reason.begin(), reason.end(), '|', '/');  // a bar would end the cell
+    parts.push_back(reason + ": " + count(item.value()));
   }
   std::string out = std::to_string(total);
   if (!parts.empty()) {
@@ -66,32 +90,32 @@ std::string bytes_text(double bytes) {
 }
 
 std::string summary(const json& report) {
-  std::string out;
-  out += line("evaluations", count(report.at("evaluations")) + " (" + count(report.at("full")) + " full, " +
-                                 count(report.at("inherited")) + " inherited)");
-  out += line("native calls", count(report.at("native_calls")));
-  out += line("fallback calls",
-              total_with_reasons(report.at("fallback_calls").get<int64_t>(), report.at("fallback_reasons")));
-  out += line("forced refreshes", total_with_reasons(sum(report.at("forced_refreshes")),
-                                                     report.at("forced_refreshes")));
-  out += line("sampling", decimal(report.at("seconds").get<double>(), 2) + " s, of it " +
-                              decimal(report.at("seconds_in_unet").get<double>(), 2) + " s in the UNet");
   const json& saved = report.at("seconds_saved");
-  out += line("saved", saved.is_null() ? "not measured" : decimal(saved.get<double>(), 2) + " s");
-  out += line("UNet MACs computed", decimal(100.0 * report.at("mac_share").get<double>(), 1) + " %");
-  out += line("stored features", bytes_text(report.at("cache_bytes").get<double>()));
   const auto sites = report.at("sites").get<std::vector<std::string>>();
-  out += line("sites", sites.empty() ? "none" : join(sites));
-  return out;
+  std::vector<Row> rows = {{"run", ""}};
+  rows.push_back({"evaluations", count(report.at("evaluations")) + " (" + count(report.at("full")) + " full, " +
+                                     count(report.at("inherited")) + " inherited)"});
+  rows.push_back({"native calls", count(report.at("native_calls"))});
+  rows.push_back({"fallback calls",
+                  total_with_reasons(report.at("fallback_calls").get<int64_t>(), report.at("fallback_reasons"))});
+  rows.push_back({"forced refreshes",
+                  total_with_reasons(sum(report.at("forced_refreshes")), report.at("forced_refreshes"))});
+  rows.push_back({"sampling", decimal(report.at("seconds").get<double>(), 2) + " s, of it " +
+                                  decimal(report.at("seconds_in_unet").get<double>(), 2) + " s in the UNet"});
+  rows.push_back({"saved", saved.is_null() ? "not measured" : decimal(saved.get<double>(), 2) + " s"});
+  rows.push_back({"UNet MACs computed", decimal(100.0 * report.at("mac_share").get<double>(), 1) + " %"});
+  rows.push_back({"stored features", bytes_text(report.at("cache_bytes").get<double>())});
+  rows.push_back({"sites", sites.empty() ? "none" : join(sites)});
+  return table(rows, Align::kLeft);
 }
 
-std::string address_rows(const json& addresses) {
-  std::string out = line("address", right("computed") + right("inherited") + right("not run"));
+std::string address_table(const json& addresses) {
+  std::vector<Row> rows = {{"address", "computed", "inherited", "not run"}};
   for (const json& row : addresses) {
-    out += line(row.at("address").get<std::string>(),
-                right(count(row.at("computed"))) + right(count(row.at("inherited"))) + right(count(row.at("not_run"))));
+    rows.push_back({row.at("address").get<std::string>(), count(row.at("computed")), count(row.at("inherited")),
+                    count(row.at("not_run"))});
   }
-  return out;
+  return table(rows, Align::kRight);
 }
 
 }  // namespace
@@ -105,7 +129,7 @@ std::string report_table(std::string_view report_json) {
     std::string out = summary(report);
     if (!report.at("addresses").empty()) {
       out += "\n";
-      out += address_rows(report.at("addresses"));
+      out += address_table(report.at("addresses"));
     }
     return out;
   } catch (const json::exception& error) {

@@ -1,4 +1,4 @@
-// The text table of a run report. Knows the report's JSON (docs/report.md) and nothing of the run itself.
+// The text of a run report, as Markdown tables. Knows the report's JSON (docs/report.md) and nothing of the run itself.
 #pragma once
 
 #include <string>

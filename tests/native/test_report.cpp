@@ -24,20 +24,23 @@ const std::string kReport = R"({"found":true,"evaluations":20,"native_calls":38,
                {"address":"mid","computed":7,"inherited":0,"not_run":13}]})";
 
 const std::string kTable =
-    "evaluations           20 (7 full, 13 inherited)\n"
-    "native calls          38\n"
-    "fallback calls        2 (gligen: 2)\n"
-    "forced refreshes      3 (missing feature: 2, sigma rose: 1)\n"
-    "sampling              12.35 s, of it 11.50 s in the UNet\n"
-    "saved                 8.21 s\n"
-    "UNet MACs computed    41.2 %\n"
-    "stored features       3.4 MiB\n"
-    "sites                 out.8, out.5\n"
+    "| run                |                                       |\n"
+    "| ------------------ | ------------------------------------- |\n"
+    "| evaluations        | 20 (7 full, 13 inherited)             |\n"
+    "| native calls       | 38                                    |\n"
+    "| fallback calls     | 2 (gligen: 2)                         |\n"
+    "| forced refreshes   | 3 (missing feature: 2, sigma rose: 1) |\n"
+    "| sampling           | 12.35 s, of it 11.50 s in the UNet    |\n"
+    "| saved              | 8.21 s                                |\n"
+    "| UNet MACs computed | 41.2 %                                |\n"
+    "| stored features    | 3.4 MiB                               |\n"
+    "| sites              | out.8, out.5                          |\n"
     "\n"
-    "address                  computed  inherited    not run\n"
-    "in.0                           20          0          0\n"
-    "out.8                           7         13          0\n"
-    "mid                             7          0         13\n";
+    "| address | computed | inherited | not run |\n"
+    "| ------- | -------: | --------: | ------: |\n"
+    "| in.0    |       20 |         0 |       0 |\n"
+    "| out.8   |        7 |        13 |       0 |\n"
+    "| mid     |        7 |         0 |      13 |\n";
 
 std::string with(const std::string& from, const std::string& to) {
   std::string text = kReport;
@@ -49,9 +52,13 @@ std::string with(const std::string& from, const std::string& to) {
 TEST(Report, TableOfARun) { EXPECT_EQ(report_table(with("12.345", "12.346")), kTable); }
 
 TEST(Report, WhatWasNotMeasuredIsNotClaimed) {
-  expect_contains(report_table(with("8.211", "null")), "saved                 not measured\n");
-  expect_contains(report_table(with(R"(["out.8","out.5"])", "[]")), "sites                 none\n");
-  expect_contains(report_table(with("3565158", "512")), "stored features       512 B\n");
+  expect_contains(report_table(with("8.211", "null")), "| saved              | not measured ");
+  expect_contains(report_table(with(R"(["out.8","out.5"])", "[]")), "| sites              | none ");
+  expect_contains(report_table(with("3565158", "512")), "| stored features    | 512 B ");
+}
+
+TEST(Report, AReasonCannotEndItsCell) {
+  expect_contains(report_table(with("gligen", "a|b")), "| 2 (a/b: 2) ");
 }
 
 TEST(Report, PassesTheLatentOnAndShowsTheTable) {
