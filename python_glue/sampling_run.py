@@ -27,7 +27,7 @@ class SamplingRun:
 
     def __init__(self, session: Session, sigmas):
         self._session = session
-        self._native = native.load().Run(session.settings(), [float(sigma) for sigma in sigmas],
+        self._native = native.native_module().Run(session.settings(), [float(sigma) for sigma in sigmas],
                                          len(session.unet.node_addresses()))
         self._pass = -1
         self._macs = {}

@@ -69,7 +69,7 @@ class NativeForward:
         if reason:
             return self._fall_back(reason, run, started, x, timesteps, context, y, control, transformer_options, kwargs)
         patcher = getattr(self._session.base_model(), "current_patcher", None)
-        features = (native.load().CallFeatures() if run is None else
+        features = (native.native_module().CallFeatures() if run is None else
                     run.begin_call(x, control, transformer_options, patcher))
         transformer_options["original_shape"] = list(x.shape)
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)

@@ -43,7 +43,7 @@ class Session:
         """Native settings of the inheritance; None where nothing is inherited."""
         if not self.inheritance:
             return None
-        return native.load().InheritanceSettings(
+        return native.native_module().InheritanceSettings(
             sites=self.sites(), **{name: self.inheritance[name] for name in _RUN_SETTINGS})
 
     def cache_bytes(self, input_shape, element_size: int) -> int:

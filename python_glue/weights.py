@@ -83,7 +83,7 @@ def host_weights(diffusion_model, unet, device):
         if type(weight) not in (torch.nn.Parameter, torch.Tensor):
             raise Refusal(f"a weight is a {type(weight).__name__}")
         leaves.append(None if _needs_host(module, device) else (weight, bias))
-    return native.load().HostWeights(unet, leaves, partial(_fetch, modules))
+    return native.native_module().HostWeights(unet, leaves, partial(_fetch, modules))
 
 
 def residency(base_model) -> tuple:

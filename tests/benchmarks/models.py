@@ -1,0 +1,56 @@
+"""Host models of the published structures with random weights, at any width, and random inputs for them."""
+
+import json
+
+import torch
+
+
+def random_unet_(diffusion_model, seed: int = 0):
+    """Fills every parameter as torch initialises its layers (uniform within 1 / sqrt(fan in)); norms get a jitter
+    around 1 and 0, so that a mix-up of their weights shows."""
+    generator = torch.Generator().manual_seed(seed)
+    modules = dict(diffusion_model.named_modules())
+    with torch.no_grad():
+        for name, parameter in diffusion_model.named_parameters():
+            module_name, _, kind = name.rpartition(".")
+            weight = modules[module_name].weight
+            values = torch.rand(parameter.shape, generator=generator) * 2 - 1
+            if weight.dim() > 1:
+                values *= weight[0].numel() ** -0.5
+            else:
+                values = 0.1 * values + (1.0 if kind == "weight" else 0.0)
+            parameter.copy_(values)
+
+
+def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32, seed: int = 0,
+                 in_channels: int = 4):
+    """A ModelPatcher of the host around a randomly filled UNet."""
+    import comfy.model_management
+    import comfy.model_patcher
+    spec = json.loads(pack.native.native_module().preset_spec(preset, model_channels))
+    spec["in_channels"] = in_channels
+    config = pack.loader.model_config(spec)
+    config.set_inference_dtype(dtype, None)
+    model = config.get_model({}, "")
+    random_unet_(model.diffusion_model, seed)
+    device = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, load_device=device,
+                                            offload_device=comfy.model_management.unet_offload_device())
+
+
+def random_inputs(patcher, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77, seed: int = 1):
+    """Arguments of a UNet call in the model's dtype."""
+    generator = torch.Generator().manual_seed(seed)
+    config = patcher.model.model_config.unet_config
+    dtype = patcher.model.manual_cast_dtype or patcher.model.get_dtype()
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator).to(dtype)
+
+    adm = config.get("adm_in_channels") or 0
+    return {
+        "x": draw(batch, config["in_channels"], height, width),
+        "timesteps": torch.linspace(901.0, 13.5, batch),
+        "context": draw(batch, tokens, config["context_dim"]),
+        "y": draw(batch, adm) if adm else None,
+    }
