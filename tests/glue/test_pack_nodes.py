@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 
 import pytest
 from repository import REPO
@@ -80,6 +81,12 @@ def test_every_node_has_a_doc_page_that_names_its_inputs(schemas):
         page = (REPO / "web" / "docs" / f"{schema['id']}.md").read_text(encoding="utf-8")
         for given in schema["inputs"]:
             assert f"`{given['name']}`" in page, f"{schema['id']}: {given['name']}"
+
+
+def test_the_front_end_shows_the_text_of_the_nodes_that_give_one(schemas):
+    script = (REPO / "web" / "show_text.js").read_text(encoding="utf-8")
+    named = json.loads(re.search(r"NODES = (\[.*?\])", script)[1])
+    assert named == [node["id"] for node in schemas if node["is_output_node"]]
 
 
 def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, caplog):
