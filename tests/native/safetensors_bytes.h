@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -18,10 +21,27 @@ inline std::string safetensors_bytes(const std::string& header, const std::strin
   return bytes + header + data;
 }
 
-/// Writes `bytes` to a file of the running test's own; gives its path.
+/// A folder of this process's own, gone when it ends.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_(::testing::TempDir() + "asdm_tests_XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) {
+      throw std::runtime_error("cannot make a folder in " + ::testing::TempDir());
+    }
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// Writes `bytes` to the file `name` in the process's temporary folder; gives its path.
 inline std::string write_file(const std::string& bytes, const std::string& name = "file.safetensors") {
-  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  std::string path = ::testing::TempDir() + "asdm_" + test->test_suite_name() + "_" + test->name() + "_" + name;
+  static const TemporaryFolder folder;
+  std::string path = folder.path() + "/" + name;
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
