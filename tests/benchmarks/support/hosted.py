@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "host"))
 
 from launch_comfy import declare_torchvision_operators  # noqa: E402
@@ -18,10 +18,12 @@ def start_host(*flags: str, device: str = "cpu"):
     _KEPT_ALIVE.append(declare_torchvision_operators())
     comfy_path = os.environ.get("COMFYUI_PATH", str(ROOT / ".host" / "ComfyUI"))
     sys.path.insert(0, comfy_path)
+    own_arguments = sys.argv
     sys.argv = [sys.argv[0], *(["--cpu"] if device == "cpu" else []), *flags]
     import comfy.options
     comfy.options.enable_args_parsing()
     import comfy.cli_args  # noqa: F401  reads sys.argv now
+    sys.argv = own_arguments
 
 
 def load_pack():

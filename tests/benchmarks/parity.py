@@ -1,0 +1,111 @@
+"""Native engine against the host's own forward: relative L2 of every kind of call, and of sampled latents.
+
+--full: the published widths instead of reduced ones.
+"""
+
+import argparse
+import gc
+import json
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from support import hosted  # noqa: E402
+
+hosted.start_host("--use-pytorch-cross-attention")
+import torch  # noqa: E402
+from support import calls, models  # noqa: E402
+from support.features import cases  # noqa: E402
+
+BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+LATENT_BOUND = 1e-3
+MINIMAL_EFFECT = 1e-3  # a feature that changes the output by less was not there
+REDUCED_WIDTH = {"sd15": 32, "sd21": 64, "sdxl": 64}
+SAMPLERS = ("euler", "dpmpp_2m", "heun", "uni_pc")
+
+
+def name_of(dtype) -> str:
+    return {torch.float32: "fp32", torch.bfloat16: "bf16"}[dtype]
+
+
+def compare_forward(pack, patcher, case, dtype, preset) -> dict:
+    """One case through the host and through the engine, on the same weights and inputs."""
+    inputs = models.random_inputs(patcher, **case.inputs)
+    hosted_patcher = case.apply(patcher)
+    native = pack.host.comfy_host().with_native_engine(hosted_patcher, {"compute_dtype": "auto"})
+    outputs = []
+    for one in (hosted_patcher, native):
+        calls.load(one, case.offload)
+        outputs.append(calls.forward(one, inputs, case.control))
+        calls.unload(one)
+    row = {"preset": preset, "dtype": name_of(dtype), "case": case.name, "bound": BOUNDS[dtype],
+           "relative_l2": calls.relative_l2(outputs[1], outputs[0])}
+    if case.acts:
+        row["effect"] = calls.relative_l2(outputs[0], plain_output(patcher, inputs))
+    return row
+
+
+def plain_output(patcher, inputs) -> torch.Tensor:
+    """The host's result without the case's feature, to show that the feature did something."""
+    calls.load(patcher)
+    output = calls.forward(patcher, inputs)
+    calls.unload(patcher)
+    return output
+
+
+class Fallbacks(logging.Handler):
+    """Collects the engine's words about calls that it left to the host: parity of those would say nothing."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.messages = []
+        logging.getLogger("asdm").addHandler(self)
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
+def fits(row) -> bool:
+    return row["relative_l2"] <= row["bound"] and row.get("effect", 1.0) > MINIMAL_EFFECT
+
+
+def compare_samplers(pack, patcher, preset) -> list[dict]:
+    native = pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
+    return [{"preset": preset, "dtype": "fp32", "case": f"10 steps {sampler}", "bound": LATENT_BOUND,
+             "relative_l2": calls.relative_l2(calls.sample(native, sampler), calls.sample(patcher, sampler))}
+            for sampler in SAMPLERS]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="published widths")
+    parser.add_argument("--presets", nargs="+", default=list(REDUCED_WIDTH), choices=list(REDUCED_WIDTH))
+    options = parser.parse_args()
+    pack = hosted.load_pack()
+    fallbacks = Fallbacks()
+    rows = []
+    for preset in options.presets:
+        for dtype in BOUNDS:
+            patcher = models.make_patcher(pack, preset, 0 if options.full else REDUCED_WIDTH[preset], dtype)
+            for case in cases(patcher):
+                rows.append(compare_forward(pack, patcher, case, dtype, preset))
+                print(json.dumps(rows[-1]), flush=True)
+            if dtype is torch.float32:
+                rows += compare_samplers(pack, patcher, preset)
+                for row in rows[-len(SAMPLERS):]:
+                    print(json.dumps(row), flush=True)
+            del patcher
+            gc.collect()
+    worst = {}
+    for row in rows:
+        kind = f"{row['dtype']} {'latents' if row['bound'] == LATENT_BOUND else 'forward'}"
+        worst[kind] = max(worst.get(kind, 0.0), row["relative_l2"])
+    holds = all(map(fits, rows)) and not fallbacks.messages
+    print(json.dumps({"benchmark": "parity", "width": "published" if options.full else "reduced",
+                      "holds": holds, "worst": worst, "fallbacks": fallbacks.messages, "rows": rows}))
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
