@@ -79,6 +79,7 @@ def measure(client, options):
     """Interleaves the engines, each time starting with another one, so that none has the quiet moments for itself."""
     prompts = QUICK_PROMPTS if options.quick else PROMPTS
     repeats = 1 if options.quick else options.repeats
+    print("Warming up ...", flush=True)
     results = {branch.name: Measured() for branch in build_prompt("", 0, options.interval).branches}
     warm_up = build_prompt(prompts[0], FIRST_SEED - 1, options.interval)
     for branch in warm_up.branches:
@@ -87,6 +88,7 @@ def measure(client, options):
     turn = 0
     for text in prompts:
         for seed in range(FIRST_SEED, FIRST_SEED + repeats):
+            print(f"Sampling '{text}', seed {seed} ...", flush=True)
             demo = build_prompt(text, seed, options.interval)
             turn += 1
             for branch in demo.branches[turn % 3 :] + demo.branches[: turn % 3]:
