@@ -38,7 +38,7 @@ def chunk_keys(x, control, transformer_options: dict, patcher, calc_pass: int) -
     )
     seen = Counter()
     keys = []
-    for index, uuid in zip(indices, uuids):
+    for index, uuid in zip(indices, uuids, strict=True):
         # Area conds that fill up share one uuid, so repeats within a call are told apart by their order.
         keys.append(repr((index, str(uuid), seen[index, uuid], common)))
         seen[index, uuid] += 1

@@ -14,7 +14,6 @@ from .session import Session, compute_dtype_of
 from .unet_config import describe
 
 
-
 class ComfyHost:
     """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples"."""
 

@@ -88,10 +88,11 @@ class SamplingRun:
         session = self._session
         names = session.unet.node_addresses()
         native_calls = sum(map(len, self._seconds.values()))
+        by_node = zip(names, record["computed_nodes"], record["inherited_nodes"], strict=True)
         addresses = [
             {"address": name, "computed": computed, "inherited": inherited,
              "not_run": native_calls - computed - inherited}
-            for name, computed, inherited in zip(names, record["computed_nodes"], record["inherited_nodes"])]
+            for name, computed, inherited in by_node]
         in_unet = sum(seconds for calls in self._seconds.values() for _, seconds in calls) + self._fallback_seconds
         return {
             "found": True,
@@ -149,6 +150,6 @@ def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
 def install_run(patcher, session: Session):
     """Wraps the sampler calls of `patcher`; replaces what an earlier node of this pack installed."""
     wrappers = (_outer_sample(session), _predict_noise, _calc_cond_batch)
-    for kind, wrapper in zip(_WRAPPERS, wrappers):
+    for kind, wrapper in zip(_WRAPPERS, wrappers, strict=True):
         patcher.remove_wrappers_with_key(kind, KEY)
         patcher.add_wrapper_with_key(kind, KEY, wrapper)

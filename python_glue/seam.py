@@ -57,7 +57,8 @@ class NativeForward:
         return self
 
     @torch.compiler.disable
-    def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options={}, **kwargs):
+    def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
+        transformer_options = {} if transformer_options is None else transformer_options
         run = run_of(transformer_options)
         started = time.perf_counter()
         reason = _call_refusal(x, context, kwargs, transformer_options)
@@ -109,9 +110,9 @@ class NativeForward:
 
 def _memory_required(session: Session):
     """The host's estimate of a call's memory, with the stored features added, so that it plans for them."""
-    def memory_required(input_shape, cond_shapes={}):
+    def memory_required(input_shape, cond_shapes=None):
         base_model = session.base_model()
-        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes)
+        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes or {})
         dtype = session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()
         return own + session.cache_bytes(input_shape, dtype.itemsize)
     return memory_required
@@ -130,8 +131,8 @@ def install(patcher, session: Session):
     standing = patcher.object_patches.get(SEAM)
     if standing is not None and not isinstance(standing, NativeForward):
         raise RuntimeError(
-            f"ASDM: expected a MODEL whose UNet forward is the host's, got one that {type(standing).__module__} already "
-            f"replaced ({SEAM}); remove that node from the graph or place it on a model without ASDM nodes")
+            f"ASDM: expected a MODEL whose UNet forward is the host's, got one that {type(standing).__module__} "
+            f"already replaced ({SEAM}); remove that node from the graph or place it on a model without ASDM nodes")
     patcher.set_attachments(KEY, session)
     patcher.add_object_patch(SEAM, NativeForward(session, patcher.model.diffusion_model))
     if session.inheritance:

@@ -13,8 +13,11 @@
 namespace asdm {
 namespace {
 
-/// The order in memory that the layers like best; a view of a one-row tensor costs nothing.
+/// The order in memory that the layers like best.
 at::Tensor channels_last(const at::Tensor& h) { return h.contiguous(at::MemoryFormat::ChannelsLast); }
+
+/// A contiguous NCHW copy that a hook may write into.
+at::Tensor own_copy(const at::Tensor& h) { return h.clone(at::MemoryFormat::Contiguous); }
 
 }  // namespace
 
@@ -125,7 +128,7 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   skip = add_control(std::move(skip), inputs_.control.output, block.number);
   if (hooks_.hooks_output_blocks()) {
     // Copies: hooks such as FreeU write into both, and both may be asked for again or be stored features.
-    auto [trunk, side] = hooks_.output_block(h.contiguous().clone(), skip.contiguous().clone());
+    auto [trunk, side] = hooks_.output_block(own_copy(h), own_copy(skip));
     h = channels_last(trunk);
     skip = channels_last(side);
   }

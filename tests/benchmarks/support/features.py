@@ -1,7 +1,7 @@
-"""Things that users put around a UNet, applied by the host's own nodes to a random model, for parity with the engine."""
+"""Things that users put around a UNet, applied by the host's own nodes to a random model, for parity tests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import torch
 

@@ -1,0 +1,42 @@
+"""Writes the README's table of nodes from the schemas that the build made: `node_table.py [--check]`."""
+
+import json
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+README = REPO / "README.md"
+SCHEMAS = REPO / "python_glue" / "schemas.json"
+BEGIN, END = "<!-- nodes: made by scripts/node_table.py -->\n", "<!-- end of nodes -->\n"
+
+
+def table(schemas: list[dict]) -> str:
+    rows = ["| node | inputs | outputs | what it does |", "|---|---|---|---|"]
+    for node in schemas:
+        inputs = ", ".join(f"`{field['name']}`" for field in node["inputs"])
+        outputs = ", ".join(field["name"] for field in node["outputs"])
+        rows.append(f"| `{node['id']}` | {inputs} | {outputs} | {node['description']} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(text: str, schemas: list[dict]) -> str:
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}{table(schemas)}{END}{tail}"
+
+
+def main():
+    text = README.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        sys.exit(f"README.md: expected the lines {BEGIN.strip()} and {END.strip()}")
+    schemas = json.loads(SCHEMAS.read_text(encoding="utf-8"))
+    wanted = with_table(text, schemas["nodes"])
+    if "--check" in sys.argv[1:]:
+        if wanted != text:
+            sys.exit("README.md: its table of nodes is not that of the schemas; run scripts/node_table.py")
+        return
+    README.write_text(wanted, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Feature inheritance against the native engine without it: 20 steps euler, cut out.8, interval 3, SD1.5 in its
+published width at 64x64 with cond and uncond. Also: interval 1 is the native result bit for bit, and what the
+bookkeeping costs.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from support import hosted  # noqa: E402
+
+hosted.start_host("--use-pytorch-cross-attention")
+import torch  # noqa: E402
+from support import calls, measure, models  # noqa: E402
+
+SPEEDUP_FLOOR = 1.5
+BOOKKEEPING_LIMIT = 0.01
+STEPS = 20
+SETTINGS = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3, "full_evaluations": 0,
+            "start_percent": 0.0, "end_percent": 1.0, "value": "hold", "max_age": 0}
+
+
+def run_once(patcher, steps: int, size: int) -> tuple[torch.Tensor, dict]:
+    """The latent and the report of one run."""
+    latent = calls.sample(patcher, "euler", steps=steps, height=size, width=size)
+    reports = patcher.get_attachment("asdm").reports
+    return latent, reports[-1][1]
+
+
+def measure_speed(native, inheriting, rounds: int, size: int) -> dict:
+    """UNet seconds of whole runs, taking turns. The UNet's own time, since sampler and text are the same for both."""
+    seconds = {"native": [], "inheriting": []}
+    for _ in range(rounds):
+        for name, patcher in (("native", native), ("inheriting", inheriting)):
+            _, report = run_once(patcher, STEPS, size)
+            seconds[name].append(report["seconds_in_unet"])
+            print(json.dumps({"run": name, "seconds_in_unet": report["seconds_in_unet"], "full": report["full"],
+                              "inherited": report["inherited"], "mac_share": report["mac_share"]}), flush=True)
+    return {"speedup": 1.0 / measure.median_ratio(seconds["inheriting"], seconds["native"]),
+            "predicted_speedup": 1.0 / report["mac_share"], "mac_share": report["mac_share"],
+            "full": report["full"], "inherited": report["inherited"], "cache_bytes": report["cache_bytes"],
+            "native": measure.summary(seconds["native"]), "inheriting": measure.summary(seconds["inheriting"])}
+
+
+def measure_bookkeeping(pack, inheriting, size: int) -> dict:
+    """Share of a full native forward that goes to keys, decisions and copies of features, by timing each call of the
+    engine inside each call of the seam, and the copies themselves."""
+    forward = pack.seam.NativeForward._forward
+    inner, outer = [], []
+
+    def timed(function, times):
+        def call(*args, **kwargs):
+            started = time.perf_counter()
+            result = function(*args, **kwargs)
+            times.append(time.perf_counter() - started)
+            return result
+        return call
+
+    seam_call = pack.seam.NativeForward.__call__
+    pack.seam.NativeForward._forward = timed(forward, inner)
+    pack.seam.NativeForward.__call__ = timed(seam_call, outer)
+    try:
+        run_once(inheriting, 4, size)
+    finally:
+        pack.seam.NativeForward._forward = forward
+        pack.seam.NativeForward.__call__ = seam_call
+    feature = torch.randn(2, 640, size, size)
+    started = time.perf_counter()
+    torch.cat(list(feature.clone().chunk(2)))
+    copies = time.perf_counter() - started
+    # The first call resolves the weights, once per run; the others show what each call costs.
+    around = statistics.median(o - i for o, i in zip(outer[1:], inner[1:], strict=True))
+    return {"bookkeeping_s": around + copies, "forward_s": max(inner[1:]),
+            "bookkeeping_share": (around + copies) / max(inner[1:]), "resolve_weights_s": outer[0] - inner[0]}
+
+
+def interval_one_is_exact(pack, size: int) -> bool:
+    """Reduced width: exactness does not depend on it."""
+    host = pack.host.comfy_host()
+    patcher = models.make_patcher(pack, "sd15", 32)
+    native = host.with_native_engine(patcher, {"compute_dtype": "auto"})
+    every = host.with_inheritance(native, {**SETTINGS, "interval": 1})
+    third = host.with_inheritance(native, SETTINGS)
+    reference = run_once(native, STEPS, size)[0]
+    changed = not torch.equal(reference, run_once(third, STEPS, size)[0])
+    return changed and torch.equal(reference, run_once(every, STEPS, size)[0])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="bf16")
+    parser.add_argument("--size", type=int, default=64, help="latent height and width")
+    options = parser.parse_args()
+    pack = hosted.load_pack()
+    exact = interval_one_is_exact(pack, 16)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
+    host = pack.host.comfy_host()
+    native = host.with_native_engine(models.make_patcher(pack, "sd15", 0, dtype), {"compute_dtype": "auto"})
+    inheriting = host.with_inheritance(native, SETTINGS)
+    result = measure_speed(native, inheriting, options.rounds, options.size)
+    result.update(measure_bookkeeping(pack, inheriting, options.size))
+    holds = (exact and result["speedup"] >= SPEEDUP_FLOOR and result["bookkeeping_share"] < BOOKKEEPING_LIMIT)
+    print(json.dumps({"benchmark": "inheritance", "model": "sd15", "dtype": options.dtype, "steps": STEPS,
+                      "latent": [options.size] * 2, "settings": SETTINGS, "interval_1_bit_for_bit": exact,
+                      **result, "holds": holds, "machine": measure.machine()}))
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

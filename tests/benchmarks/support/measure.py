@@ -1,0 +1,31 @@
+"""Figures that can be compared on a shared machine: medians, ratios within a round, and the machine they belong to."""
+
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+
+def summary(seconds: list[float]) -> dict:
+    return {"median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds)}
+
+
+def median_ratio(numerator: list[float], denominator: list[float]) -> float:
+    """Median over the rounds of the ratio within a round, which cancels what slows a whole round."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def machine() -> dict:
+    """What the figures belong to."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines()
+                  if line.startswith("model name")]
+        cpu = models[0] if models else cpu
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+            "date": time.strftime("%Y-%m-%d"), "load_average": os.getloadavg()[0],
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
