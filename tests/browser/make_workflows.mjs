@@ -10,7 +10,8 @@ const folder = path.resolve(import.meta.dirname, "../../workflows");
 const SIZES = {
   CLIPTextEncode: [360, 140],
   KSampler: [300, 262],
-  PreviewAny: [520, 340],
+  ASDMReport: [420, 300],
+  PreviewAny: [560, 720],
   PreviewImage: [300, 320],
   SaveImage: [320, 400],
 };
@@ -51,7 +52,13 @@ async function convert(page, file) {
   const name = path.basename(file, ".json");
   await page.evaluate(({ api, name }) => window.app.loadApiJson(api, name), { api, name });
   await waitForNodes(page, Object.keys(api).length);
-  const workflow = await page.evaluate(() => JSON.parse(JSON.stringify(window.app.graph.serialize())));
+  const workflow = await page.evaluate(() => {
+    // A shared workflow shall give everybody the same picture.
+    for (const node of window.app.graph._nodes) {
+      for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
+    }
+    return JSON.parse(JSON.stringify(window.app.graph.serialize()));
+  });
   layOut(workflow);
   workflow.id = stableId(name);
   workflow.nodes.sort((a, b) => a.id - b.id);
