@@ -25,20 +25,24 @@ const std::optional<c10::TypedOperatorHandle<PointwiseLinear>>& pointwise_linear
   return handle;
 }
 
-bool needs_gradient(const at::Tensor& x, const at::Tensor& weight) {
-  return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+bool needs_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::GradMode::is_enabled() &&
+         (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
 }
 
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const std::optional<at::Tensor> optional_bias = bias.defined() ? std::optional(bias) : std::nullopt;
-  const bool onednn = x.device().is_cpu() && x.scalar_type() == at::kFloat && !needs_gradient(x, weight) &&
+  const bool onednn = x.device().is_cpu() && x.scalar_type() == at::kFloat && !needs_gradient(x, weight, bias) &&
                       pointwise_linear().has_value();
   if (!onednn) {
     return at::linear(x, weight, optional_bias);
   }
-  return pointwise_linear()->call(x.contiguous(), weight.contiguous(), optional_bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+  // The kernel reads memory, not strides: also of the bias.
+  const std::optional<at::Tensor> packed_bias = bias.defined() ? std::optional(bias.contiguous()) : std::nullopt;
+  return pointwise_linear()->call(x.contiguous(), weight.contiguous(), packed_bias, "none",
+                                  c10::List<std::optional<at::Scalar>>(), std::nullopt);
 }
 
 }  // namespace asdm

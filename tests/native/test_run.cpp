@@ -1,0 +1,351 @@
+#include "native/inheritance/run.h"
+
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include "tests/native/error_of.h"
+
+namespace asdm {
+namespace {
+
+using testing::error_of;
+using testing::expect_contains;
+
+// Inside a test, `Run` is a member of ::testing::Test.
+using SamplingRun = Run;
+using Keys = std::vector<std::string>;
+using Values = std::vector<float>;
+
+constexpr NodeId kSite = 2;
+constexpr int64_t kNodes = 4;
+constexpr int64_t kRowBytes = 2 * 3 * 1 * 4;  // one row of a feature [rows, 2, 3, 1] in fp32
+constexpr int64_t kNever = 1000;              // an interval that no test comes to the end of
+
+const std::vector<double> kTenSteps = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+
+InheritanceSettings every(int64_t interval) { return {.sites = {kSite}, .time_steps = {.interval = interval}}; }
+
+/// A feature whose row i is filled with values[i].
+at::Tensor feature(const Values& values) {
+  std::vector<at::Tensor> rows;
+  for (const float value : values) {
+    rows.push_back(at::full({1, 2, 3, 1}, value));
+  }
+  return at::cat(rows, 0);
+}
+
+/// The values of `feature`'s rows; fails where a row is not one value throughout.
+Values rows_of(const at::Tensor& value) {
+  Values values;
+  for (int64_t i = 0; i < value.size(0); ++i) {
+    const at::Tensor row = value.select(0, i);
+    EXPECT_EQ(row.min().item<float>(), row.max().item<float>()) << "row " << i;
+    values.push_back(row.min().item<float>());
+  }
+  return values;
+}
+
+/// What the UNet does with node kSite in one call whose fresh feature would be `fresh`: what the site's readers see.
+Values call(SamplingRun& run, const Keys& keys, const Values& fresh) {
+  CallFeatures features = run.begin_call(keys);
+  at::Tensor value = features.inherited(kSite);
+  if (value.defined()) {
+    features.used(kSite);
+  } else {
+    value = feature(fresh);
+    features.computed(kSite, value);
+  }
+  run.end_call(features);
+  return rows_of(value);
+}
+
+/// One evaluation of one call.
+Values evaluate(SamplingRun& run, double sigma, const Keys& keys, const Values& fresh) {
+  run.begin_evaluation(sigma);
+  return call(run, keys, fresh);
+}
+
+/// 'F' or '.' for each sigma, as the run decides.
+std::string decisions(SamplingRun& run, const std::vector<double>& sigmas) {
+  std::string text;
+  for (const double sigma : sigmas) {
+    const int64_t before = run.record().inherited;
+    run.begin_evaluation(sigma);
+    text += run.record().inherited > before ? '.' : 'F';
+  }
+  return text;
+}
+
+TEST(Run, WindowsAreSharesOfTheGivenSchedule) {
+  struct Row {
+    std::vector<double> sigmas;
+    double start;
+    double end;
+    int64_t full_evaluations;
+    const char* expected;
+  };
+  const std::vector<Row> rows = {
+      {kTenSteps, 0.0, 1.0, 0, "F........."},
+      {kTenSteps, 0.2, 0.8, 0, "FFF.....FF"},
+      {kTenSteps, 0.2, 0.8, 2, "FFF..F..FF"},  // spread over the six evaluations of the window
+      {kTenSteps, 0.25, 1.0, 0, "FFFF......"},
+      {kTenSteps, 0.0, 0.5, 0, "F....FFFFF"},
+      {kTenSteps, 0.5, 0.5, 0, "FFFFFFFFFF"},
+      {kTenSteps, 1.0, 1.0, 0, "FFFFFFFFFF"},
+      {kTenSteps, 0.0, 0.0, 0, "FFFFFFFFFF"},
+      {{3, 2, 1, 0}, 0.0, 1.0, 0, "F.."},  // image to image: the shares are of what is left
+      {{3, 2, 1, 0}, 0.3, 1.0, 0, "FF."},
+      {{3, 2, 1, 0}, 0.34, 1.0, 0, "FFF"},
+      {{3, 2, 1, 0}, 0.0, 0.34, 0, "F.F"},
+      {{14.6, 5, 1, 0.1, 0}, 0.25, 1.0, 0, "FF.."},  // by place in the schedule, not by sigma's share
+      {{14.6, 5, 1, 0.1, 0}, 0.0, 0.75, 0, "F..F"},
+      {{7, 5}, 0.0, 1.0, 0, "F"},  // a run that stops early
+      {{7, 5, 3}, 0.0, 1.0, 0, "F."},
+  };
+  for (const Row& row : rows) {
+    InheritanceSettings settings = every(kNever);
+    settings.time_steps.full_evaluations = row.full_evaluations;
+    settings.start_percent = row.start;
+    settings.end_percent = row.end;
+    SamplingRun run(settings, row.sigmas, kNodes);
+    EXPECT_EQ(decisions(run, {row.sigmas.begin(), row.sigmas.end() - 1}), row.expected)
+        << row.start << " to " << row.end << " of " << row.sigmas.size() - 1;
+  }
+}
+
+TEST(Run, WindowEdgesHaveAMarginForSamplersBesideTheirSchedule) {
+  InheritanceSettings settings = every(kNever);
+  settings.start_percent = 0.2;
+  settings.end_percent = 0.8;
+  struct Row {
+    double sigma;
+    const char* expected;  // the first evaluation in the window is full, so a second one tells
+  };
+  const std::vector<Row> rows = {{8.0, "F."}, {8.0004, "F."}, {8.01, "FF"}, {2.01, "F."}, {2.0001, "FF"}, {2.0, "FF"}};
+  for (const Row& row : rows) {
+    SamplingRun run(settings, kTenSteps, kNodes);
+    EXPECT_EQ(decisions(run, {row.sigma, row.sigma}), row.expected) << row.sigma;
+  }
+  // An open end has none: samplers may end below the schedule's last sigma.
+  SamplingRun open(every(kNever), {7, 5}, kNodes);
+  EXPECT_EQ(decisions(open, {7, 3, 1e-9, 0}), "F...");
+}
+
+TEST(Run, RefusesSettingsWithoutSense) {
+  struct Row {
+    double start;
+    double end;
+    int64_t max_age;
+    int64_t interval;
+    const char* message;
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Row> rows = {
+      {0.6, 0.5, 0, 2, "start_percent, end_percent: expected 0 <= start_percent <= end_percent <= 1, got 0.6"},
+      {-0.1, 0.5, 0, 2, "expected 0 <= start_percent"}, {0.0, 1.1, 0, 2, "expected 0 <= start_percent"},
+      {nan, 1.0, 0, 2, "expected 0 <= start_percent"},  {0.0, nan, 0, 2, "expected 0 <= start_percent"},
+      {0.0, 1.0, -1, 2, "max_age: expected 0 (no limit) or more, got -1"},
+      {0.0, 1.0, 0, 0, "interval: expected at least 1"},
+  };
+  for (const Row& row : rows) {
+    InheritanceSettings settings = every(row.interval);
+    settings.start_percent = row.start;
+    settings.end_percent = row.end;
+    settings.max_age = row.max_age;
+    expect_contains(error_of([&] { return SamplingRun(settings, kTenSteps, kNodes).record().calls; }), row.message);
+    // Also where the schedule leaves nothing to inherit.
+    expect_contains(error_of([&] { return SamplingRun(settings, {}, kNodes).record().calls; }), row.message);
+  }
+}
+
+TEST(Run, ChunksSurviveFlipsOfGroupingAndOrder) {
+  SamplingRun run(every(4), kTenSteps, kNodes);
+  EXPECT_EQ(evaluate(run, 10, {"cond", "uncond"}, {1, 2}), (Values{1, 2}));
+  run.begin_evaluation(9);  // the same two as two calls, the other way round
+  EXPECT_EQ(call(run, {"uncond"}, {-1}), Values{2});
+  EXPECT_EQ(call(run, {"cond"}, {-1}), Values{1});
+  EXPECT_EQ(evaluate(run, 8, {"uncond", "cond"}, {-1, -1}), (Values{2, 1}));
+  EXPECT_EQ(evaluate(run, 7, {"cond", "uncond"}, {-1, -1}), (Values{1, 2}));
+  run.begin_evaluation(6);  // full again, in two calls
+  EXPECT_EQ(call(run, {"cond"}, {3}), Values{3});
+  EXPECT_EQ(call(run, {"uncond"}, {4}), Values{4});
+  EXPECT_EQ(evaluate(run, 5, {"uncond", "cond"}, {-1, -1}), (Values{4, 3}));
+  EXPECT_EQ(run.record().forced_refreshes.size(), 0U);
+}
+
+TEST(Run, RowsOfAChunkStayTogether) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  EXPECT_EQ(evaluate(run, 10, {"a", "b", "c"}, {1, 2, 3, 4, 5, 6}), (Values{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(evaluate(run, 9, {"c", "a", "b"}, {}), (Values{5, 6, 1, 2, 3, 4}));
+  EXPECT_EQ(evaluate(run, 8, {"b"}, {}), (Values{3, 4}));
+  EXPECT_EQ(run.cache_bytes(), 6 * kRowBytes);
+}
+
+TEST(Run, AMissingChunkMakesTheWholeCallCompute) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  EXPECT_EQ(evaluate(run, 10, {"cond"}, {1}), Values{1});
+  EXPECT_EQ(evaluate(run, 9, {"cond", "area"}, {5, 6}), (Values{5, 6}));  // never a mixture of old and new
+  EXPECT_EQ(evaluate(run, 8, {"area", "cond"}, {-1, -1}), (Values{6, 5}));
+  const std::map<std::string, int64_t> expected = {{"no stored features for this conditioning and shape", 1}};
+  EXPECT_EQ(run.record().forced_refreshes, expected);
+}
+
+TEST(Run, ARisingSigmaForcesARefresh) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  EXPECT_EQ(evaluate(run, 5, {"cond"}, {1}), Values{1});
+  EXPECT_EQ(evaluate(run, 2, {"cond"}, {2}), Values{1});
+  EXPECT_EQ(evaluate(run, 9, {"cond"}, {3}), Values{3});  // a restart sampler went back up
+  EXPECT_EQ(evaluate(run, 8, {"cond"}, {4}), Values{3});
+  EXPECT_EQ(evaluate(run, 9.0005, {"cond"}, {5}), Values{3});  // within the margin
+  EXPECT_EQ(evaluate(run, 9.002, {"cond"}, {6}), Values{6});
+  const std::map<std::string, int64_t> expected = {{"sigma rose", 2}};
+  EXPECT_EQ(run.record().forced_refreshes, expected);
+}
+
+TEST(Run, MaxAgeIsCountedInEvaluations) {
+  for (const int64_t max_age : {0, 1, 2, 3}) {
+    InheritanceSettings settings = every(kNever);
+    settings.max_age = max_age;
+    SamplingRun run(settings, kTenSteps, kNodes);
+    Values seen;
+    for (int i = 0; i < 8; ++i) {
+      seen.push_back(evaluate(run, 10 - i, {"cond"}, {static_cast<float>(i)}).front());
+    }
+    const std::vector<Values> expected = {
+        {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 2, 2, 4, 4, 6, 6}, {0, 0, 0, 3, 3, 3, 6, 6}, {0, 0, 0, 0, 4, 4, 4, 4}};
+    EXPECT_EQ(seen, expected[static_cast<size_t>(max_age)]) << "max_age " << max_age;
+    const std::map<std::string, int64_t>& forced = run.record().forced_refreshes;
+    EXPECT_EQ(forced.empty() ? 0 : forced.at("older than max_age"), (std::vector<int64_t>{0, 3, 2, 1})[max_age]);
+  }
+}
+
+TEST(Run, ASiteThatWasNotComputedIsNoFeature) {
+  InheritanceSettings settings = every(kNever);
+  settings.sites = {1, kSite};
+  SamplingRun run(settings, kTenSteps, kNodes);
+  evaluate(run, 10, {"cond"}, {1});  // computes kSite alone
+  EXPECT_EQ(evaluate(run, 9, {"cond"}, {2}), Values{2});
+  const std::map<std::string, int64_t> expected = {{"site was not computed", 1}};
+  EXPECT_EQ(run.record().forced_refreshes, expected);
+}
+
+TEST(Run, FeaturesAreCopiesBothWays) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  run.begin_evaluation(10);
+  CallFeatures full = run.begin_call({"cond"});
+  at::Tensor value = feature({1}).requires_grad_(true);
+  full.computed(kSite, value);
+  value.detach().fill_(99);  // hooks write into what they get
+  run.end_call(full);
+  run.begin_evaluation(9);
+  CallFeatures inheriting = run.begin_call({"cond"});
+  at::Tensor stored = inheriting.inherited(kSite);
+  EXPECT_EQ(rows_of(stored), Values{1});
+  EXPECT_FALSE(stored.requires_grad());
+  stored.fill_(98);
+  run.end_call(inheriting);
+  EXPECT_EQ(evaluate(run, 8, {"cond"}, {-1}), Values{1});
+}
+
+TEST(Run, OnlySitesAreKept) {
+  SamplingRun run(every(2), kTenSteps, kNodes);
+  run.begin_evaluation(10);
+  CallFeatures features = run.begin_call({"cond"});
+  for (NodeId node = 0; node < kNodes; ++node) {
+    features.computed(node, feature({static_cast<float>(node)}));
+  }
+  run.end_call(features);
+  EXPECT_EQ(run.cache_bytes(), kRowBytes);
+  run.begin_evaluation(9);
+  features = run.begin_call({"cond"});
+  EXPECT_TRUE(features.inherits());
+  EXPECT_EQ(rows_of(features.inherited(kSite)), Values{2});
+  EXPECT_FALSE(features.inherited(1).defined());
+}
+
+TEST(Run, WhatInheritsNothingStoresNothing) {
+  InheritanceSettings no_sites = every(3);
+  no_sites.sites.clear();
+  const std::vector<SamplingRun> runs = {SamplingRun(every(1), kTenSteps, kNodes), SamplingRun(std::nullopt, kTenSteps, kNodes),
+                                 SamplingRun(no_sites, kTenSteps, kNodes), SamplingRun(every(3), {}, kNodes),
+                                 SamplingRun(every(3), {7}, kNodes)};
+  for (SamplingRun run : runs) {
+    for (int i = 0; i < 4; ++i) {
+      const auto fresh = static_cast<float>(i);
+      EXPECT_EQ(evaluate(run, 10 - i, {"cond"}, {fresh}), Values{fresh});
+    }
+    EXPECT_EQ(run.cache_bytes(), 0);
+    EXPECT_EQ(run.record().peak_cache_bytes, 0);
+    EXPECT_EQ(run.record().full, 4);
+    EXPECT_EQ(run.record().computed_nodes, (std::vector<int64_t>{0, 0, 4, 0}));
+  }
+}
+
+TEST(Run, ACallWithoutKeysOrEvaluationInheritsNothing) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  EXPECT_EQ(call(run, {"cond"}, {1}), Values{1});  // a foreign tool calls the model outside of any evaluation
+  EXPECT_EQ(run.cache_bytes(), 0);
+  EXPECT_EQ(run.record().evaluations, 0);
+  evaluate(run, 10, {"cond"}, {2});
+  EXPECT_EQ(evaluate(run, 9, {}, {3}), Values{3});
+  EXPECT_EQ(call(run, {"cond"}, {-1}), Values{2});
+  EXPECT_EQ(run.cache_bytes(), kRowBytes);
+}
+
+TEST(Run, ReleaseEmptiesButKeepsTheRecord) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  evaluate(run, 10, {"cond", "uncond"}, {1, 2});
+  EXPECT_EQ(run.cache_bytes(), 2 * kRowBytes);
+  run.release();
+  EXPECT_EQ(run.cache_bytes(), 0);
+  EXPECT_EQ(run.record().peak_cache_bytes, 2 * kRowBytes);
+  EXPECT_EQ(run.record().calls, 1);
+  EXPECT_EQ(evaluate(run, 9, {"cond", "uncond"}, {3, 4}), (Values{3, 4}));
+}
+
+TEST(Run, TheRecordAddsUp) {
+  SamplingRun run(every(3), kTenSteps, kNodes);
+  for (int i = 0; i < 8; ++i) {  // full at 0, 3 and 6
+    run.begin_evaluation(10 - i);
+    call(run, {"cond"}, {0});
+    call(run, {i == 4 ? "stranger" : "uncond"}, {0});
+  }
+  const RunRecord& record = run.record();
+  EXPECT_EQ(record.evaluations, 8);
+  EXPECT_EQ(record.full, 3);
+  EXPECT_EQ(record.inherited, 5);
+  EXPECT_EQ(record.calls, 16);
+  EXPECT_EQ(record.computed_nodes, (std::vector<int64_t>{0, 0, 7, 0}));  // 2 x 3 full ones and the stranger
+  EXPECT_EQ(record.inherited_nodes, (std::vector<int64_t>{0, 0, 9, 0}));
+  EXPECT_EQ(record.forced_refreshes.at("no stored features for this conditioning and shape"), 1);
+  EXPECT_EQ(record.peak_cache_bytes, 3 * kRowBytes);
+}
+
+TEST(Run, AnAbandonedCallCountsAsFullAndStores) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  evaluate(run, 10, {"cond"}, {1});
+  run.begin_evaluation(9);
+  CallFeatures features = run.begin_call({"cond"});
+  features.used(kSite);
+  features.computed(3, feature({7}));
+  features.abandon_inheritance("feature shape changed");
+  EXPECT_FALSE(features.inherits());
+  EXPECT_FALSE(features.inherited(kSite).defined());
+  features.computed(kSite, feature({2}));
+  features.computed(3, feature({7}));
+  run.end_call(features);
+  EXPECT_EQ(run.record().computed_nodes, (std::vector<int64_t>{0, 0, 2, 1}));
+  EXPECT_EQ(run.record().inherited_nodes, (std::vector<int64_t>{0, 0, 0, 0}));
+  EXPECT_EQ(run.record().forced_refreshes.at("feature shape changed"), 1);
+  EXPECT_EQ(evaluate(run, 8, {"cond"}, {-1}), Values{2});
+}
+
+}  // namespace
+}  // namespace asdm
