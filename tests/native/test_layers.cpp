@@ -263,8 +263,8 @@ TEST(Layers, UpsampleToTheSizeOfTheSkip) {
         table, {noise({2, 32, 3, 4}, 12)},
         [&](const Inputs& in, LayerContext& layer) { return up(in[0], row.height, row.width, layer.weights); },
         [&](const Inputs& in, const Plain& plain) {
-          const at::Tensor larger = in[0].index_select(2, at::tensor(row.rows)).index_select(3, at::tensor(row.columns));
-          return plain.conv(larger, "u.conv");
+          const at::Tensor taller = in[0].index_select(2, at::tensor(row.rows));
+          return plain.conv(taller.index_select(3, at::tensor(row.columns)), "u.conv");
         });
   }
 }

@@ -273,9 +273,10 @@ TEST(Run, OnlySitesAreKept) {
 TEST(Run, WhatInheritsNothingStoresNothing) {
   InheritanceSettings no_sites = every(3);
   no_sites.sites.clear();
-  const std::vector<SamplingRun> runs = {SamplingRun(every(1), kTenSteps, kNodes), SamplingRun(std::nullopt, kTenSteps, kNodes),
-                                 SamplingRun(no_sites, kTenSteps, kNodes), SamplingRun(every(3), {}, kNodes),
-                                 SamplingRun(every(3), {7}, kNodes)};
+  const std::vector<SamplingRun> runs = {
+      SamplingRun(every(1), kTenSteps, kNodes), SamplingRun(std::nullopt, kTenSteps, kNodes),
+      SamplingRun(no_sites, kTenSteps, kNodes), SamplingRun(every(3), {}, kNodes),
+      SamplingRun(every(3), {7}, kNodes)};
   for (SamplingRun run : runs) {
     for (int i = 0; i < 4; ++i) {
       const auto fresh = static_cast<float>(i);

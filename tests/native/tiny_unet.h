@@ -42,7 +42,8 @@ struct TinyUNet {
     return found;
   }
 
-  [[nodiscard]] ForwardInputs inputs(int64_t height = 8, int64_t width = 8, int64_t batch = 1, uint64_t seed = 1) const {
+  [[nodiscard]] ForwardInputs inputs(int64_t height = 8, int64_t width = 8, int64_t batch = 1,
+                                     uint64_t seed = 1) const {
     ForwardInputs made;
     made.x = noise({batch, 4, height, width}, seed);
     made.timesteps = at::full({batch}, 500.0F) + at::arange(batch, at::kFloat);
