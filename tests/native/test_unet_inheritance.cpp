@@ -244,6 +244,24 @@ TEST(UNetInheritance, HooksThatWriteInPlaceSpoilNothing) {
   EXPECT_TRUE(at::equal(inputs.x, x));
 }
 
+TEST(UNetInheritance, HooksNeverWriteIntoAStoredFeature) {
+  TinyUNet tiny;
+  const ForwardInputs inputs = tiny.inputs();
+  const std::vector<at::Tensor> values = tiny.block_values(inputs);
+  for (const char* choice : {"mid", "out.8", "in.0 in.11 mid"}) {
+    std::map<NodeId, at::Tensor> stored;
+    for (const NodeId site : sites(tiny, choice)) {  // contiguous already, so that nothing is copied by chance
+      stored.emplace(site, values[static_cast<size_t>(site)].clone(at::MemoryFormat::Contiguous));
+    }
+    CallFeatures features({"cond"}, sites(tiny, choice), stored);
+    WritingHooks hooks;
+    (void)tiny.unet.forward(inputs, tiny.weights, hooks, features);
+    for (const auto& [site, value] : stored) {
+      EXPECT_EQ(difference(value, values[static_cast<size_t>(site)]), 0.0) << choice << ", node " << site;
+    }
+  }
+}
+
 TEST(UNetInheritance, TheHooksOfAnInheritedInputBlockStillActOnTheTrunk) {
   struct AfterHooks final : Hooks {
     std::vector<std::string> calls;
