@@ -18,7 +18,7 @@ PLAIN_SHARE = 0.6  # of the captions in their plain wording
 # Loss weights over the plain epsilon loss: less for tiny noise (min-SNR, Hang et
 # al. 2023) and more for much noise, where a wrong picture hardly shows in epsilon.
 SNR_CAP, NOISE_CAP = 5.0, 15.0
-EMA_DECAY = 0.998
+EMA_DECAY, EMA_EVERY = 0.98, 4  # the average moves once in EMA_EVERY steps
 
 
 def alphas_cumprod():
@@ -54,7 +54,8 @@ class Batches:
         """One batch; timesteps are stratified, which steadies the loss."""
         pictures = self._pictures()
         strata = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
-        timesteps = (strata * STEPS).long().clamp(max=STEPS - 1)
+        # more of the noisier half, where the caption decides and not the input
+        timesteps = (strata ** 0.6 * STEPS).long().clamp(max=STEPS - 1)
         alpha = self.alphas[timesteps].view(-1, 1, 1, 1)
         clean = self.latents[pictures]
         noise = torch.randn_like(clean)
@@ -96,9 +97,9 @@ class Trainer:
         self.step = 0
 
     def learning_rate(self, progress):
-        """Warm-up over 100 steps, then a cosine over progress in [0, 1]."""
+        """Warm-up over 50 steps, then a cosine over progress in [0, 1]."""
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        return self.peak_lr * min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * cosine)
+        return self.peak_lr * min(1.0, (self.step + 1) / 50) * (0.01 + 0.99 * cosine)
 
     def backward(self, batch):
         """Fill the gradients; returns the unweighted loss."""
@@ -116,7 +117,10 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.step += 1
-        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        if self.step % EMA_EVERY:
+            return
+        turns = self.step // EMA_EVERY
+        decay = min(EMA_DECAY, (1 + turns) / (10 + turns))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
 
     def save(self, checkpoint, weights, elapsed):
@@ -175,12 +179,12 @@ def _work(worker, job, exchange, latents, features):
         recent.append(loss)
         if worker != 0:
             continue
-        if trainer.step % 50 == 0 or progress >= 1.0:
+        if trainer.step % 25 == 0 or progress >= 1.0:
             log.add(stage="unet", step=trainer.step, seconds=round(clock.elapsed, 1),
                     lr=round(trainer.learning_rate(progress), 7),
                     loss=round(sum(recent) / len(recent), 5))
             recent.clear()
-        if trainer.step % 200 == 0 or progress >= 1.0:
+        if trainer.step % 150 == 0 or progress >= 1.0:
             trainer.save(job.checkpoint, job.weights, clock.elapsed)
 
 

@@ -1,5 +1,6 @@
 """Text features and latents of the captioned pictures, by the host's own route."""
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 # Wordings of a caption that the UNet is trained on, the plain one first.
@@ -23,13 +24,15 @@ def encode_captions(clip, captions, cache):
 
     Row 0 is the empty prompt; then all captions in the first wording, and so on.
     """
-    if cache.is_file():
-        return load_file(str(cache))["features"]
     prompts = [""] + [t.format(c) for t in TEMPLATES for c in captions]
+    if cache.is_file():
+        with safe_open(str(cache), "pt") as stored:
+            if stored.metadata() == {"prompts": "\n".join(prompts)}:
+                return stored.get_tensor("features")
     with torch.no_grad():
         rows = [encode_prompt(clip, prompt)[0][0][0].half() for prompt in prompts]
     features = torch.stack(rows)
-    save_file({"features": features}, str(cache))
+    save_file({"features": features}, str(cache), metadata={"prompts": "\n".join(prompts)})
     return features
 
 

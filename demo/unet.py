@@ -14,6 +14,7 @@ SPEC = {
     "num_heads": 8, "num_head_channels": -1,
     "use_linear_in_transformer": False, "adm_in_channels": 0,
 }
+CAPTION_GAIN = 1.5
 # What the host's UNetModel takes beyond the fields of the spec.
 HOST_EXTRAS = {
     "image_size": 32, "use_checkpoint": False, "use_spatial_transformer": True,
@@ -33,7 +34,7 @@ def host_config():
 
 def _initialise(net):
     """Default init everywhere, zero for the convolutions that end a residual."""
-    from comfy.ldm.modules.attention import SpatialTransformer
+    from comfy.ldm.modules.attention import BasicTransformerBlock, SpatialTransformer
     from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock
 
     for module in net.modules():
@@ -46,6 +47,12 @@ def _initialise(net):
     for end in ends + [net.out[2]]:
         torch.nn.init.zeros_(end.weight)
         torch.nn.init.zeros_(end.bias)
+    for module in net.modules():
+        if isinstance(module, BasicTransformerBlock):
+            # by default the caption arrives some ten times weaker than the
+            # picture, which costs many steps before it is heard
+            for layer in (module.attn2.to_v, module.attn2.to_out[0]):
+                torch.nn.init.normal_(layer.weight, std=CAPTION_GAIN * layer.in_features ** -0.5)
 
 
 def build_unet():
