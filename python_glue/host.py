@@ -10,7 +10,7 @@ from . import native
 from .loader import load_unet
 from .sampling_run import latent_fingerprint
 from .seam import install, session_of
-from .session import Session, compute_dtype_of
+from .session import Session, dtype_of
 from .unet_config import describe
 
 
@@ -24,7 +24,7 @@ class ComfyHost:
         return folder_paths.get_full_path_or_raise(folder, name)
 
     def load_unet(self, path: str, spec_json: str, weight_dtype: str):
-        return load_unet(path, spec_json, compute_dtype_of(weight_dtype))
+        return load_unet(path, spec_json, dtype_of(weight_dtype))
 
     def describe_model(self, model) -> dict:
         return describe(model.model)
@@ -45,7 +45,7 @@ class ComfyHost:
         return clone
 
     def with_native_engine(self, model, options: dict):
-        return self._with(model, compute_dtype=compute_dtype_of(options["compute_dtype"]))
+        return self._with(model, compute_dtype=dtype_of(options["compute_dtype"]))
 
     def with_inheritance(self, model, options: dict):
         return self._with(model, inheritance=options)

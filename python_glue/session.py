@@ -10,7 +10,8 @@ from . import native
 
 KEY = "asdm"
 
-_DTYPES = {"auto": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# "auto" (compute) and "default" (weights) leave the choice to the host.
+_DTYPES = {"auto": None, "default": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Reports are small; a graph with several samplers on one model reads the one that made its latent.
 _REPORTS_KEPT = 16
 _RUN_SETTINGS = ("mode", "interval", "full_evaluations", "start_percent", "end_percent", "max_age")
@@ -56,5 +57,6 @@ class Session:
         return total * input_shape[0] * element_size
 
 
-def compute_dtype_of(name: str) -> torch.dtype | None:
+def dtype_of(name: str) -> torch.dtype | None:
+    """The dtype that a node's `compute_dtype` or `weight_dtype` names; None where the host is to choose."""
     return _DTYPES[name]

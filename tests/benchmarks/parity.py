@@ -16,12 +16,13 @@ from support import hosted  # noqa: E402
 hosted.start_host("--use-pytorch-cross-attention")
 import torch  # noqa: E402
 from support import calls, models  # noqa: E402
-from support.features import cases  # noqa: E402
+from support.features import Case, cases  # noqa: E402
 
 BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 LATENT_BOUND = 1e-3
 MINIMAL_EFFECT = 1e-3  # a feature that changes the output by less was not there
-REDUCED_WIDTH = {"sd15": 32, "sd21": 64, "sdxl": 64}
+REDUCED_WIDTH = {"sd15": 32, "sd21": 64, "sdxl": 64, "sdxl_refiner": 64}
+FORMS = {"inpainting": 9, "InstructPix2Pix": 8}  # input channels
 SAMPLERS = ("euler", "dpmpp_2m", "heun", "uni_pc")
 
 
@@ -66,8 +67,23 @@ class Fallbacks(logging.Handler):
         self.messages.append(record.getMessage())
 
 
+def shown(rows: list[dict]) -> list[dict]:
+    for row in rows:
+        print(json.dumps(row), flush=True)
+    return rows
+
+
 def fits(row) -> bool:
     return row["relative_l2"] <= row["bound"] and row.get("effect", 1.0) > MINIMAL_EFFECT
+
+
+def compare_forms(pack, preset, width) -> list[dict]:
+    """The forms of a UNet that differ in their input channels alone."""
+    rows = []
+    for form, channels in FORMS.items():
+        patcher = models.make_patcher(pack, preset, width, in_channels=channels)
+        rows.append(compare_forward(pack, patcher, Case(form, acts=False), torch.float32, preset))
+    return rows
 
 
 def compare_samplers(pack, patcher, preset) -> list[dict]:
@@ -86,17 +102,15 @@ def main():
     fallbacks = Fallbacks()
     rows = []
     for preset in options.presets:
+        width = 0 if options.full else REDUCED_WIDTH[preset]
         for dtype in BOUNDS:
-            patcher = models.make_patcher(pack, preset, 0 if options.full else REDUCED_WIDTH[preset], dtype)
-            for case in cases(patcher):
-                rows.append(compare_forward(pack, patcher, case, dtype, preset))
-                print(json.dumps(rows[-1]), flush=True)
+            patcher = models.make_patcher(pack, preset, width, dtype)
+            rows += shown([compare_forward(pack, patcher, case, dtype, preset) for case in cases(patcher)])
             if dtype is torch.float32:
-                rows += compare_samplers(pack, patcher, preset)
-                for row in rows[-len(SAMPLERS):]:
-                    print(json.dumps(row), flush=True)
+                rows += shown(compare_samplers(pack, patcher, preset))
             del patcher
             gc.collect()
+        rows += shown(compare_forms(pack, preset, width))
     worst = {}
     for row in rows:
         kind = f"{row['dtype']} {'latents' if row['bound'] == LATENT_BOUND else 'forward'}"

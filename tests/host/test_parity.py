@@ -11,7 +11,7 @@ from comfy_server import REPO
 BENCHMARK = REPO / "tests" / "benchmarks" / "parity.py"
 
 
-@pytest.mark.parametrize("preset", ["sd15", "sd21", "sdxl"])
+@pytest.mark.parametrize("preset", ["sd15", "sd21", "sdxl", "sdxl_refiner"])
 def test_native_engine_equals_the_host(preset):
     result = subprocess.run([sys.executable, str(BENCHMARK), "--presets", preset], capture_output=True, text=True)
     assert result.stdout, result.stderr[-4000:]

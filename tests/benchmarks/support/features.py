@@ -134,11 +134,12 @@ def control_net(patcher, seed: int = 5):
 
 
 def cases(patcher) -> list[Case]:
+    control = control_net(patcher)
     return [
         Case("plain", acts=False),
         Case("odd size", acts=False, inputs={"height": 17, "width": 23}),
         Case("batch 3", acts=False, inputs={"batch": 3}),
-        Case("control", control=control_net(patcher)),
+        Case("control", control=control),
         Case("FreeU", _free_u),
         Case("attention replace", _attention_replace),
         Case("attention patches", _attention_patches),
@@ -148,6 +149,6 @@ def cases(patcher) -> list[Case]:
         Case("HyperTile", _hyper_tile, inputs={"height": 32, "width": 32}),
         Case("LoRA resident", _lora),
         Case("LoRA offloaded", _lora, offload=True),
-        Case("control, FreeU and odd size", _free_u, control=control_net(patcher),
+        Case("control, FreeU and odd size", _free_u, control=control,
              inputs={"height": 15, "width": 21, "batch": 3}),
     ]
