@@ -146,7 +146,7 @@ def cases(patcher) -> list[Case]:
         Case("attention override", _attention_override),
         Case("embedding patch", _embedding_patch),
         Case("deep shrink", _deep_shrink),
-        Case("HyperTile", _hyper_tile, inputs={"height": 32, "width": 32}),
+        Case("HyperTile", _hyper_tile, inputs={"height": 64, "width": 64}),
         Case("LoRA resident", _lora),
         Case("LoRA offloaded", _lora, offload=True),
         Case("control, FreeU and odd size", _free_u, control=control,
