@@ -18,8 +18,8 @@ from comfy_server import SCRATCH, ComfyServer, make_base_directory  # noqa: E402
 from demo_graph import STEPS, build_prompt  # noqa: E402
 from demo_models import demo_models  # noqa: E402
 
-PROMPTS = ["strawberry", "hot dog", "red apple", "taco", "watermelon", "pineapple"]
-QUICK_PROMPTS = PROMPTS[:2]
+PROMPTS = ["pizza", "strawberry", "red apple", "dog face", "rocket", "rainbow"]  # lines of demo/captions.txt
+QUICK_PROMPTS = ["pizza", "strawberry", "red apple", "dog face", "rocket", "rainbow"]  # lines of demo/captions.txt
 FIRST_SEED = 7
 OUTPUT = SCRATCH / "demo" / "output"
 SHARE = re.compile(r"UNet MACs computed[\s|]+([\d.]+) %")

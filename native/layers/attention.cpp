@@ -7,10 +7,13 @@
 namespace asdm {
 
 at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
-  if (at::Tensor out = cpu_attention(q, k, v, heads); out.defined()) {
+  const int64_t batch = q.size(0);
+  // A hook may tile the queries into more rows than the context has (HyperTile); the host then reads the context as
+  // that many rows too.
+  const auto rows = [&](const at::Tensor& t) { return t.size(0) == batch ? t : t.reshape({batch, -1, t.size(2)}); };
+  if (at::Tensor out = cpu_attention(q, rows(k), rows(v), heads); out.defined()) {
     return out;
   }
-  const int64_t batch = q.size(0);
   const int64_t dim_head = q.size(2) / heads;
   const auto split = [&](const at::Tensor& t) { return t.reshape({batch, -1, heads, dim_head}).transpose(1, 2); };
   return at::scaled_dot_product_attention(split(q), split(k), split(v))

@@ -26,7 +26,8 @@ bool has_avx512bf16() {
 }
 
 bool runs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
-  if (!has_avx512bf16() || k.size(1) == 0 || (q.size(2) / heads) % 2 != 0) {
+  const bool fits = k.sizes() == v.sizes() && k.size(0) == q.size(0) && k.size(2) == q.size(2);
+  if (!has_avx512bf16() || !fits || k.size(1) == 0 || (q.size(2) / heads) % 2 != 0) {
     return false;
   }
   for (const at::Tensor* tensor : {&q, &k, &v}) {

@@ -81,6 +81,16 @@ TEST(AttentionKernelTest, LeavesOtherCallsToTorch) {
   EXPECT_FALSE(cpu_attention(odd_head, odd_head, odd_head, 1).defined());
 }
 
+TEST(AttentionKernelTest, LeavesContextsOfAnotherBatchOrWidthToTorch) {
+  const c10::InferenceMode inference;
+  const at::Tensor q = at::randn({4, 8, 40}).to(at::kBFloat16);
+  const at::Tensor other_batch = at::randn({1, 32, 40}).to(at::kBFloat16);
+  const at::Tensor other_width = at::randn({4, 8, 80}).to(at::kBFloat16);
+  EXPECT_FALSE(cpu_attention(q, other_batch, other_batch, 1).defined());
+  EXPECT_FALSE(cpu_attention(q, other_width, other_width, 1).defined());
+  EXPECT_FALSE(cpu_attention(q, q, at::randn({4, 9, 40}).to(at::kBFloat16), 1).defined());
+}
+
 TEST(AttentionKernelTest, LeavesGradientsToTorch) {
   const at::Tensor x = at::randn({1, 8, 40}).to(at::kBFloat16).requires_grad_(true);
   EXPECT_FALSE(cpu_attention(x, x, x, 1).defined());
