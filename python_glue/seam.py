@@ -49,10 +49,6 @@ class NativeForward:
         self._attn_precision = next(
             (block.attn_precision for block in diffusion_model.modules() if hasattr(block, "attn_precision")), None)
 
-    @property
-    def session(self) -> Session:
-        return self._session
-
     def __deepcopy__(self, memo):
         return self
 
