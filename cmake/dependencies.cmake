@@ -22,6 +22,18 @@ add_library(asdm_torch INTERFACE)
 target_include_directories(asdm_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(asdm_torch INTERFACE ${TORCH_LIBRARIES})
 
+# at::parallel_for is inlined into our files, and runs in one thread without OpenMP. The runtime is the one that torch
+# brings, where it brings one: two of them would fight for the cores.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+file(GLOB ASDM_TORCH_OPENMP "${TORCH_INSTALL_PREFIX}/lib/libgomp*.so*" "${TORCH_INSTALL_PREFIX}/../torch.libs/libgomp*.so*")
+if(ASDM_TORCH_OPENMP)
+  list(GET ASDM_TORCH_OPENMP 0 ASDM_TORCH_OPENMP)
+  target_compile_options(asdm_torch INTERFACE ${OpenMP_CXX_FLAGS})
+  target_link_libraries(asdm_torch INTERFACE ${ASDM_TORCH_OPENMP})
+else()
+  target_link_libraries(asdm_torch INTERFACE OpenMP::OpenMP_CXX)
+endif()
+
 include(FetchContent)
 
 find_package(nlohmann_json 3.10 QUIET)

@@ -83,6 +83,8 @@ def compare_forms(pack, preset, width) -> list[dict]:
     for form, channels in FORMS.items():
         patcher = models.make_patcher(pack, preset, width, in_channels=channels)
         rows.append(compare_forward(pack, patcher, Case(form, acts=False), torch.float32, preset))
+        del patcher  # before the next is made: two of SDXL at full width do not fit into 24 GB
+        gc.collect()
     return rows
 
 

@@ -1,5 +1,7 @@
 #include "native/layers/attention_kernel.h"
 
+#include <tuple>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -17,7 +19,7 @@ at::Tensor by_head(const at::Tensor& x, int64_t heads) {
   return x.to(at::kDouble).view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
 }
 
-/// The formula in double precision on the same bf16 inputs.
+/// The formula in double precision on the same inputs.
 at::Tensor reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
   return at::scaled_dot_product_attention(by_head(q, heads), by_head(k, heads), by_head(v, heads))
       .transpose(1, 2)
@@ -28,57 +30,68 @@ double relative_error(const at::Tensor& value, const at::Tensor& expected) {
   return ((value.to(at::kDouble) - expected).norm() / expected.norm()).item<double>();
 }
 
-bool processor_has_kernel() {
+bool processor_has_kernel(at::ScalarType dtype) {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw");
+  return __builtin_cpu_supports("avx512bw") && (dtype == at::kFloat || __builtin_cpu_supports("avx512bf16"));
 #else
+  static_cast<void>(dtype);
   return false;
 #endif
 }
 
-class AttentionKernel : public testing::TestWithParam<AttentionShape> {};
+/// fp32: the order of a sum of some thousand terms. bf16: weights and result are rounded, 2^-9 each.
+double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 5e-3; }
+
+class AttentionKernel : public testing::TestWithParam<std::tuple<AttentionShape, at::ScalarType>> {};
 
 TEST_P(AttentionKernel, EqualsTheFormulaWhereTheProcessorHasIt) {
   const c10::InferenceMode inference;
-  const auto [batch, heads, tokens, context, dim_head] = GetParam();
-  const auto draw = [&](int64_t length) {
-    return (at::randn({batch, length, heads * dim_head}) * 2.0).to(at::kBFloat16);
+  const auto [shape, dtype] = GetParam();
+  const auto [batch, heads, tokens, context, dim_head] = shape;
+  const auto draw = [&, width = heads * dim_head, rows = batch, type = dtype](int64_t length) {
+    return (at::randn({rows, length, width}) * 2.0).to(type);
   };
   const at::Tensor q = draw(tokens);
   const at::Tensor k = draw(context);
   const at::Tensor v = draw(context);
   const at::Tensor out = cpu_attention(q, k, v, heads);
-  ASSERT_EQ(out.defined(), processor_has_kernel());
+  ASSERT_EQ(out.defined(), processor_has_kernel(dtype));
   if (out.defined()) {
-    // Weights and result are rounded to bf16, 2^-9 each.
-    EXPECT_LT(relative_error(out, reference(q, k, v, heads)), 5e-3);
+    EXPECT_EQ(out.scalar_type(), dtype);
+    EXPECT_LT(relative_error(out, reference(q, k, v, heads)), bound(dtype));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, AttentionKernel,
-                         testing::Values(AttentionShape{2, 8, 64, 64, 40}, AttentionShape{1, 8, 35, 77, 40},
-                                         AttentionShape{2, 2, 13, 513, 80}, AttentionShape{1, 3, 12, 1, 160},
-                                         AttentionShape{3, 5, 1025, 1025, 64}, AttentionShape{1, 8, 9, 31, 4}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, AttentionKernel,
+    testing::Combine(testing::Values(AttentionShape{2, 8, 64, 64, 40}, AttentionShape{1, 8, 35, 77, 40},
+                                     AttentionShape{2, 2, 13, 513, 80}, AttentionShape{1, 3, 12, 1, 160},
+                                     AttentionShape{3, 5, 1025, 1025, 64}, AttentionShape{1, 8, 9, 31, 4}),
+                     testing::Values(at::kFloat, at::kBFloat16)));
 
 TEST(AttentionKernelTest, ScoresFarApartAndEqualStayFinite) {
   const c10::InferenceMode inference;
-  const at::Tensor v = at::randn({1, 700, 64}).to(at::kBFloat16);
-  for (const double size : {0.0, 300.0}) {
-    const at::Tensor q = (at::randn({1, 20, 64}) * size).to(at::kBFloat16);
-    const at::Tensor k = (at::randn({1, 700, 64}) * size).to(at::kBFloat16);
-    const at::Tensor out = cpu_attention(q, k, v, 1);
-    if (out.defined()) {
-      EXPECT_LT(relative_error(out, reference(q, k, v, 1)), 1e-2);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor v = at::randn({1, 700, 64}).to(dtype);
+    for (const double size : {0.0, 300.0}) {
+      const at::Tensor q = (at::randn({1, 20, 64}) * size).to(dtype);
+      const at::Tensor k = (at::randn({1, 700, 64}) * size).to(dtype);
+      const at::Tensor out = cpu_attention(q, k, v, 1);
+      if (out.defined()) {
+        EXPECT_LT(relative_error(out, reference(q, k, v, 1)), 1e-2);
+      }
     }
   }
 }
 
 TEST(AttentionKernelTest, LeavesOtherCallsToTorch) {
   const c10::InferenceMode inference;
-  const at::Tensor fp32 = at::randn({1, 8, 40});
-  EXPECT_FALSE(cpu_attention(fp32, fp32, fp32, 1).defined());
+  const at::Tensor fp64 = at::randn({1, 8, 40}, at::kDouble);
+  EXPECT_FALSE(cpu_attention(fp64, fp64, fp64, 1).defined());
   const at::Tensor odd_head = at::randn({1, 8, 5}).to(at::kBFloat16);
   EXPECT_FALSE(cpu_attention(odd_head, odd_head, odd_head, 1).defined());
+  const at::Tensor mixed = at::randn({1, 8, 40});
+  EXPECT_FALSE(cpu_attention(mixed, mixed, mixed.to(at::kBFloat16), 1).defined());
 }
 
 TEST(AttentionKernelTest, LeavesContextsOfAnotherBatchOrWidthToTorch) {

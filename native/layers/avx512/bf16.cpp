@@ -1,0 +1,10 @@
+#include "native/layers/avx512/attention_tile.h"
+
+namespace asdm::avx512 {
+
+const Kernels& bf16_kernels() {
+  static constexpr Kernels kKernels = make_kernels<Bf16>();
+  return kKernels;
+}
+
+}  // namespace asdm::avx512

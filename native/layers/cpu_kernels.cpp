@@ -1,0 +1,30 @@
+#include "native/layers/cpu_kernels.h"
+
+#include <c10/core/GradMode.h>
+
+namespace asdm {
+
+#ifdef ASDM_AVX512
+
+const avx512::Kernels* cpu_kernels(at::ScalarType dtype) {
+  static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                             __builtin_cpu_supports("avx512vl");
+  static const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+  if (dtype == at::kFloat && avx512) {
+    return &avx512::fp32_kernels();
+  }
+  return dtype == at::kBFloat16 && bf16 ? &avx512::bf16_kernels() : nullptr;
+}
+
+#else
+
+const avx512::Kernels* cpu_kernels(at::ScalarType) { return nullptr; }
+
+#endif
+
+bool readable_by_kernels(const at::Tensor& tensor) {
+  return tensor.device().is_cpu() && tensor.stride(-1) == 1 &&
+         !(at::GradMode::is_enabled() && tensor.requires_grad());
+}
+
+}  // namespace asdm
