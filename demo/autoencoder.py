@@ -10,16 +10,15 @@ import math
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-
 from training_log import Stopwatch, TrainingLog
 
 SD_LATENT_SCALE = 0.18215  # the host's SD1.x latent format
-# (share of the time, [(crop side in px, batch), ...] taken in turn). Small crops
+# (when the phase ends, as a share of the time; [(crop side in px, batch), ...] taken in turn). Small crops
 # bring many different strokes into a step; whole pictures teach the borders and
 # the wide white areas, which crops alone get wrong.
 PHASES = [
     (0.6, [(32, 16), (64, 4), (32, 16), (128, 1)]),
-    (0.4, [(64, 4), (128, 1), (128, 1)]),
+    (1.0, [(64, 4), (128, 1), (128, 1)]),
 ]
 LATENT_NOISE = 0.05  # keeps nearby latents decoding alike, for the UNet's sake
 
@@ -92,10 +91,7 @@ class CropSampler:
 
 def _crop_shape(progress, step):
     """(side, batch) for this step; progress in [0, 1)."""
-    for share, shapes in PHASES:
-        if progress < share:
-            break
-        progress -= share
+    shapes = next(shapes for end, shapes in PHASES if progress < end)
     return shapes[step % len(shapes)]
 
 

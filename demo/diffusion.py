@@ -3,10 +3,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import host
 import torch
 import torch.multiprocessing as multiprocessing
-
-import host
 from exchange import GradientExchange
 from features import TEMPLATES
 from training_log import Stopwatch, TrainingLog
@@ -130,14 +129,14 @@ class Trainer:
                     }, str(checkpoint) + ".part")
         Path(str(checkpoint) + ".part").replace(checkpoint)
         names = [name for name, _ in self.net.named_parameters()]
-        save_unet(dict(zip(names, self.average)), str(weights) + ".part")
+        save_unet(dict(zip(names, self.average, strict=True)), str(weights) + ".part")
         Path(str(weights) + ".part").replace(weights)
 
     def resume(self, checkpoint):
         """Continue from `save`; returns the seconds of work so far."""
         state = torch.load(checkpoint, mmap=True, weights_only=True)
         self.net.load_state_dict(state["net"])
-        for mine, saved in zip(self.average, state["average"]):
+        for mine, saved in zip(self.average, state["average"], strict=True):
             mine.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]

@@ -5,7 +5,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-
 from training_log import read_log  # noqa: E402
 
 DEMO_DIR = Path(__file__).resolve().parent

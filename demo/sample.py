@@ -6,11 +6,10 @@ schedule, one picture a prompt, with the prompt under each.
 import argparse
 from pathlib import Path
 
+import host
 import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
-
-import host
 
 DEMO_DIR = Path(__file__).resolve().parent
 SIZE, GAP, LABEL = 128, 6, 16  # px
@@ -49,7 +48,7 @@ def draw_sheet(pictures, prompts, columns):
     cell_w, cell_h = SIZE + GAP, SIZE + LABEL + GAP
     sheet = Image.new("RGB", (columns * cell_w + GAP, rows * cell_h + GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    for i, (picture, prompt) in enumerate(zip(pictures, prompts)):
+    for i, (picture, prompt) in enumerate(zip(pictures, prompts, strict=True)):
         left, top = GAP + i % columns * cell_w, GAP + i // columns * cell_h
         pixels = (picture.clamp(0, 1) * 255).round().byte().numpy()
         sheet.paste(Image.fromarray(pixels), (left, top))

@@ -5,9 +5,8 @@ Run `python demo/text_encoder.py --out FILE` first and pass it to `unet`.
 import argparse
 from pathlib import Path
 
-import torch
-
 import host
+import torch
 from emoji_data import fetch_package, load_captioned, load_uncaptioned
 
 DEMO_DIR = Path(__file__).resolve().parent
