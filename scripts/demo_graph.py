@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from graphs import Graph
 
 STEPS = 20
-CFG = 5.0
 
 
 @dataclass
@@ -33,7 +32,7 @@ class DemoPrompt:
 
 
 def add_branch(graph, name, model, conditioning, vae, seed):
-    latent = graph.sample(model, *conditioning, graph.empty_latent(), seed=seed, steps=STEPS, cfg=CFG)
+    latent = graph.sample(model, *conditioning, graph.empty_latent(), seed=seed, steps=STEPS)
     passed_on, table = graph.report(model, latent)
     image = graph.decode(passed_on, vae)
     file_prefix = f"{name.replace(' ', '_').replace('+', 'and')}"

@@ -19,7 +19,7 @@ from demo_graph import STEPS, build_prompt  # noqa: E402
 from demo_models import demo_models  # noqa: E402
 
 PROMPTS = ["pizza", "strawberry", "red apple", "dog face", "rocket", "rainbow"]  # lines of demo/captions.txt
-QUICK_PROMPTS = ["pizza", "strawberry", "red apple", "dog face", "rocket", "rainbow"]  # lines of demo/captions.txt
+QUICK_PROMPTS = PROMPTS[:2]
 FIRST_SEED = 7
 OUTPUT = SCRATCH / "demo" / "output"
 SHARE = re.compile(r"UNet MACs computed[\s|]+([\d.]+) %")

@@ -14,7 +14,8 @@ INHERITANCE = {
     "value": "hold",
     "max_age": 0,
 }
-SAMPLING = {"seed": 7, "steps": 8, "cfg": 5.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
+# As demo/README.md recommends.
+SAMPLING = {"seed": 7, "steps": 8, "cfg": 4.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
 
 
 class Graph:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from comfy_server import REPO
+from graphs import SAMPLING
 
 API = REPO / "workflows" / "api"
 DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
@@ -37,6 +38,16 @@ def test_swap_in_workflow_uses_known_nodes_and_inputs(host):
         known = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
         assert set(node["inputs"]) <= set(known)
         assert set(info["input"].get("required", {})) <= set(node["inputs"])
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_demo_workflows_sample_as_the_demo_recommends(name):
+    in_api = [node["inputs"]["cfg"] for node in read_prompt(name).values() if node["class_type"] == "KSampler"]
+    twin = json.loads((REPO / "workflows" / f"{name}.json").read_text())
+    # The front end keeps values without names: seed, what becomes of it, steps, cfg.
+    in_front_end = [node["widgets_values"][3] for node in twin["nodes"] if node["type"] == "KSampler"]
+    assert set(in_api) == set(in_front_end) == {SAMPLING["cfg"]}
+    assert f"cfg {SAMPLING['cfg']:g} " in (REPO / "demo" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in API.glob("*.json")))
