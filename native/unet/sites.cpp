@@ -8,6 +8,8 @@
 namespace asdm {
 namespace {
 
+constexpr std::string_view kAutomatic = "auto";
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> words;
   std::string word;
@@ -24,6 +26,21 @@ std::vector<std::string> split(std::string_view text) {
     words.push_back(std::move(word));
   }
   return words;
+}
+
+/// The error for a `word` that names no site; says more where it names another part of this UNet.
+Error no_site(const Topology& topology, const std::vector<std::string>& known, const std::string& word) {
+  const std::vector<std::string> addresses = all_addresses(topology);
+  if (std::find(addresses.begin(), addresses.end(), word) != addresses.end()) {
+    const auto block = std::find_if(known.begin(), known.end(),
+                                    [&](const std::string& site) { return word.starts_with(site + "."); });
+    const std::string expected = block == known.end() ? "a block before the last one, whose value is the whole UNet's"
+                                                      : "a whole block, such as " + *block;
+    return invalid_input("sites", expected, "'" + word + "'");
+  }
+  std::vector<std::string> choices = {std::string(kAutomatic)};
+  choices.insert(choices.end(), known.begin(), known.end());
+  return unknown_name("sites", word, choices);
 }
 
 /// SD1.x and SD2.x spend most of their work at full resolution, so the cut sits just below it (62 % of the MACs dead
@@ -49,22 +66,24 @@ std::vector<std::string> site_names(const Topology& topology) {
 
 std::vector<NodeId> resolve_sites(const Topology& topology, const UNetSpec& spec, std::string_view sites) {
   const std::vector<std::string> words = split(sites);
-  if (words.size() == 1 && words.front() == "auto") {
+  const bool automatic = std::find(words.begin(), words.end(), kAutomatic) != words.end();
+  if (automatic && words.size() > 1) {
+    throw invalid_input("sites", "auto alone, or addresses of blocks without it", "'" + std::string(sites) + "'");
+  }
+  if (automatic) {
     return {automatic_cut(topology, spec)};
   }
   const std::vector<std::string> known = site_names(topology);
-  std::vector<std::string> choices = {"auto"};
-  choices.insert(choices.end(), known.begin(), known.end());
-  if (words.empty()) {
-    throw unknown_name("sites", "", choices);
-  }
   std::vector<NodeId> nodes;
   for (const std::string& word : words) {
     const auto found = std::find(known.begin(), known.end(), word);
     if (found == known.end()) {
-      throw unknown_name("sites", word, choices);
+      throw no_site(topology, known, word);
     }
     nodes.push_back(static_cast<NodeId>(found - known.begin()));
+  }
+  if (nodes.empty()) {
+    throw no_site(topology, known, "");
   }
   std::sort(nodes.begin(), nodes.end());
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());

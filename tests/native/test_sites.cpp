@@ -87,11 +87,10 @@ TEST(Sites, UnknownNamesListTheKnown) {
     const char* got;
   };
   const std::vector<Row> rows = {
-      {"out.8", "'out.8'"},  // the last block: its value is the whole UNet's
-      {"mid, out.8", "'out.8'"},
+      {"out.9", "'out.9'"},
       {"out.3 in.9", "'in.9'"},
       {"MID", "'MID'"},
-      {"in.4.attn", "'in.4.attn'"},
+      {"in.4.ff", "'in.4.ff'"},
       {"in.04", "'in.04'"},
       {"out.3;mid", "'out.3;mid'"},
       {"", "''"},
@@ -100,7 +99,26 @@ TEST(Sites, UnknownNamesListTheKnown) {
   for (const Row& row : rows) {
     EXPECT_EQ(error_of([&] { return resolved("sdxl", row.sites); }), known + row.got) << row.sites;
   }
-  expect_contains(error_of([] { return resolved("sd15", "out.11"); }), "out.9, out.10, got 'out.11'");
+  expect_contains(error_of([] { return resolved("sd15", "out.12"); }), "out.9, out.10, got 'out.12'");
+}
+
+TEST(Sites, KnownPartsThatAreNoSitesAreExplained) {
+  struct Row {
+    const char* sites;
+    const char* message;
+  };
+  const std::vector<Row> rows = {
+      {"auto, out.3", "sites: expected auto alone, or addresses of blocks without it, got 'auto, out.3'"},
+      {"mid auto", "sites: expected auto alone, or addresses of blocks without it, got 'mid auto'"},
+      {"in.4.attn", "sites: expected a whole block, such as in.4, got 'in.4.attn'"},
+      {"out.1, mid.attn.0.ff", "sites: expected a whole block, such as mid, got 'mid.attn.0.ff'"},
+      {"out.8", "sites: expected a block before the last one, whose value is the whole UNet's, got 'out.8'"},
+      {"mid, out.8.res", "sites: expected a block before the last one, whose value is the whole UNet's, got "
+                         "'out.8.res'"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(error_of([&] { return resolved("sdxl", row.sites); }), row.message) << row.sites;
+  }
 }
 
 }  // namespace
