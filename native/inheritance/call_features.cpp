@@ -6,12 +6,20 @@
 namespace asdm {
 
 CallFeatures::CallFeatures(std::vector<std::string> keys, std::vector<NodeId> wanted,
-                           std::map<NodeId, at::Tensor> inherited)
-    : keys_(std::move(keys)), wanted_(std::move(wanted)), inherited_(std::move(inherited)) {}
+                           std::map<NodeId, at::Tensor> inherited, std::map<NodeId, SpatialSize> entered)
+    : keys_(std::move(keys)),
+      wanted_(std::move(wanted)),
+      inherited_(std::move(inherited)),
+      entered_(std::move(entered)) {}
 
 at::Tensor CallFeatures::inherited(NodeId node) const {
   const auto found = inherited_.find(node);
   return found == inherited_.end() ? at::Tensor() : found->second;
+}
+
+bool CallFeatures::enter(NodeId node, SpatialSize size) {
+  const auto [known, is_new] = entered_.try_emplace(node, size);
+  return is_new || known->second == size;
 }
 
 void CallFeatures::computed(NodeId node, const at::Tensor& value) {
@@ -23,6 +31,7 @@ void CallFeatures::computed(NodeId node, const at::Tensor& value) {
 
 void CallFeatures::abandon_inheritance(std::string reason) {
   inherited_.clear();
+  entered_.clear();
   used_.clear();
   computed_.clear();
   kept_.clear();

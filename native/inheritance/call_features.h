@@ -14,12 +14,17 @@ class CallFeatures {
  public:
   /// A call that inherits and stores nothing.
   CallFeatures() = default;
-  CallFeatures(std::vector<std::string> keys, std::vector<NodeId> wanted, std::map<NodeId, at::Tensor> inherited);
+  /// `entered`: what entered each node in the call that `inherited` comes from.
+  CallFeatures(std::vector<std::string> keys, std::vector<NodeId> wanted, std::map<NodeId, at::Tensor> inherited,
+               std::map<NodeId, SpatialSize> entered = {});
 
   /// The stored value of `node` for the whole batch; undefined where it must be computed.
   [[nodiscard]] at::Tensor inherited(NodeId node) const;
   [[nodiscard]] bool inherits() const noexcept { return !inherited_.empty(); }
 
+  /// An input of `size` enters `node`. False where one of another size entered it in the call that the inherited
+  /// features come from: a hook changed the resolution since, and none of them fits any more.
+  [[nodiscard]] bool enter(NodeId node, SpatialSize size);
   /// The value of `node` [batch, channels, height, width] was computed; keeps a copy where it is wanted.
   /// A copy, because the host's hooks write into what they get.
   void computed(NodeId node, const at::Tensor& value);
@@ -32,6 +37,7 @@ class CallFeatures {
   [[nodiscard]] const std::vector<std::string>& keys() const noexcept { return keys_; }
   [[nodiscard]] const std::vector<NodeId>& computed_nodes() const noexcept { return computed_; }
   [[nodiscard]] const std::vector<NodeId>& used_nodes() const noexcept { return used_; }
+  [[nodiscard]] const std::map<NodeId, SpatialSize>& entered() const noexcept { return entered_; }
   [[nodiscard]] const std::string& abandoned() const noexcept { return abandoned_; }
   /// Features of chunk `chunk` of the batch, as views.
   [[nodiscard]] std::map<NodeId, at::Tensor> chunk_features(size_t chunk) const;
@@ -40,6 +46,7 @@ class CallFeatures {
   std::vector<std::string> keys_;
   std::vector<NodeId> wanted_;
   std::map<NodeId, at::Tensor> inherited_;
+  std::map<NodeId, SpatialSize> entered_;  ///< in the call that `inherited_` comes from; else in this one
   std::map<NodeId, at::Tensor> kept_;
   std::vector<NodeId> computed_;
   std::vector<NodeId> used_;

@@ -76,12 +76,13 @@ void Run::begin_evaluation(double sigma) {
   if (settings_ && !settings_->sites.empty() && in_window(sigma)) {
     ++window_index_;
     inherit_ = !is_full_evaluation(settings_->time_steps, window_index_, window_total_);
-    storing_ = settings_->time_steps.interval > 1 || settings_->time_steps.full_evaluations > 0;
+    storing_ = inherits(settings_->time_steps, window_total_);
   }
   ++(inherit_ ? record_.inherited : record_.full);
 }
 
 std::string Run::obstacle(const std::vector<std::string>& keys) const {
+  const Slot* first = store_.find(keys.front());
   for (const std::string& key : keys) {
     const Slot* slot = store_.find(key);
     if (slot == nullptr) {
@@ -98,6 +99,9 @@ std::string Run::obstacle(const std::vector<std::string>& keys) const {
         return "site was not computed";
       }
     }
+    if (slot->entered != first->entered) {
+      return "feature shape changed";  // a hook resized one chunk of the batch and not another
+    }
   }
   return {};
 }
@@ -107,6 +111,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys) {
     return {};
   }
   std::map<NodeId, at::Tensor> inherited;
+  std::map<NodeId, SpatialSize> entered;
   if (inherit_) {
     if (const std::string reason = obstacle(keys); !reason.empty()) {
       ++record_.forced_refreshes[reason];
@@ -119,9 +124,10 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys) {
         }
         inherited.emplace(site, at::cat(rows, 0));
       }
+      entered = store_.find(keys.front())->entered;
     }
   }
-  return {keys, settings_->sites, std::move(inherited)};
+  return {keys, settings_->sites, std::move(inherited), std::move(entered)};
 }
 
 void Run::end_call(CallFeatures& call) {
@@ -139,7 +145,7 @@ void Run::end_call(CallFeatures& call) {
     return;
   }
   for (size_t chunk = 0; chunk < call.keys().size(); ++chunk) {
-    store_.put(call.keys()[chunk], {sigma_, evaluation_, call.chunk_features(chunk)});
+    store_.put(call.keys()[chunk], {sigma_, evaluation_, call.chunk_features(chunk), call.entered()});
   }
   record_.peak_cache_bytes = std::max(record_.peak_cache_bytes, store_.bytes());
 }

@@ -24,6 +24,10 @@ void check(const TimeStepSettings& settings) {
   }
 }
 
+bool inherits(const TimeStepSettings& settings, int64_t total) {
+  return settings.full_evaluations == 0 ? settings.interval > 1 : settings.full_evaluations < total;
+}
+
 bool is_full_evaluation(const TimeStepSettings& settings, int64_t index, int64_t total) {
   if (index <= 0) {
     return true;

@@ -24,6 +24,9 @@ struct TimeStepSettings {
 /// Past `total` (samplers that evaluate more than once a step) the same density goes on.
 [[nodiscard]] bool is_full_evaluation(const TimeStepSettings& settings, int64_t index, int64_t total);
 
+/// Whether any evaluation is not full, so that storing features serves somebody.
+[[nodiscard]] bool inherits(const TimeStepSettings& settings, int64_t total);
+
 /// Throws Error where the settings make no sense.
 void check(const TimeStepSettings& settings);
 

@@ -79,10 +79,19 @@ void Evaluation::enter(const BlockTopology& block) {
   }
 }
 
+at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
+  if (!features_.enter(node, {h.size(2), h.size(3)})) {
+    std::ostringstream what;
+    what << topology_.blocks[static_cast<size_t>(node)].address << " gets " << h.sizes() << ", got another size before";
+    throw InheritedFeatureMisfit(what.str());
+  }
+  return unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, up_height, up_width, layer_);
+}
+
 at::Tensor Evaluation::compute_input(NodeId node) {
   at::Tensor h = node == 0 ? channels_last(inputs_.x) : trunk_after_input(node - 1);
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, 0, 0, layer_);
+  h = run_block(node, std::move(h), 0, 0);
   h = add_control(std::move(h), inputs_.control.input, node);
   if (!hooks_.hooks_input_blocks()) {
     return h;
@@ -109,7 +118,7 @@ at::Tensor Evaluation::compute_middle() {
   const NodeId node = topology_.middle();
   at::Tensor h = trunk_after_input(node - 1);
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, 0, 0, layer_);
+  h = run_block(node, std::move(h), 0, 0);
   return add_control(std::move(h), inputs_.control.middle, 0);
 }
 
@@ -143,7 +152,7 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   values_[static_cast<size_t>(node - 1)].reset();
   values_[consumed].reset();
   trunks_[consumed].reset();
-  return unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, up_height, up_width, layer_);
+  return run_block(node, std::move(h), up_height, up_width);
 }
 
 at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const {

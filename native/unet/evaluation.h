@@ -9,7 +9,7 @@
 
 namespace asdm {
 
-/// An inherited feature meets a skip of another size (a hook changed the resolution since it was stored).
+/// An inherited feature no longer fits: a hook changed the resolution since it was stored.
 class InheritedFeatureMisfit : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -33,6 +33,8 @@ class Evaluation {
 
   void embed();
   void enter(const BlockTopology& block);
+  /// The layers of block `node` on `h`; `up_height` x `up_width`: target of an Upsample in it.
+  at::Tensor run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width);
   at::Tensor add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const;
 
   const UNet& unet_;

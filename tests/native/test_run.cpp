@@ -236,6 +236,46 @@ TEST(Run, ASiteThatWasNotComputedIsNoFeature) {
   EXPECT_EQ(run.record().forced_refreshes, expected);
 }
 
+TEST(Run, ChunksOfOneBatchMustComeFromInputsOfOneSize) {
+  SamplingRun run(every(3), kTenSteps, kNodes);
+  const auto evaluate_sized = [&](double sigma, const Keys& keys, int64_t side, const Values& fresh) {
+    run.begin_evaluation(sigma);
+    CallFeatures features = run.begin_call(keys);
+    EXPECT_TRUE(features.enter(0, {side, side}));
+    at::Tensor value = features.inherited(kSite);
+    if (!value.defined()) {
+      value = feature(fresh);
+      features.computed(kSite, value);
+    }
+    run.end_call(features);
+    return rows_of(value);
+  };
+  EXPECT_EQ(evaluate_sized(10, {"cond", "uncond"}, 8, {1, 2}), (Values{1, 2}));
+  EXPECT_EQ(evaluate_sized(9, {"uncond", "cond"}, 8, {}), (Values{2, 1}));
+  EXPECT_EQ(evaluate_sized(8, {"cond"}, 8, {}), Values{1});
+  EXPECT_EQ(evaluate_sized(7, {"cond"}, 4, {3}), Values{3});  // full: the other chunk keeps its larger input
+  EXPECT_EQ(evaluate_sized(6, {"cond"}, 4, {}), Values{3});
+  EXPECT_EQ(evaluate_sized(5, {"cond", "uncond"}, 4, {5, 6}), (Values{5, 6}));
+  const std::map<std::string, int64_t> expected = {{"feature shape changed", 1}};
+  EXPECT_EQ(run.record().forced_refreshes, expected);
+}
+
+TEST(Run, AnInputOfAnotherSizeIsNoticed) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  run.begin_evaluation(10);
+  CallFeatures full = run.begin_call({"cond"});
+  EXPECT_TRUE(full.enter(0, {8, 8}));
+  EXPECT_TRUE(full.enter(1, {8, 6}));
+  full.computed(kSite, feature({1}));
+  run.end_call(full);
+  run.begin_evaluation(9);
+  CallFeatures inheriting = run.begin_call({"cond"});
+  EXPECT_TRUE(inheriting.enter(0, {8, 8}));
+  EXPECT_FALSE(inheriting.enter(1, {6, 8}));
+  inheriting.abandon_inheritance("feature shape changed");
+  EXPECT_TRUE(inheriting.enter(1, {6, 8}));
+}
+
 TEST(Run, FeaturesAreCopiesBothWays) {
   SamplingRun run(every(kNever), kTenSteps, kNodes);
   run.begin_evaluation(10);
@@ -273,10 +313,15 @@ TEST(Run, OnlySitesAreKept) {
 TEST(Run, WhatInheritsNothingStoresNothing) {
   InheritanceSettings no_sites = every(3);
   no_sites.sites.clear();
+  InheritanceSettings all_full = every(3);
+  all_full.time_steps.full_evaluations = 10;
+  InheritanceSettings more_than_all = all_full;
+  more_than_all.time_steps.full_evaluations = 1000;
   const std::vector<SamplingRun> runs = {
       SamplingRun(every(1), kTenSteps, kNodes), SamplingRun(std::nullopt, kTenSteps, kNodes),
       SamplingRun(no_sites, kTenSteps, kNodes), SamplingRun(every(3), {}, kNodes),
-      SamplingRun(every(3), {7}, kNodes)};
+      SamplingRun(every(3), {7}, kNodes), SamplingRun(all_full, kTenSteps, kNodes),
+      SamplingRun(more_than_all, kTenSteps, kNodes)};
   for (SamplingRun run : runs) {
     for (int i = 0; i < 4; ++i) {
       const auto fresh = static_cast<float>(i);

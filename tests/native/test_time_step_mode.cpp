@@ -91,6 +91,18 @@ TEST(TimeStepMode, DensityGoesOnPastTheForeseenTotal) {
   EXPECT_EQ(pattern({.interval = 4}, 10, 14), "F...F...F...F.");
 }
 
+TEST(TimeStepMode, InheritsWhereAnyEvaluationIsNotFull) {
+  for (int64_t interval = 1; interval <= 4; ++interval) {
+    for (int64_t full = 0; full <= 12; ++full) {
+      for (int64_t total = 0; total <= 10; ++total) {
+        const TimeStepSettings settings{.interval = interval, .full_evaluations = full};
+        const std::string text = pattern(settings, total, 40);  // far past the total
+        EXPECT_EQ(inherits(settings, total), count_full(text) < 40) << interval << " " << full << " of " << total;
+      }
+    }
+  }
+}
+
 TEST(TimeStepMode, TheFirstEvaluationIsAlwaysFull) {
   for (const int64_t interval : {1, 2, 7, 1000}) {
     for (const int64_t full : {0, 1, 5, 1000}) {

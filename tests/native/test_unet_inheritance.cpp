@@ -183,7 +183,10 @@ class ShrinkingHooks final : public Hooks {
 TEST(UNetInheritance, AShapeThatChangedMakesTheCallFull) {
   TinyUNet tiny;
   const ForwardInputs inputs = tiny.inputs();
-  for (const char* choice : {"out.8", "out.5", "in.4 out.8", "in.0 in.1 in.2 in.3 in.4 in.5 in.11 mid"}) {
+  // "mid" is 1x1 with and without the hook, and fits its join either way.
+  for (const char* choice :
+       {"out.8", "out.5", "in.4 out.8", "mid", "in.11 mid", "in.0 in.1 in.2 in.3 in.4 in.5 in.11 mid",
+        "in.1 in.2 in.3 in.4 in.5 in.6 in.7 in.8 in.9 in.10 in.11 mid"}) {
     SCOPED_TRACE(choice);
     ShrinkingHooks hooks;
     hooks.shrink = false;
