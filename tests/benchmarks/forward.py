@@ -1,56 +1,58 @@
-"""One UNet forward of the native engine against the host's own, SD1.5 in its published width, 64x64, batch 2.
+"""One UNet forward of the native engine against the host's own and against peers, on the same weights and inputs, per
+dtype. Each runs in a process of its own and they take turns round by round.
 
-The host runs with --use-pytorch-cross-attention, its best attention on CPU. Interleaved in one run, per dtype.
+The host runs with --use-pytorch-cross-attention, its best attention on CPU. The floor is what the forward's
+multiply-accumulates would take at the speed of the fastest convolution measured beside it.
 """
 
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from support import hosted  # noqa: E402
-
-hosted.start_host("--use-pytorch-cross-attention")
 import torch  # noqa: E402
-from support import calls, measure, models  # noqa: E402
+from support import comparison, competition, measure  # noqa: E402
+from support.case import PARAMETERS, Case  # noqa: E402
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-LIMIT = 1.0
+DTYPES = {"cpu": ["fp32", "bf16"], "cuda": ["fp16"]}
+PEERS = {"cpu": ["openvino"], "cuda": ["compile"]}
 
 
-def measure_dtype(pack, dtype, rounds: int) -> dict:
-    patcher = models.make_patcher(pack, "sd15", 0, dtype)
-    native = pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
-    inputs = models.random_inputs(patcher, batch=2, height=64, width=64)
-    outputs = {}
-    seconds = {"host": [], "native": []}
-    for round_number in range(rounds + 1):  # the first one warms up
-        for name, one in (("host", patcher), ("native", native)):
-            calls.load(one)  # swapping the clones of one model is no part of a forward
-            started = time.perf_counter()
-            outputs[name] = calls.forward(one, inputs)
-            if round_number:
-                seconds[name].append(time.perf_counter() - started)
-    return {"host": measure.summary(seconds["host"]), "native": measure.summary(seconds["native"]),
-            "native_over_host": measure.median_ratio(seconds["native"], seconds["host"]),
-            "relative_l2": calls.relative_l2(outputs["native"], outputs["host"])}
+def measure_row(case: Case, peers: list[str], rounds: int) -> dict:
+    known = competition.known_competitors(case.device)
+    names = ["host", "native", *peers]
+    outcomes = competition.compete([known[name] for name in [*names, "convolution"]], case, rounds, tuple(names))
+    row = comparison.judged(comparison.compared(case, outcomes), comparison.limits(case))
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def parse_arguments():
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
+    parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
+    parser.add_argument("--latent", type=int, default=64, help="latent height and width")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", choices=list(DTYPES), default=device)
+    parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--peers", nargs="*", choices=["openvino", "compile"])
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))
-    options = parser.parse_args()
-    pack = hosted.load_pack()
-    rows = []
-    for name in options.dtypes:
-        rows.append({"dtype": name, **measure_dtype(pack, DTYPES[name], options.rounds)})
-        print(json.dumps(rows[-1]), flush=True)
-    holds = all(row["native_over_host"] <= LIMIT for row in rows)
-    print(json.dumps({"benchmark": "forward", "model": "sd15", "latent": [64, 64], "batch": 2, "holds": holds,
-                      "rows": rows, "machine": measure.machine()}))
+    options = parse_arguments()
+    peers = PEERS[options.device] if options.peers is None else options.peers
+    rows = [measure_row(Case(options.model, options.width, dtype, options.latent, options.batch, options.threads,
+                             options.device), peers, options.rounds)
+            for dtype in options.dtypes or DTYPES[options.device]]
+    holds = all(row["holds"] for row in rows)
+    print(json.dumps({"benchmark": "forward", "model": options.model, "latent": options.latent,
+                      "batch": options.batch, "rounds": options.rounds, "holds": holds, "rows": rows,
+                      "machine": measure.machine()}))
     return 0 if holds else 1
 
 

@@ -9,6 +9,10 @@ from pathlib import Path
 import torch
 
 
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
 def summary(seconds: list[float]) -> dict:
     return {"median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds)}
 
@@ -21,11 +25,13 @@ def median_ratio(numerator: list[float], denominator: list[float]) -> float:
 def machine() -> dict:
     """What the figures belong to."""
     cpu = platform.processor() or platform.machine()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
     info = Path("/proc/cpuinfo")
     if info.exists():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines()
                   if line.startswith("model name")]
         cpu = models[0] if models else cpu
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
+    return {"cpu": cpu, "cores": os.cpu_count(), "memory_bytes": memory, "threads": torch.get_num_threads(),
+            "torch": torch.__version__, "python": platform.python_version(),
             "date": time.strftime("%Y-%m-%d"), "load_average": os.getloadavg()[0],
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}

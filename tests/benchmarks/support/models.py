@@ -22,14 +22,17 @@ def random_unet_(diffusion_model, seed: int = 0):
             parameter.copy_(values)
 
 
+def spec(pack, preset: str, model_channels: int = 0, in_channels: int = 4) -> dict:
+    """The UNetSpec of a preset at `model_channels` (0: as published)."""
+    return {**json.loads(pack.native.native_module().preset_spec(preset, model_channels)), "in_channels": in_channels}
+
+
 def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32, seed: int = 0,
                  in_channels: int = 4):
     """A ModelPatcher of the host around a randomly filled UNet."""
     import comfy.model_management
     import comfy.model_patcher
-    spec = json.loads(pack.native.native_module().preset_spec(preset, model_channels))
-    spec["in_channels"] = in_channels
-    config = pack.loader.model_config(spec)
+    config = pack.loader.model_config(spec(pack, preset, model_channels, in_channels))
     config.set_inference_dtype(dtype, None)
     model = config.get_model({}, "")
     random_unet_(model.diffusion_model, seed)
@@ -40,9 +43,14 @@ def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32
 
 def random_inputs(patcher, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77, seed: int = 1):
     """Arguments of a UNet call in the model's dtype."""
-    generator = torch.Generator().manual_seed(seed)
-    config = patcher.model.model_config.unet_config
     dtype = patcher.model.manual_cast_dtype or patcher.model.get_dtype()
+    return inputs_of(patcher.model.model_config.unet_config, dtype, batch, height, width, tokens, seed)
+
+
+def inputs_of(config: dict, dtype, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77,
+              seed: int = 1):
+    """The same for a UNet that is described by the host's `unet_config` alone."""
+    generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator).to(dtype)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs the benchmarks' peers, each into an environment of its own: scripts/bench_peers.sh [NAME...], default all.
+# Such an environment lies upon the main one: it sees torch and the host, and nothing of it changes the main one.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+packages_of() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+
+known_peers() {
+  local file
+  for file in "$repo"/scripts/requirements-*.txt; do basename "$file" .txt | sed 's/^requirements-//'; done
+}
+
+install_peer() {
+  local name=$1
+  local wanted="$repo/scripts/requirements-$name.txt" home="$scratch/peers/$name" main mark
+  [[ -f "$wanted" ]] || fail "no peer '$name'; known: $(known_peers | tr '\n' ' ')"
+  main=$(packages_of "$python")
+  mark=$(fingerprint "$wanted" "$main" "$("$python" --version)")
+  is_stamped "$home/.asdm-stamp" "$mark" && return 0
+  say "installing the peer $name into .test/peers"
+  rm -rf "$home"
+  "$python" -m venv --without-pip "$home"
+  echo "$main" >"$(packages_of "$home/bin/python")/main-environment.pth"
+  "$home/bin/python" -m pip install -qq -r "$wanted" >&2
+  echo "$mark" >"$home/.asdm-stamp"
+}
+
+names=("$@")
+[[ ${#names[@]} -gt 0 ]] || mapfile -t names < <(known_peers)
+for name in "${names[@]}"; do
+  install_peer "$name"
+done

@@ -1,0 +1,186 @@
+"""Competitors in processes of their own, measured in turns: round by round, so that what slows a round slows all of it.
+While one runs, the others wait for their next line and take nothing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from support.case import Case
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKERS = ROOT / "tests" / "benchmarks" / "workers"
+LOGS = ROOT / ".test" / "benchmarks"
+PAUSE = 0.3  # seconds in which the threads of the last competitor stop spinning
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """Which worker to run, in which environment."""
+
+    name: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    environment: str = ""  # of scripts/bench_peers.sh; empty: this process's own
+
+    def python(self) -> str:
+        if not self.environment:
+            return sys.executable
+        subprocess.run([str(ROOT / "scripts" / "bench_peers.sh"), self.environment], check=True, stdout=sys.stderr)
+        return str(ROOT / ".test" / "peers" / self.environment / "bin" / "python")
+
+
+def known_competitors(device: str) -> dict[str, Competitor]:
+    """Those that run one forward of the same UNet."""
+    return {
+        "host": Competitor("host", "hosted_unet.py", ("host", device)),
+        "native": Competitor("native", "hosted_unet.py", ("native", device)),
+        "compile": Competitor("compile", "hosted_unet.py", ("compile", device)),
+        "openvino": Competitor("openvino", "openvino_unet.py", (), "openvino"),
+        "convolution": Competitor("convolution", "convolution.py"),
+    }
+
+
+class Worker:
+    """A running competitor. Use as a context manager."""
+
+    def __init__(self, competitor: Competitor, threads: int):
+        self.competitor = competitor
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self._log = LOGS / f"{competitor.name}.log"
+        command = [competitor.python(), str(WORKERS / competitor.script), *competitor.arguments]
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"})
+
+    def __enter__(self):
+        try:
+            self._answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": f"its process ended with {self._process.wait()}"}
+        if "error" in answer:
+            raise RuntimeError(f"competitor {self.competitor.name}: expected an answer, got {answer['error']}; "
+                               f"see {self._log}")
+        return answer
+
+    def ask(self, do: str, **details) -> dict:
+        self._process.stdin.write(json.dumps({"do": do, **details}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def prepare(self, case: Case) -> dict:
+        return self.ask("case", case=asdict(case))
+
+    def run(self, what: str = "") -> dict:
+        time.sleep(PAUSE)
+        return self.ask("run", what=what)
+
+    def output(self):
+        """The last output, as an array."""
+        import numpy
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "output.npy"
+            self.ask("save", path=str(path))
+            return numpy.load(path)
+
+
+@dataclass
+class Outcome:
+    """What one competitor answered."""
+
+    facts: dict  # of prepare
+    runs: list[dict]  # by round
+    output: object = None  # an array; None for those that were not asked for it
+
+    def series(self, key: str = "seconds") -> list[float]:
+        return [run[key] for run in self.runs]
+
+
+def available_memory() -> int:
+    info = Path("/proc/meminfo")
+    if not info.exists():
+        return 0
+    line = next(line for line in info.read_text().splitlines() if line.startswith("MemAvailable"))
+    return int(line.split()[1]) * 1024
+
+
+def fits_together(competitors: list[Competitor], case: Case) -> bool:
+    """Whether all may stand in memory at once: a copy of the weights each with a sixth on top, and what a process and a
+    forward take beside."""
+    models = [one for one in competitors if one.name != "convolution"]
+    return case.width > 0 or len(models) * (case.weight_bytes() * 7 // 6 + 2 * 2**30) < available_memory()
+
+
+def compete(competitors: list[Competitor], case: Case, rounds: int,
+            outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
+    """By name: each competitor warmed up once and then run once a round. Where they do not fit into memory together,
+    each is started anew for each of its turns."""
+    if fits_together(competitors, case):
+        return _compete_together(competitors, case, rounds, outputs)
+    return _compete_alone(competitors, case, rounds, outputs)
+
+
+def _compete_together(competitors, case, rounds, outputs) -> dict[str, Outcome]:
+    workers, outcomes = {}, {}
+    try:
+        for one in competitors:
+            workers[one.name] = Worker(one, case.threads).__enter__()
+            outcomes[one.name] = Outcome(workers[one.name].prepare(case), [])
+            workers[one.name].run()
+        return run_rounds(workers, outcomes, rounds, outputs)
+    finally:
+        for worker in workers.values():
+            worker.__exit__()
+
+
+def run_rounds(workers: dict[str, Worker], outcomes: dict[str, Outcome], rounds: int,
+               outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
+    """The rounds of workers that stand prepared and warm."""
+    for number in range(rounds):
+        # There and back, so that a machine that slows down steadily favours nobody.
+        for name in list(workers) if number % 2 == 0 else reversed(workers):
+            outcomes[name].runs.append(workers[name].run())
+            _show(name, number, outcomes[name].runs[-1])
+    for name in outputs:
+        outcomes[name].output = workers[name].output()
+    return outcomes
+
+
+def _compete_alone(competitors, case, rounds, outputs) -> dict[str, Outcome]:
+    outcomes = {}
+    for number in range(rounds):
+        for one in competitors if number % 2 == 0 else reversed(competitors):
+            with Worker(one, case.threads) as worker:
+                outcome = outcomes.setdefault(one.name, Outcome({}, []))
+                outcome.facts = worker.prepare(case)
+                worker.run()
+                outcome.runs.append(worker.run())
+                _show(one.name, number, outcome.runs[-1])
+                if one.name in outputs and outcome.output is None:
+                    outcome.output = worker.output()
+    return outcomes
+
+
+def _show(name: str, number: int, run: dict):
+    print(json.dumps({"round": number, "competitor": name, **run}), flush=True)

@@ -1,0 +1,62 @@
+"""One forward per run of a randomly filled UNet inside the real host: by the host's own code ("host"), by the same code
+compiled by torch ("compile"), or by the native engine ("native").
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from serve import serve, timed  # noqa: E402
+from support import hosted  # noqa: E402
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+class HostedUNet:
+    def __init__(self, engine: str, device: str):
+        hosted.start_host("--use-pytorch-cross-attention", device=device)
+        self._engine = engine
+        self._pack = hosted.load_pack()
+        self._model = None  # (preset, width, dtype) that stands loaded
+        self._patcher = None
+
+    def prepare(self, case) -> dict:
+        import torch
+        from support import calls, models
+        torch.set_num_threads(case.threads)
+        wanted = (case.model, case.width, case.dtype)
+        if self._model != wanted:
+            self._patcher = None
+            gc.collect()
+            patcher = models.make_patcher(self._pack, case.model, case.width, getattr(torch, DTYPES[case.dtype]))
+            if self._engine == "native":
+                patcher = self._pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
+            calls.load(patcher)
+            if self._engine == "compile":
+                patcher.model.diffusion_model = torch.compile(patcher.model.diffusion_model)
+            self._patcher, self._model = patcher, wanted
+        inputs = models.random_inputs(self._patcher, case.batch, case.latent, case.latent)
+        self._inputs = {name: None if value is None else value.to(case.device) for name, value in inputs.items()}
+        self._synchronize = torch.cuda.synchronize if case.device == "cuda" else lambda: None
+        return {"macs": self._macs(case)} if self._engine == "native" else {}
+
+    def _macs(self, case) -> int:
+        """Multiply-accumulates of the whole batch."""
+        unet = self._patcher.get_attachment("asdm").unet
+        tokens = self._inputs["context"].shape[1]
+        nodes = unet.node_macs(case.latent, case.latent, tokens)
+        return case.batch * (sum(nodes) + unet.output_macs(case.latent, case.latent))
+
+    def run(self, _what) -> dict:
+        from support import calls
+        self._output, seconds = timed(lambda: calls.forward(self._patcher, self._inputs), self._synchronize)
+        return {"seconds": seconds}
+
+    def save(self, path):
+        import numpy
+        numpy.save(path, self._output.cpu().numpy())
+
+
+if __name__ == "__main__":
+    serve(HostedUNet)
