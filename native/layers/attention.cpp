@@ -1,17 +1,21 @@
 #include "native/layers/attention.h"
 
+#include <utility>
+
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include "native/layers/attention_kernel.h"
 
 namespace asdm {
 
-at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
+at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads,
+                              Workspace& workspace) {
   const int64_t batch = q.size(0);
   // A hook may tile the queries into more rows than the context has (HyperTile); the host then reads the context as
   // that many rows too.
   const auto rows = [&](const at::Tensor& t) { return t.size(0) == batch ? t : t.reshape({batch, -1, t.size(2)}); };
-  if (at::Tensor out = cpu_attention(q, rows(k), rows(v), heads); out.defined()) {
+  if (at::Tensor out = cpu_attention(q, rows(k), rows(v), heads, workspace); out.defined()) {
     return out;
   }
   const int64_t dim_head = q.size(2) / heads;
@@ -31,7 +35,8 @@ CrossAttention::CrossAttention(LeafTable& table, const std::string& name, Attent
       to_v_(table, name + ".to_v", context_dim, heads * dim_head, false),
       to_out_(table, name + ".to_out.0", heads * dim_head, query_dim) {}
 
-at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
+at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual,
+                                      LayerContext& layer) const {
   const bool hooked = layer.hooks.hooks_transformers();
   at::Tensor query = x;
   at::Tensor key = context;
@@ -39,11 +44,14 @@ at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& con
   if (hooked) {
     layer.hooks.attention_inputs(unit_, query, key, value);
   }
-  const at::Tensor q = to_q_(query, layer.weights);
-  const at::Tensor k = to_k_(key, layer.weights);
-  const at::Tensor v = to_v_(value, layer.weights);
-  at::Tensor out = to_out_(attend(q, k, v, layer), layer.weights);
-  return hooked ? layer.hooks.attention_output(unit_, std::move(out)) : out;
+  const at::Tensor q = to_q_(query, layer);
+  const at::Tensor k = to_k_(key, layer);
+  const at::Tensor v = to_v_(value, layer);
+  const at::Tensor mixed = attend(q, k, v, layer);
+  if (!hooked) {
+    return to_out_(mixed, layer, residual);
+  }
+  return residual + layer.hooks.attention_output(unit_, to_out_(mixed, layer));
 }
 
 at::Tensor CrossAttention::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -56,7 +64,7 @@ at::Tensor CrossAttention::attend(const at::Tensor& q, const at::Tensor& k, cons
       return overridden;
     }
   }
-  return scaled_dot_product(q, k, v, heads_);
+  return scaled_dot_product(q, k, v, heads_, layer.workspace);
 }
 
 }  // namespace asdm

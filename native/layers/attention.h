@@ -9,7 +9,8 @@
 namespace asdm {
 
 /// softmax(q k^T / sqrt(d)) v. q [batch, tokens, heads * d], k and v [batch, context tokens, heads * d].
-at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads);
+at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads,
+                              Workspace& workspace);
 
 /// One attention unit: to_q, to_k, to_v, attention, to_out.
 class CrossAttention {
@@ -17,8 +18,9 @@ class CrossAttention {
   CrossAttention(LeafTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
                  int64_t context_dim, int64_t heads, int64_t dim_head);
 
-  /// x [batch, tokens, query_dim], context [batch, context tokens, context_dim] -> [batch, tokens, query_dim].
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
+  /// residual + attention of x [batch, tokens, query_dim] to context [batch, context tokens, context_dim].
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual,
+                        LayerContext& layer) const;
 
   [[nodiscard]] int64_t heads() const noexcept { return heads_; }
   [[nodiscard]] int64_t dim_head() const noexcept { return dim_head_; }

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 
 #include "native/layers/cpu_kernels.h"
 
@@ -55,7 +54,7 @@ class Heads {
 struct PackedContext {
   int64_t keys_size;
   int64_t values_size;
-  at::Tensor lanes;  ///< int32 [units, keys_size + values_size]
+  at::Tensor lanes;  ///< [units, keys_size + values_size]
 
   [[nodiscard]] uint32_t* keys(int64_t unit) const {
     return static_cast<uint32_t*>(lanes.mutable_data_ptr()) + unit * (keys_size + values_size);
@@ -63,12 +62,13 @@ struct PackedContext {
   [[nodiscard]] uint32_t* values(int64_t unit) const { return keys(unit) + keys_size; }
 };
 
-PackedContext pack(const Kernels& kernels, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
+PackedContext pack(const Kernels& kernels, const at::Tensor& k, const at::Tensor& v, int64_t heads,
+                   Workspace& workspace) {
   const int64_t units = k.size(0) * heads;
   const int64_t context = k.size(1);
   const int64_t dim_head = k.size(2) / heads;
   PackedContext packed{kernels.packed_keys_size(context, dim_head), kernels.packed_values_size(context, dim_head), {}};
-  packed.lanes = at::empty({units, packed.keys_size + packed.values_size}, k.options().dtype(at::kInt));
+  packed.lanes = workspace.lanes(units * (packed.keys_size + packed.values_size));
   const Heads keys(k, heads);
   const Heads values(v, heads);
   at::parallel_for(0, units, 1, [&](int64_t begin, int64_t end) {
@@ -82,13 +82,14 @@ PackedContext pack(const Kernels& kernels, const at::Tensor& k, const at::Tensor
 
 }  // namespace
 
-at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
+at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads,
+                         Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(q.scalar_type());
   if (kernels == nullptr || !runs(*kernels, q, k, v, heads)) {
     return {};
   }
-  const PackedContext packed = pack(*kernels, k, v, heads);
-  at::Tensor out = at::empty(q.sizes(), q.options());
+  const PackedContext packed = pack(*kernels, k, v, heads, workspace);
+  at::Tensor out = workspace.empty(q.sizes(), q.options());
   const Heads queries(q, heads);
   const Heads targets(out, heads);
   const int64_t tokens = q.size(1);
@@ -96,14 +97,14 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   const int64_t tiles = (tokens + kTileRows - 1) / kTileRows;
   const float scale = 1.0F / std::sqrt(static_cast<float>(dim_head));
   at::parallel_for(0, q.size(0) * heads * tiles, 1, [&](int64_t begin, int64_t end) {
-    const at::Tensor scratch = at::empty({kernels->attention_scratch_size(dim_head)}, q.options().dtype(at::kFloat));
+    const at::Tensor scratch = workspace.lanes(kernels->attention_scratch_size(dim_head));
     for (int64_t task = begin; task < end; ++task) {
       const int64_t unit = task / tiles;
       const int64_t first = task % tiles * kTileRows;
       const int64_t rows = std::min(kTileRows, tokens - first);
       const Matrix target = targets(unit, first, rows);
       kernels->attend_tile(queries(unit, first, rows), packed.keys(unit), packed.values(unit), k.size(1), scale,
-                           const_cast<void*>(target.data), target.row_stride, scratch.mutable_data_ptr<float>());
+                           const_cast<void*>(target.data), target.row_stride, static_cast<float*>(scratch.mutable_data_ptr()));
     }
   });
   return out;

@@ -22,9 +22,10 @@ const avx512::Kernels* cpu_kernels(at::ScalarType) { return nullptr; }
 
 #endif
 
+bool records_gradient(const at::Tensor& tensor) { return at::GradMode::is_enabled() && tensor.requires_grad(); }
+
 bool readable_by_kernels(const at::Tensor& tensor) {
-  return tensor.device().is_cpu() && tensor.stride(-1) == 1 &&
-         !(at::GradMode::is_enabled() && tensor.requires_grad());
+  return tensor.device().is_cpu() && tensor.stride(-1) == 1 && !records_gradient(tensor);
 }
 
 }  // namespace asdm

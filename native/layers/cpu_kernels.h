@@ -10,8 +10,10 @@ namespace asdm {
 /// The kernels of `dtype`, or nullptr where the processor, the build or the dtype has none.
 const avx512::Kernels* cpu_kernels(at::ScalarType dtype);
 
-/// True where `tensor` is one that kernels without gradients may read: on CPU, last dimension together, no gradient
-/// to record.
+/// True where autograd must see what is done with `tensor`, which kernels without gradients would hide.
+bool records_gradient(const at::Tensor& tensor);
+
+/// True where `tensor` is one that our kernels may read: on CPU, last dimension together, no gradient to record.
 bool readable_by_kernels(const at::Tensor& tensor);
 
 }  // namespace asdm

@@ -1,9 +1,10 @@
-// What a layer's forward needs beside its input: weights, and the hooks of the host that reach inside a layer.
+// What a layer's forward needs beside its input: weights, memory, and the hooks of the host that reach inside a layer.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "native/layers/weight_source.h"
+#include "native/layers/workspace.h"
 
 namespace asdm {
 
@@ -54,6 +55,7 @@ class TransformerHooks {
 struct LayerContext {
   WeightSource& weights;
   TransformerHooks& hooks;
+  Workspace& workspace;
 };
 
 }  // namespace asdm

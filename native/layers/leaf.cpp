@@ -1,22 +1,18 @@
 #include "native/layers/leaf.h"
 
-#include <optional>
 #include <utility>
 
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/silu.h>
 
+#include "native/layers/group_norm_kernel.h"
 #include "native/layers/linear_kernel.h"
 
 namespace asdm {
 namespace {
 
 constexpr int64_t kGroups = 32;
-
-std::optional<at::Tensor> optional(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
-}
 
 }  // namespace
 
@@ -28,9 +24,14 @@ LeafId LeafTable::add(LeafInfo leaf) {
 Linear::Linear(LeafTable& table, std::string name, int64_t in_features, int64_t out_features, bool bias)
     : leaf_(table.add({std::move(name), LeafKind::kLinear, {out_features, in_features}, bias})) {}
 
-at::Tensor Linear::operator()(const at::Tensor& x, WeightSource& weights) const {
-  const LeafTensors leaf = weights.fetch(leaf_, x);
-  return linear(x, leaf.weight, leaf.bias);
+at::Tensor Linear::operator()(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  return linear(x, leaf.weight, leaf.bias, residual, layer.workspace);
+}
+
+at::Tensor Linear::gated(const at::Tensor& x, LayerContext& layer) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  return geglu(x, leaf.weight, leaf.bias, layer.workspace);
 }
 
 Conv2d::Conv2d(LeafTable& table, std::string name, int64_t in_channels, int64_t out_channels, int64_t kernel,
@@ -39,30 +40,39 @@ Conv2d::Conv2d(LeafTable& table, std::string name, int64_t in_channels, int64_t 
       kernel_(kernel),
       stride_(stride) {}
 
-at::Tensor Conv2d::operator()(const at::Tensor& x, WeightSource& weights) const {
-  const LeafTensors leaf = weights.fetch(leaf_, x);
-  return at::conv2d(x, leaf.weight, optional(leaf.bias), stride_, kernel_ / 2);
+at::Tensor Conv2d::operator()(const at::Tensor& x, LayerContext& layer, const ConvolutionExtras& extras) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  return convolution(x, leaf.weight, leaf.bias, stride_, extras, layer.workspace);
 }
 
-at::Tensor Conv2d::on_tokens(const at::Tensor& x, WeightSource& weights) const {
-  const LeafTensors leaf = weights.fetch(leaf_, x);
-  return linear(x, leaf.weight.flatten(1), leaf.bias);
+at::Tensor Conv2d::on_tokens(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  return linear(x, leaf.weight.flatten(1), leaf.bias, residual, layer.workspace);
 }
 
 GroupNorm::GroupNorm(LeafTable& table, std::string name, int64_t channels, double eps)
     : leaf_(table.add({std::move(name), LeafKind::kGroupNorm, {channels}, true})), eps_(eps) {}
 
-at::Tensor GroupNorm::operator()(const at::Tensor& x, WeightSource& weights) const {
-  const LeafTensors leaf = weights.fetch(leaf_, x);
-  return at::group_norm(x, kGroups, optional(leaf.weight), optional(leaf.bias), eps_);
+at::Tensor GroupNorm::operator()(const at::Tensor& x, LayerContext& layer) const { return run(x, layer, false); }
+
+at::Tensor GroupNorm::silu(const at::Tensor& x, LayerContext& layer) const { return run(x, layer, true); }
+
+at::Tensor GroupNorm::run(const at::Tensor& x, LayerContext& layer, bool with_silu) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  if (at::Tensor out = cpu_group_norm(x, leaf.weight, leaf.bias, kGroups, eps_, with_silu, layer.workspace);
+      out.defined()) {
+    return out;
+  }
+  const at::Tensor normed = at::group_norm(x, kGroups, leaf.weight, leaf.bias, eps_);
+  return with_silu ? at::silu(normed) : normed;
 }
 
 LayerNorm::LayerNorm(LeafTable& table, std::string name, int64_t channels)
     : leaf_(table.add({std::move(name), LeafKind::kLayerNorm, {channels}, true})), channels_(channels) {}
 
-at::Tensor LayerNorm::operator()(const at::Tensor& x, WeightSource& weights) const {
-  const LeafTensors leaf = weights.fetch(leaf_, x);
-  return at::layer_norm(x, {channels_}, optional(leaf.weight), optional(leaf.bias), 1e-5);
+at::Tensor LayerNorm::operator()(const at::Tensor& x, LayerContext& layer) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  return at::layer_norm(x, {channels_}, leaf.weight, leaf.bias, 1e-5);
 }
 
 }  // namespace asdm

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "native/layers/weight_source.h"
+#include "native/layers/convolution_kernel.h"
+#include "native/layers/layer_context.h"
 
 namespace asdm {
 
@@ -22,8 +23,10 @@ class LeafTable {
 class Linear {
  public:
   Linear(LeafTable& table, std::string name, int64_t in_features, int64_t out_features, bool bias = true);
-  /// [..., in] -> [..., out]
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  /// [..., in] -> [..., out], plus `residual` of that shape where it is defined.
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual = {}) const;
+  /// GEGLU: a * gelu(g) with [a, g] = y; [..., in] -> [..., out / 2].
+  at::Tensor gated(const at::Tensor& x, LayerContext& layer) const;
 
  private:
   LeafId leaf_;
@@ -35,9 +38,9 @@ class Conv2d {
   Conv2d(LeafTable& table, std::string name, int64_t in_channels, int64_t out_channels, int64_t kernel,
          int64_t stride = 1);
   /// [batch, in, height, width] -> [batch, out, height / stride, width / stride]
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
-  /// The 1x1 form on tokens: [batch, tokens, in] -> [batch, tokens, out].
-  at::Tensor on_tokens(const at::Tensor& x, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer, const ConvolutionExtras& extras = {}) const;
+  /// The 1x1 form on tokens: [batch, tokens, in] -> [batch, tokens, out], plus `residual` where it is defined.
+  at::Tensor on_tokens(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual = {}) const;
 
  private:
   LeafId leaf_;
@@ -49,9 +52,13 @@ class Conv2d {
 class GroupNorm {
  public:
   GroupNorm(LeafTable& table, std::string name, int64_t channels, double eps);
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
+  /// The same, then SiLU.
+  at::Tensor silu(const at::Tensor& x, LayerContext& layer) const;
 
  private:
+  at::Tensor run(const at::Tensor& x, LayerContext& layer, bool with_silu) const;
+
   LeafId leaf_;
   double eps_;
 };
@@ -60,7 +67,7 @@ class GroupNorm {
 class LayerNorm {
  public:
   LayerNorm(LeafTable& table, std::string name, int64_t channels);
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
 
  private:
   LeafId leaf_;

@@ -2,9 +2,13 @@
 
 #include <optional>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
-#include <c10/core/GradMode.h>
+
+#include "native/layers/cpu_kernels.h"
+#include "native/layers/product.h"
 
 namespace asdm {
 namespace {
@@ -26,13 +30,10 @@ const std::optional<c10::TypedOperatorHandle<PointwiseLinear>>& pointwise_linear
 }
 
 bool needs_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::GradMode::is_enabled() &&
-         (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+  return records_gradient(x) || records_gradient(weight) || (bias.defined() && records_gradient(bias));
 }
 
-}  // namespace
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+at::Tensor by_torch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const std::optional<at::Tensor> optional_bias = bias.defined() ? std::optional(bias) : std::nullopt;
   const bool onednn = x.device().is_cpu() && x.scalar_type() == at::kFloat && !needs_gradient(x, weight, bias) &&
                       pointwise_linear().has_value();
@@ -43,6 +44,27 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   const std::optional<at::Tensor> packed_bias = bias.defined() ? std::optional(bias.contiguous()) : std::nullopt;
   return pointwise_linear()->call(x.contiguous(), weight.contiguous(), packed_bias, "none",
                                   c10::List<std::optional<at::Scalar>>(), std::nullopt);
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+                  Workspace& workspace) {
+  if (at::Tensor out = cpu_linear(x, weight, bias, residual, workspace); out.defined()) {
+    return out;
+  }
+  const at::Tensor out = by_torch(x, weight, bias);
+  return residual.defined() ? residual + out : out;
+}
+
+at::Tensor geglu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Workspace& workspace) {
+  if (at::Tensor out = cpu_geglu(x, weight, bias, workspace); out.defined()) {
+    return out;
+  }
+  const at::Tensor projected = by_torch(x, weight, bias);
+  const int64_t hidden = projected.size(-1) / 2;
+  const at::Tensor gate = at::gelu(projected.narrow(-1, hidden, hidden));
+  return gate * projected.narrow(-1, 0, hidden);
 }
 
 }  // namespace asdm

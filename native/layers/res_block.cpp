@@ -1,6 +1,5 @@
 #include "native/layers/res_block.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
 
 namespace asdm {
@@ -25,10 +24,10 @@ ResBlock::ResBlock(LeafTable& table, const std::string& name, int64_t channels, 
 }
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
-  at::Tensor h = conv1_(at::silu(norm1_(x, layer.weights)), layer.weights);
-  h = h + emb_(at::silu(emb), layer.weights).unsqueeze(-1).unsqueeze(-1);
-  h = conv2_(at::silu(norm2_(h, layer.weights)), layer.weights);
-  return (skip_ ? (*skip_)(x, layer.weights) : x) + h;
+  const at::Tensor shift = emb_(at::silu(emb), layer);
+  const at::Tensor h = conv1_(norm1_.silu(x, layer), layer, {.size = {}, .shift = shift, .residual = {}});
+  const at::Tensor residual = skip_ ? (*skip_)(x, layer) : x;
+  return conv2_(norm2_.silu(h, layer), layer, {.size = {}, .shift = {}, .residual = residual});
 }
 
 }  // namespace asdm

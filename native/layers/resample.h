@@ -11,7 +11,7 @@ namespace asdm {
 class Downsample {
  public:
   Downsample(LeafTable& table, const std::string& name, int64_t channels);
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
 
  private:
   Conv2d op_;
@@ -22,7 +22,7 @@ class Downsample {
 class Upsample {
  public:
   Upsample(LeafTable& table, const std::string& name, int64_t channels);
-  at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width, LayerContext& layer) const;
 
  private:
   Conv2d conv_;

@@ -2,9 +2,6 @@
 
 #include <utility>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/gelu.h>
-
 namespace asdm {
 namespace {
 
@@ -23,11 +20,8 @@ at::Tensor to_map(const at::Tensor& tokens, int64_t height, int64_t width) {
 FeedForward::FeedForward(LeafTable& table, const std::string& name, int64_t channels)
     : proj_(table, name + ".net.0.proj", channels, channels * 8), out_(table, name + ".net.2", channels * 4, channels) {}
 
-at::Tensor FeedForward::operator()(const at::Tensor& x, WeightSource& weights) const {
-  const at::Tensor projected = proj_(x, weights);
-  const int64_t hidden = projected.size(-1) / 2;
-  const at::Tensor gate = at::gelu(projected.narrow(-1, hidden, hidden));
-  return out_(gate * projected.narrow(-1, 0, hidden), weights);
+at::Tensor FeedForward::operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const {
+  return out_(proj_.gated(x, layer), layer, residual);
 }
 
 TransformerBlock::TransformerBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t context_dim,
@@ -47,13 +41,13 @@ at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context,
     site.dim_head = attn1_.dim_head();
     layer.hooks.enter_transformer_block(site);
   }
-  const at::Tensor normed = norm1_(x, layer.weights);
-  x = x + attn1_(normed, normed, layer);
+  const at::Tensor normed = norm1_(x, layer);
+  x = attn1_(normed, normed, x, layer);
   if (hooked) {
     x = layer.hooks.between_attentions(std::move(x));
   }
-  x = x + attn2_(norm2_(x, layer.weights), context, layer);
-  return x + ff_(norm3_(x, layer.weights), layer.weights);
+  x = attn2_(norm2_(x, layer), context, x, layer);
+  return ff_(norm3_(x, layer), x, layer);
 }
 
 SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape,
@@ -81,24 +75,24 @@ SpatialTransformer::Projection SpatialTransformer::projection(LeafTable& table, 
   return Conv2d(table, name, in, out, 1);
 }
 
-at::Tensor SpatialTransformer::project(const Projection& projection, const at::Tensor& tokens, WeightSource& weights) {
+at::Tensor SpatialTransformer::project(const Projection& projection, const at::Tensor& tokens, LayerContext& layer,
+                                       const at::Tensor& residual) {
   if (const auto* linear = std::get_if<Linear>(&projection)) {
-    return (*linear)(tokens, weights);
+    return (*linear)(tokens, layer, residual);
   }
-  return std::get<Conv2d>(projection).on_tokens(tokens, weights);
+  return std::get<Conv2d>(projection).on_tokens(tokens, layer, residual);
 }
 
 at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
   if (layer.hooks.hooks_transformers()) {
     layer.hooks.enter_transformer(transformer_index_, x.sizes());
   }
-  at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer.weights)), layer.weights);
+  at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), layer);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     tokens = blocks_[i](std::move(tokens), context, layer,
                         {.transformer_index = transformer_index_, .block_index = static_cast<int64_t>(i)});
   }
-  tokens = project(proj_out_, tokens, layer.weights);
-  return to_map(tokens, x.size(2), x.size(3)) + x;
+  return to_map(project(proj_out_, tokens, layer, to_tokens(x)), x.size(2), x.size(3));
 }
 
 }  // namespace asdm

@@ -13,8 +13,8 @@ namespace asdm {
 class FeedForward {
  public:
   FeedForward(LeafTable& table, const std::string& name, int64_t channels);
-  /// [batch, tokens, channels] -> the same.
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  /// residual + ff(x); [batch, tokens, channels] -> the same.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const;
 
  private:
   Linear proj_;
@@ -60,7 +60,8 @@ class SpatialTransformer {
  private:
   using Projection = std::variant<Linear, Conv2d>;
   static Projection projection(LeafTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
-  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, WeightSource& weights);
+  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, LayerContext& layer,
+                            const at::Tensor& residual = {});
 
   Shape shape_;
   int64_t transformer_index_;

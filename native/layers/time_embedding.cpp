@@ -30,8 +30,8 @@ at::Tensor timestep_features(const at::Tensor& timesteps, int64_t dim) {
 EmbeddingMlp::EmbeddingMlp(LeafTable& table, const std::string& name, int64_t in_features, int64_t out_features)
     : first_(table, name + ".0", in_features, out_features), second_(table, name + ".2", out_features, out_features) {}
 
-at::Tensor EmbeddingMlp::operator()(const at::Tensor& x, WeightSource& weights) const {
-  return second_(at::silu(first_(x, weights)), weights);
+at::Tensor EmbeddingMlp::operator()(const at::Tensor& x, LayerContext& layer) const {
+  return second_(at::silu(first_(x, layer)), layer);
 }
 
 }  // namespace asdm

@@ -15,7 +15,7 @@ class EmbeddingMlp {
  public:
   EmbeddingMlp(LeafTable& table, const std::string& name, int64_t in_features, int64_t out_features);
   /// [batch, in_features] -> [batch, out_features]
-  at::Tensor operator()(const at::Tensor& x, WeightSource& weights) const;
+  at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
 
  private:
   Linear first_;

@@ -36,11 +36,11 @@ at::Tensor Block::operator()(at::Tensor h, const Conditioning& conditioning, int
     } else if (const auto* transformer = std::get_if<SpatialTransformer>(&step)) {
       h = (*transformer)(h, conditioning.context, layer);
     } else if (const auto* conv = std::get_if<Conv2d>(&step)) {
-      h = (*conv)(h, layer.weights);
+      h = (*conv)(h, layer);
     } else if (const auto* down = std::get_if<Downsample>(&step)) {
-      h = (*down)(h, layer.weights);
+      h = (*down)(h, layer);
     } else {
-      h = std::get<Upsample>(step)(h, up_height, up_width, layer.weights);
+      h = std::get<Upsample>(step)(h, up_height, up_width, layer);
     }
     layer.hooks.poll();
   }

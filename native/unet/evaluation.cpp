@@ -6,7 +6,6 @@
 #include <ATen/ExpandUtils.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/silu.h>
 
 #include "native/base/log.h"
 
@@ -26,7 +25,7 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
     : unet_(unet),
       topology_(unet.topology_),
       inputs_(inputs),
-      layer_{weights, hooks},
+      layer_{weights, hooks, unet.workspace_},
       hooks_(hooks),
       features_(features),
       values_(topology_.blocks.size()),
@@ -35,15 +34,15 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
 at::Tensor Evaluation::output() {
   embed();
   const at::Tensor h = value(static_cast<NodeId>(topology_.blocks.size()) - 1);
-  return unet_.out_conv_(at::silu(unet_.out_norm_(h, layer_.weights)), layer_.weights).contiguous();
+  return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous();
 }
 
 void Evaluation::embed() {
   const at::Tensor features = timestep_features(inputs_.timesteps, unet_.spec_.model_channels);
-  at::Tensor emb = unet_.time_embed_(features.to(inputs_.x.scalar_type()), layer_.weights);
+  at::Tensor emb = unet_.time_embed_(features.to(inputs_.x.scalar_type()), layer_);
   emb = hooks_.embedding(std::move(emb));
   if (unet_.label_emb_) {
-    emb = emb + (*unet_.label_emb_)(inputs_.y, layer_.weights);
+    emb = emb + (*unet_.label_emb_)(inputs_.y, layer_);
   }
   conditioning_ = {std::move(emb), inputs_.context};
 }

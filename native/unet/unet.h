@@ -41,6 +41,11 @@ class UNet {
   [[nodiscard]] at::Tensor forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
                                    CallFeatures& features) const;
 
+  /// Gives the memory that calls leave behind for the next ones back to the system.
+  void release_workspace() const { workspace_.release(); }
+  /// Bytes of that memory.
+  [[nodiscard]] int64_t workspace_bytes() const { return workspace_.bytes(); }
+
   [[nodiscard]] const UNetSpec& spec() const noexcept { return spec_; }
   [[nodiscard]] const Topology& topology() const noexcept { return topology_; }
   [[nodiscard]] const std::vector<LeafInfo>& leaves() const noexcept { return table_.leaves(); }
@@ -57,6 +62,7 @@ class UNet {
   std::vector<Block> blocks_;
   GroupNorm out_norm_;
   Conv2d out_conv_;
+  mutable Workspace workspace_;
 };
 
 }  // namespace asdm

@@ -19,6 +19,11 @@ at::Tensor by_head(const at::Tensor& x, int64_t heads) {
   return x.to(at::kDouble).view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
 }
 
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
+  Workspace workspace;
+  return cpu_attention(q, k, v, heads, workspace);
+}
+
 /// The formula in double precision on the same inputs.
 at::Tensor reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
   return at::scaled_dot_product_attention(by_head(q, heads), by_head(k, heads), by_head(v, heads))
@@ -54,7 +59,7 @@ TEST_P(AttentionKernel, EqualsTheFormulaWhereTheProcessorHasIt) {
   const at::Tensor q = draw(tokens);
   const at::Tensor k = draw(context);
   const at::Tensor v = draw(context);
-  const at::Tensor out = cpu_attention(q, k, v, heads);
+  const at::Tensor out = attend(q, k, v, heads);
   ASSERT_EQ(out.defined(), processor_has_kernel(dtype));
   if (out.defined()) {
     EXPECT_EQ(out.scalar_type(), dtype);
@@ -76,7 +81,7 @@ TEST(AttentionKernelTest, ScoresFarApartAndEqualStayFinite) {
     for (const double size : {0.0, 300.0}) {
       const at::Tensor q = (at::randn({1, 20, 64}) * size).to(dtype);
       const at::Tensor k = (at::randn({1, 700, 64}) * size).to(dtype);
-      const at::Tensor out = cpu_attention(q, k, v, 1);
+      const at::Tensor out = attend(q, k, v, 1);
       if (out.defined()) {
         EXPECT_LT(relative_error(out, reference(q, k, v, 1)), 1e-2);
       }
@@ -87,11 +92,11 @@ TEST(AttentionKernelTest, ScoresFarApartAndEqualStayFinite) {
 TEST(AttentionKernelTest, LeavesOtherCallsToTorch) {
   const c10::InferenceMode inference;
   const at::Tensor fp64 = at::randn({1, 8, 40}, at::kDouble);
-  EXPECT_FALSE(cpu_attention(fp64, fp64, fp64, 1).defined());
+  EXPECT_FALSE(attend(fp64, fp64, fp64, 1).defined());
   const at::Tensor odd_head = at::randn({1, 8, 5}).to(at::kBFloat16);
-  EXPECT_FALSE(cpu_attention(odd_head, odd_head, odd_head, 1).defined());
+  EXPECT_FALSE(attend(odd_head, odd_head, odd_head, 1).defined());
   const at::Tensor mixed = at::randn({1, 8, 40});
-  EXPECT_FALSE(cpu_attention(mixed, mixed, mixed.to(at::kBFloat16), 1).defined());
+  EXPECT_FALSE(attend(mixed, mixed, mixed.to(at::kBFloat16), 1).defined());
 }
 
 TEST(AttentionKernelTest, LeavesContextsOfAnotherBatchOrWidthToTorch) {
@@ -99,14 +104,14 @@ TEST(AttentionKernelTest, LeavesContextsOfAnotherBatchOrWidthToTorch) {
   const at::Tensor q = at::randn({4, 8, 40}).to(at::kBFloat16);
   const at::Tensor other_batch = at::randn({1, 32, 40}).to(at::kBFloat16);
   const at::Tensor other_width = at::randn({4, 8, 80}).to(at::kBFloat16);
-  EXPECT_FALSE(cpu_attention(q, other_batch, other_batch, 1).defined());
-  EXPECT_FALSE(cpu_attention(q, other_width, other_width, 1).defined());
-  EXPECT_FALSE(cpu_attention(q, q, at::randn({4, 9, 40}).to(at::kBFloat16), 1).defined());
+  EXPECT_FALSE(attend(q, other_batch, other_batch, 1).defined());
+  EXPECT_FALSE(attend(q, other_width, other_width, 1).defined());
+  EXPECT_FALSE(attend(q, q, at::randn({4, 9, 40}).to(at::kBFloat16), 1).defined());
 }
 
 TEST(AttentionKernelTest, LeavesGradientsToTorch) {
   const at::Tensor x = at::randn({1, 8, 40}).to(at::kBFloat16).requires_grad_(true);
-  EXPECT_FALSE(cpu_attention(x, x, x, 1).defined());
+  EXPECT_FALSE(attend(x, x, x, 1).defined());
 }
 
 }  // namespace

@@ -145,7 +145,8 @@ void expect_formula(const LeafTable& table, const Inputs& inputs, const Forward&
     for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
       LendingWeights weights(table.leaves(), tensors, testing::Lending::kCopies);
       TransformerHooks hooks;
-      LayerContext layer{weights, hooks};
+      Workspace workspace;
+      LayerContext layer{weights, hooks, workspace};
       Inputs given = rounded;
       given[0] = given[0].dim() == 4 ? given[0].contiguous(format) : given[0];
       const at::Tensor got = forward(given, layer);
@@ -182,8 +183,8 @@ TEST(Layers, CrossAttentionWithItsOwnContextWidthAndTokens) {
   for (const int64_t tokens : {1, 5, 77}) {
     expect_formula(
         table, {noise({2, 13, 40}, 3), noise({2, tokens, 24}, 4) * 2.0},
-        [&](const Inputs& in, LayerContext& layer) { return attention(in[0], in[1], layer); },
-        [](const Inputs& in, const Plain& plain) { return plain.attention(in[0], in[1], "a", 4); });
+        [&](const Inputs& in, LayerContext& layer) { return attention(in[0], in[1], in[0] * 0.5, layer); },
+        [](const Inputs& in, const Plain& plain) { return in[0] * 0.5 + plain.attention(in[0], in[1], "a", 4); });
   }
 }
 
@@ -191,10 +192,11 @@ TEST(Layers, ScaledDotProductKeepsHeadsApart) {
   const at::Tensor q = noise({2, 6, 24}, 5) * 3.0;
   const at::Tensor k = noise({2, 9, 24}, 6);
   const at::Tensor v = noise({2, 9, 24}, 7);
+  Workspace workspace;
   for (const int64_t heads : {1, 3, 24}) {
-    EXPECT_LE(difference(scaled_dot_product(q, k, v, heads), Plain::attend(q, k, v, heads)), 1e-5) << heads;
+    EXPECT_LE(difference(scaled_dot_product(q, k, v, heads, workspace), Plain::attend(q, k, v, heads)), 1e-5) << heads;
   }
-  EXPECT_GT(difference(scaled_dot_product(q, k, v, 1), scaled_dot_product(q, k, v, 3)), 0.01);
+  EXPECT_GT(difference(scaled_dot_product(q, k, v, 1, workspace), scaled_dot_product(q, k, v, 3, workspace)), 0.01);
 }
 
 TEST(Layers, FeedForward) {
@@ -202,8 +204,8 @@ TEST(Layers, FeedForward) {
   const FeedForward feed_forward(table, "f", 24);
   expect_formula(
       table, {noise({2, 11, 24}, 8)},
-      [&](const Inputs& in, LayerContext& layer) { return feed_forward(in[0], layer.weights); },
-      [](const Inputs& in, const Plain& plain) { return plain.feed_forward(in[0], "f"); });
+      [&](const Inputs& in, LayerContext& layer) { return feed_forward(in[0], in[0] * 0.5, layer); },
+      [](const Inputs& in, const Plain& plain) { return in[0] * 0.5 + plain.feed_forward(in[0], "f"); });
 }
 
 TEST(Layers, SpatialTransformer) {
@@ -227,8 +229,11 @@ TEST(Layers, ConvKeepsChannelsLast) {
   LeafTable table;
   const Conv2d conv(table, "c", 32, 64, 3);
   ResidentWeights weights(table.leaves(), random_weights(table.leaves(), 1));
+  TransformerHooks hooks;
+  Workspace workspace;
+  LayerContext layer{weights, hooks, workspace};
   const at::Tensor x = noise({2, 32, 5, 7}, 1);
-  EXPECT_TRUE(conv(x.contiguous(at::MemoryFormat::ChannelsLast), weights)
+  EXPECT_TRUE(conv(x.contiguous(at::MemoryFormat::ChannelsLast), layer)
                   .is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
@@ -239,7 +244,7 @@ TEST(Layers, DownsampleRoundsUp) {
   for (const auto& [height, width] : kSizes) {
     const at::Tensor x = noise({2, 32, height, width}, 11);
     expect_formula(
-        table, {x}, [&](const Inputs& in, LayerContext& layer) { return down(in[0], layer.weights); },
+        table, {x}, [&](const Inputs& in, LayerContext& layer) { return down(in[0], layer); },
         [](const Inputs& in, const Plain& plain) { return plain.conv(in[0], "d.op", 2); });
   }
 }
@@ -261,7 +266,7 @@ TEST(Layers, UpsampleToTheSizeOfTheSkip) {
   for (const Row& row : rows) {
     expect_formula(
         table, {noise({2, 32, 3, 4}, 12)},
-        [&](const Inputs& in, LayerContext& layer) { return up(in[0], row.height, row.width, layer.weights); },
+        [&](const Inputs& in, LayerContext& layer) { return up(in[0], row.height, row.width, layer); },
         [&](const Inputs& in, const Plain& plain) {
           const at::Tensor taller = in[0].index_select(2, at::tensor(row.rows));
           return plain.conv(taller.index_select(3, at::tensor(row.columns)), "u.conv");
@@ -300,7 +305,7 @@ TEST(Layers, EmbeddingMlp) {
   LeafTable table;
   const EmbeddingMlp mlp(table, "time_embed", 16, 40);
   expect_formula(
-      table, {noise({3, 16}, 13)}, [&](const Inputs& in, LayerContext& layer) { return mlp(in[0], layer.weights); },
+      table, {noise({3, 16}, 13)}, [&](const Inputs& in, LayerContext& layer) { return mlp(in[0], layer); },
       [](const Inputs& in, const Plain& plain) {
         return plain.linear(Plain::silu(plain.linear(in[0], "time_embed.0")), "time_embed.2");
       });

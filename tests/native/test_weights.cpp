@@ -188,9 +188,10 @@ TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
   const at::Tensor x = noise({1, 32, 3, 4}, 2);
   const at::Tensor context = noise({1, 7, 24}, 3);
   TransformerHooks none;
-  LayerContext plain{weights, none};
+  Workspace workspace;
+  LayerContext plain{weights, none, workspace};
   RecordingHooks hooks;
-  LayerContext hooked{weights, hooks};
+  LayerContext hooked{weights, hooks, workspace};
   EXPECT_EQ(difference(transformer(x, context, hooked), transformer(x, context, plain)), 0.0);
   const auto block = [](const std::string& number) {
     return std::vector<std::string>{"block 5." + number + " 2x16", "inputs1", "replace1", "override 2", "output1",
@@ -217,21 +218,22 @@ TEST(TransformerHooks, WhatTheyReturnIsUsed) {
     return tensors[index].bias.defined() ? y + tensors[index].bias : y;
   };
   RecordingHooks hooks;
-  LayerContext layer{weights, hooks};
+  Workspace workspace;
+  LayerContext layer{weights, hooks, workspace};
 
   hooks.replacement = noise({2, 6, 16}, 4);  // goes through to_out, and nobody overrides what is replaced
-  EXPECT_LE(difference(attn1(x, x, layer), leaf(hooks.replacement, 3)), 1e-5);
+  EXPECT_LE(difference(attn1(x, x, x, layer), x + leaf(hooks.replacement, 3)), 1e-5);
   EXPECT_EQ(hooks.calls, (std::vector<std::string>{"inputs1", "replace1", "output1"}));
 
   hooks.override_result = noise({2, 6, 16}, 5);
   hooks.shift_output = 2.0;
-  EXPECT_LE(difference(attn2(x, context, layer), leaf(hooks.override_result, 7) + 2.0), 1e-5);
+  EXPECT_LE(difference(attn2(x, context, x, layer), x + leaf(hooks.override_result, 7) + 2.0), 1e-5);
 
   hooks.override_result.reset();
   hooks.swap_context = true;
   const at::Tensor attended =
-      scaled_dot_product(leaf(x, 4), leaf(context * 0.5, 5), leaf(context * 0.25, 6), 2);
-  EXPECT_LE(difference(attn2(x, context, layer), leaf(attended, 7) + 2.0), 1e-5);
+      scaled_dot_product(leaf(x, 4), leaf(context * 0.5, 5), leaf(context * 0.25, 6), 2, workspace);
+  EXPECT_LE(difference(attn2(x, context, x, layer), x + leaf(attended, 7) + 2.0), 1e-5);
 }
 
 TEST(TransformerHooks, TheMiddlePatchSitsBetweenTheAttentions) {
@@ -247,7 +249,8 @@ TEST(TransformerHooks, TheMiddlePatchSitsBetweenTheAttentions) {
   ResidentWeights weights(table.leaves(), tensors);
   RecordingHooks hooks;
   hooks.shift_middle = 3.0;
-  LayerContext layer{weights, hooks};
+  Workspace workspace;
+  LayerContext layer{weights, hooks, workspace};
   const at::Tensor x = noise({1, 5, 32}, 2);
   EXPECT_LE(difference(block(x, noise({1, 7, 24}, 3), layer, {}), x + 3.0), 1e-6);
 }

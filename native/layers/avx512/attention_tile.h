@@ -166,18 +166,4 @@ struct AttentionTile {
   }
 };
 
-/// The table of one element type.
-template <class Element>
-constexpr Kernels make_kernels() {
-  using Attention = AttentionTile<Element>;
-  return {.group = Element::kGroup,
-          .element_size = sizeof(typename Element::Stored),
-          .packed_keys_size = &Attention::packed_keys_size,
-          .packed_values_size = &Attention::packed_values_size,
-          .pack_keys = &Attention::pack_keys,
-          .pack_values = &Attention::pack_values,
-          .attention_scratch_size = &Attention::scratch_size,
-          .attend_tile = &Attention::attend};
-}
-
 }  // namespace asdm::avx512

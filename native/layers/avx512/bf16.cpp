@@ -1,4 +1,4 @@
-#include "native/layers/avx512/attention_tile.h"
+#include "native/layers/avx512/make_kernels.h"
 
 namespace asdm::avx512 {
 

@@ -17,6 +17,23 @@ struct Matrix {
   int64_t row_stride = 0;  ///< elements
 };
 
+/// Columns of output that one packed panel of weights holds.
+inline constexpr int64_t kPanelColumns = 32;
+
+/// One half of a panel: up to 16 output channels, [count, channels, taps] contiguous.
+struct PanelHalf {
+  const void* rows = nullptr;
+  int64_t count = 0;
+};
+
+/// What becomes of one row of sums. Pointers at the panel's first column; null = none.
+struct FinishRow {
+  void* out = nullptr;
+  const float* bias = nullptr;
+  const float* gate_bias = nullptr;  ///< gated panels only
+  const void* residual = nullptr;
+};
+
 /// The kernels of one dtype. Packed operands are counted in lanes of 32 bits, each holding `group` neighbours.
 struct Kernels {
   int64_t group;         ///< elements in a lane: 1 for fp32, 2 for bf16
@@ -36,6 +53,26 @@ struct Kernels {
   /// over blocks of keys. `out` has the rows, the columns and the dtype of `queries`, row stride `out_stride`.
   void (*attend_tile)(const Matrix& queries, const uint32_t* keys, const uint32_t* values, int64_t context,
                       float scale, void* out, int64_t out_stride, float* scratch);
+
+  /// Lanes of scratch that `pack_panel` needs.
+  int64_t (*packing_scratch)(int64_t channels, int64_t taps);
+  /// Weights of 32 output channels as a panel of [taps, channels / group] rows of 32 lanes.
+  void (*pack_panel)(const PanelHalf (&halves)[2], int64_t channels, int64_t taps, uint32_t* panel, uint32_t* scratch);
+  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j]; sums [kTileRows, 32]. `first`:
+  /// the sums start at 0.
+  void (*multiply_rows)(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
+                        bool first);
+  /// out = sums + bias + residual for `count` rows and the first `columns` columns.
+  void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+  /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
+  void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+
+  /// sums and squares [channels] of x - pivot over `pixels` pixels of x [pixels, channels].
+  void (*channel_sums)(const void* x, int64_t pixels, int64_t channels, const float* pivot, float* sums,
+                       float* squares);
+  /// out = x * scale + shift per channel, through SiLU or not; x and out [pixels, channels].
+  void (*scale_shift)(const void* x, void* out, int64_t pixels, int64_t channels, const float* scale,
+                      const float* shift, bool with_silu);
 };
 
 /// Needs AVX512F, BW and VL.

@@ -1,0 +1,353 @@
+#include "native/layers/product.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
+
+#include "native/layers/cpu_kernels.h"
+
+namespace asdm {
+namespace {
+
+using avx512::FinishRow;
+using avx512::Kernels;
+using avx512::kPanelColumns;
+using avx512::kTileRows;
+using avx512::PanelHalf;
+
+constexpr int64_t kHalf = kPanelColumns / 2;
+constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more than it saves
+constexpr int64_t kBlockTiles = 16;    // tiles of rows that share what the second cache holds
+constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
+constexpr int64_t kChunk = 256;        // lanes of a panel in the first cache
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Where the rows of the left operand lie: one pointer per (tap, row).
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  /// Pointers of rows [first, first + count), `stride` apart per tap.
+  virtual void point(int64_t first, int64_t count, const void** rows, int64_t stride) const = 0;
+};
+
+/// out[row][column] = sum over taps and channels of rows * weight + bias + residual, or its gated form.
+struct Product {
+  const Kernels& kernels;
+  const RowSource& source;
+  int64_t rows;
+  int64_t channels;
+  int64_t taps;
+  const char* weight;      ///< [outputs (twice where gated), channels, taps]
+  int64_t outputs;
+  bool gated;
+  const float* bias;       ///< [rows / rows_per_bias, outputs (twice where gated)] or null
+  int64_t rows_per_bias;
+  const char* residual;    ///< [rows, outputs] or null
+  char* out;               ///< [rows, outputs]
+  Workspace& workspace;
+
+  [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
+  [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
+  [[nodiscard]] int64_t panels() const { return ceil_div(outputs, columns()); }
+  [[nodiscard]] int64_t panel_lanes() const { return taps * depth() * kPanelColumns; }
+};
+
+/// One thread's share: a range of row tiles times a range of panels.
+class ProductTask {
+ public:
+  ProductTask(const Product& product, int64_t first_tile, int64_t last_tile, int64_t first_panel, int64_t last_panel)
+      : p_(product),
+        first_tile_(first_tile),
+        last_tile_(last_tile),
+        first_panel_(first_panel),
+        last_panel_(last_panel),
+        one_block_(last_tile - first_tile <= kBlockTiles),
+        group_(one_block_ ? 1 : kGroupPanels),
+        packed_(p_.workspace.lanes((one_block_ ? 1 : last_panel - first_panel) * p_.panel_lanes())),
+        scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.channels, p_.taps))),
+        sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
+        pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
+
+  void run() {
+    for (int64_t tile = first_tile_; tile < last_tile_; tile += kBlockTiles) {
+      const int64_t tiles = std::min(kBlockTiles, last_tile_ - tile);
+      point(tile, tiles);
+      for (int64_t panel = first_panel_; panel < last_panel_; panel += group_) {
+        run_group(tile, tiles, panel, std::min(panel + group_, last_panel_));
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
+    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
+           (one_block_ ? 0 : panel - first_panel_) * p_.panel_lanes();
+  }
+  [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
+    return static_cast<float*>(sums_.mutable_data_ptr()) +
+           (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
+  }
+
+  /// Fills the pointers of a block; rows past the end repeat the last one.
+  void point(int64_t tile, int64_t tiles) {
+    const int64_t first = tile * kTileRows;
+    const int64_t stride = kBlockTiles * kTileRows;
+    const int64_t count = std::min(tiles * kTileRows, p_.rows - first);
+    p_.source.point(first, count, pointers_.data(), stride);
+    for (int64_t tap = 0; tap < p_.taps; ++tap) {
+      const void** row = pointers_.data() + tap * stride;
+      std::fill(row + count, row + tiles * kTileRows, row[count - 1]);
+    }
+  }
+
+  void pack(int64_t panel) {
+    const int64_t bytes = p_.channels * p_.taps * p_.kernels.element_size;
+    const int64_t column = panel * p_.columns();
+    const int64_t second = p_.gated ? p_.outputs + column : column + kHalf;
+    const int64_t left = p_.outputs - column;
+    const auto half = [&](int64_t first, int64_t count) {
+      return PanelHalf{p_.weight + first * bytes, std::clamp<int64_t>(count, 0, kHalf)};
+    };
+    const PanelHalf halves[2] = {half(column, left), half(second, p_.gated ? left : left - kHalf)};
+    p_.kernels.pack_panel(halves, p_.channels, p_.taps, panel_at(panel),
+                          static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
+  }
+
+  void run_group(int64_t tile, int64_t tiles, int64_t panel, int64_t last) {
+    if (tile == first_tile_) {
+      for (int64_t i = panel; i < last; ++i) {
+        pack(i);
+      }
+    }
+    const int64_t depth = p_.depth();
+    const int64_t chunk = ceil_div(depth, ceil_div(depth, kChunk));
+    for (int64_t tap = 0; tap < p_.taps; ++tap) {
+      const void** rows = pointers_.data() + tap * kBlockTiles * kTileRows;
+      for (int64_t from = 0; from < depth; from += chunk) {
+        const int64_t length = std::min(chunk, depth - from);
+        for (int64_t i = panel; i < last; ++i) {
+          const uint32_t* weights = panel_at(i) + (tap * depth + from) * kPanelColumns;
+          for (int64_t t = 0; t < tiles; ++t) {
+            p_.kernels.multiply_rows(rows + t * kTileRows, from, weights, length, sums_of(i - panel, t),
+                                     tap == 0 && from == 0);
+          }
+        }
+      }
+    }
+    for (int64_t i = panel; i < last; ++i) {
+      for (int64_t t = 0; t < tiles; ++t) {
+        finish(sums_of(i - panel, t), (tile + t) * kTileRows, i);
+      }
+    }
+  }
+
+  void finish(const float* sums, int64_t first, int64_t panel) {
+    const int64_t count = std::min(kTileRows, p_.rows - first);
+    const int64_t column = panel * p_.columns();
+    const int64_t size = p_.kernels.element_size;
+    FinishRow rows[kTileRows];
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t at = ((first + r) * p_.outputs + column) * size;
+      rows[r].out = p_.out + at;
+      rows[r].residual = p_.residual == nullptr ? nullptr : p_.residual + at;
+      if (p_.bias != nullptr) {
+        rows[r].bias = p_.bias + (first + r) / p_.rows_per_bias * p_.outputs * (p_.gated ? 2 : 1) + column;
+        rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
+      }
+    }
+    const auto kernel = p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
+    kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
+  }
+
+  const Product& p_;
+  int64_t first_tile_;
+  int64_t last_tile_;
+  int64_t first_panel_;
+  int64_t last_panel_;
+  bool one_block_;
+  int64_t group_;
+  at::Tensor packed_;
+  at::Tensor scratch_;
+  at::Tensor sums_;
+  std::vector<const void*> pointers_;
+};
+
+/// Shares the product out over the threads: a grid of row ranges by panel ranges, the one with the least work for the
+/// busiest thread. A panel costs its packing, about that of one tile, besides its tiles.
+void run(const Product& product) {
+  const int64_t tiles = ceil_div(product.rows, kTileRows);
+  const int64_t panels = product.panels();
+  const int64_t threads = at::get_num_threads();
+  int64_t best_rows = 1;
+  int64_t best_cost = -1;
+  for (int64_t by_rows = 1; by_rows <= std::min(threads, tiles); ++by_rows) {
+    const int64_t by_panels = std::min(threads / by_rows, panels);
+    const int64_t cost = ceil_div(panels, by_panels) * (ceil_div(tiles, by_rows) + 1);
+    if (best_cost < 0 || cost < best_cost) {
+      best_cost = cost;
+      best_rows = by_rows;
+    }
+  }
+  const int64_t by_panels = std::min(threads / best_rows, panels);
+  at::parallel_for(0, best_rows * by_panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t r = task / by_panels;
+      const int64_t c = task % by_panels;
+      ProductTask(product, tiles * r / best_rows, tiles * (r + 1) / best_rows, panels * c / by_panels,
+                  panels * (c + 1) / by_panels)
+          .run();
+    }
+  });
+}
+
+bool fits(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t channels, int64_t rows) {
+  return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows && weight.is_contiguous() &&
+         weight.scalar_type() == x.scalar_type() && readable_by_kernels(weight) && x.device().is_cpu() &&
+         !records_gradient(x);
+}
+
+at::Tensor in_fp32(const at::Tensor& bias) { return bias.defined() ? bias.to(at::kFloat).contiguous() : bias; }
+
+const float* floats(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
+}
+
+const char* bytes(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
+}
+
+/// Tokens one after the other.
+class TokenRows final : public RowSource {
+ public:
+  explicit TokenRows(const at::Tensor& x) : data_(bytes(x)), stride_(x.size(-1) * x.element_size()) {}
+  void point(int64_t first, int64_t count, const void** rows, int64_t) const override {
+    for (int64_t i = 0; i < count; ++i) {
+      rows[i] = data_ + (first + i) * stride_;
+    }
+  }
+
+ private:
+  const char* data_;
+  int64_t stride_;
+};
+
+/// Pixels under the taps of a same-padded convolution on an image that nearest neighbour may enlarge first.
+class PixelRows final : public RowSource {
+ public:
+  PixelRows(const at::Tensor& x, int64_t kernel, int64_t stride, int64_t height, int64_t width)
+      : data_(bytes(x)),
+        pixel_(x.size(1) * x.element_size()),
+        zeros_(at::zeros({x.size(1)}, x.options())),
+        kernel_(kernel),
+        stride_(stride),
+        in_height_(x.size(2)),
+        in_width_(x.size(3)),
+        height_(height),
+        width_(width),
+        out_height_((height - 1) / stride + 1),
+        out_width_((width - 1) / stride + 1) {}
+
+  [[nodiscard]] int64_t out_height() const { return out_height_; }
+  [[nodiscard]] int64_t out_width() const { return out_width_; }
+
+  void point(int64_t first, int64_t count, const void** rows, int64_t stride) const override {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = first + i;
+      const int64_t image = row / (out_height_ * out_width_);
+      const int64_t y = row / out_width_ % out_height_ * stride_ - kernel_ / 2;
+      const int64_t x = row % out_width_ * stride_ - kernel_ / 2;
+      for (int64_t tap = 0; tap < kernel_ * kernel_; ++tap) {
+        rows[tap * stride + i] = pixel(image, y + tap / kernel_, x + tap % kernel_);
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] const void* pixel(int64_t image, int64_t y, int64_t x) const {
+    if (y < 0 || x < 0 || y >= height_ || x >= width_) {
+      return zeros_.const_data_ptr();
+    }
+    const int64_t from_y = height_ == in_height_ ? y : y * in_height_ / height_;
+    const int64_t from_x = width_ == in_width_ ? x : x * in_width_ / width_;
+    return data_ + ((image * in_height_ + from_y) * in_width_ + from_x) * pixel_;
+  }
+
+  const char* data_;
+  int64_t pixel_;
+  at::Tensor zeros_;
+  int64_t kernel_;
+  int64_t stride_;
+  int64_t in_height_;
+  int64_t in_width_;
+  int64_t height_;
+  int64_t width_;
+  int64_t out_height_;
+  int64_t out_width_;
+};
+
+bool hidden_from_autograd(const at::Tensor& tensor) { return !tensor.defined() || !records_gradient(tensor); }
+
+at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const at::Tensor& residual, bool gated, Workspace& workspace) {
+  const Kernels* kernels = cpu_kernels(x.scalar_type());
+  const int64_t channels = x.size(-1);
+  const int64_t rows = x.numel() / std::max<int64_t>(channels, 1);
+  if (!fits(kernels, x, weight, channels, rows) || !hidden_from_autograd(bias) || !hidden_from_autograd(residual)) {
+    return {};
+  }
+  const int64_t outputs = weight.size(0) / (gated ? 2 : 1);
+  auto sizes = x.sizes().vec();
+  sizes.back() = outputs;
+  const at::Tensor tokens = x.contiguous();
+  const at::Tensor added = residual.defined() ? residual.contiguous() : residual;
+  const at::Tensor shift = in_fp32(bias);
+  at::Tensor out = workspace.empty(sizes, x.options());
+  const TokenRows source(tokens);
+  run({*kernels, source, rows, channels, 1, bytes(weight), outputs, gated, floats(shift), rows, bytes(added),
+       static_cast<char*>(out.mutable_data_ptr()), workspace});
+  return out;
+}
+
+}  // namespace
+
+at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const at::Tensor& residual, Workspace& workspace) {
+  return run_linear(x, weight, bias, residual, false, workspace);
+}
+
+at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Workspace& workspace) {
+  return run_linear(x, weight, bias, {}, true, workspace);
+}
+
+at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+                           const ConvolutionExtras& extras, Workspace& workspace) {
+  const Kernels* kernels = cpu_kernels(x.scalar_type());
+  const PixelRows source(x, weight.size(2), stride, extras.size.empty() ? x.size(2) : extras.size[0],
+                         extras.size.empty() ? x.size(3) : extras.size[1]);
+  const int64_t pixels = source.out_height() * source.out_width();
+  const int64_t rows = x.size(0) * pixels;
+  const int64_t outputs = weight.size(0);
+  if (!fits(kernels, x, weight, x.size(1), rows) || outputs < kHalf ||
+      !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !hidden_from_autograd(bias) ||
+      !hidden_from_autograd(extras.shift) || !hidden_from_autograd(extras.residual)) {
+    return {};
+  }
+  at::Tensor shift = in_fp32(bias);
+  if (extras.shift.defined()) {
+    shift = shift.defined() ? in_fp32(extras.shift) + shift : in_fp32(extras.shift);
+  }
+  const at::Tensor residual =
+      extras.residual.defined() ? extras.residual.contiguous(at::MemoryFormat::ChannelsLast) : extras.residual;
+  at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
+                                   at::MemoryFormat::ChannelsLast);
+  run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), bytes(weight), outputs, false,
+       floats(shift), extras.shift.defined() ? pixels : rows, bytes(residual),
+       static_cast<char*>(out.mutable_data_ptr()), workspace});
+  return out;
+}
+
+}  // namespace asdm

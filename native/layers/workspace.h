@@ -1,0 +1,32 @@
+// Memory that one UNet uses again and again: fresh pages from the system cost more than many a layer does.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace asdm {
+
+/// Hands out uninitialised CPU tensors and takes their memory back when the last reference to them goes. Other devices
+/// have such a cache of their own. Safe to use from several threads.
+class Workspace {
+ public:
+  /// Like at::empty.
+  at::Tensor empty(at::IntArrayRef sizes, const at::TensorOptions& options,
+                   at::MemoryFormat format = at::MemoryFormat::Contiguous);
+  /// `count` 32-bit lanes of scratch.
+  at::Tensor lanes(int64_t count);
+  /// Gives what is not in use back to the system.
+  void release();
+  /// Bytes held, in use or not.
+  [[nodiscard]] int64_t bytes() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<size_t, std::vector<c10::Storage>> blocks_;  ///< by size in bytes
+};
+
+}  // namespace asdm

@@ -1,0 +1,216 @@
+#include "native/layers/product.h"
+
+#include <tuple>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include "native/layers/cpu_kernels.h"
+#include "native/layers/group_norm_kernel.h"
+
+namespace asdm {
+namespace {
+
+double relative_error(const at::Tensor& value, const at::Tensor& expected) {
+  return ((value.to(at::kDouble) - expected).norm() / expected.norm()).item<double>();
+}
+
+/// fp32: the order of a sum of some thousand terms. bf16: the result is rounded once, 2^-9.
+double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 3e-3; }
+
+/// Random values of `dtype`, and the same in double.
+struct Draw {
+  at::Tensor value;
+  at::Tensor exact;
+
+  Draw(at::IntArrayRef sizes, at::ScalarType dtype, double scale = 1.0)
+      : value((at::randn(sizes) * scale).to(dtype)), exact(value.to(at::kDouble)) {}
+
+  Draw& channels_last() {
+    value = value.contiguous(at::MemoryFormat::ChannelsLast);
+    return *this;
+  }
+};
+
+struct LinearShape {
+  int64_t rows, in, out;
+};
+
+class LinearProduct : public testing::TestWithParam<std::tuple<LinearShape, at::ScalarType>> {};
+
+TEST_P(LinearProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
+  const c10::InferenceMode inference;
+  const auto [shape, dtype] = GetParam();
+  const Draw x({shape.rows, shape.in}, dtype);
+  const Draw weight({shape.out, shape.in}, dtype);
+  const Draw bias({shape.out}, dtype);
+  const Draw residual({shape.rows, shape.out}, dtype);
+  Workspace workspace;
+  const at::Tensor bare = cpu_linear(x.value, weight.value, {}, {}, workspace);
+  ASSERT_EQ(bare.defined(), cpu_kernels(dtype) != nullptr);
+  if (!bare.defined()) {
+    return;
+  }
+  const at::Tensor exact = at::linear(x.exact, weight.exact);
+  EXPECT_LT(relative_error(bare, exact), bound(dtype));
+  EXPECT_LT(relative_error(cpu_linear(x.value, weight.value, bias.value, residual.value, workspace),
+                           exact + bias.exact + residual.exact),
+            bound(dtype));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, LinearProduct,
+                         testing::Combine(testing::Values(LinearShape{24, 4, 4}, LinearShape{25, 32, 33},
+                                                          LinearShape{400, 320, 96}, LinearShape{193, 1030, 40}),
+                                          testing::Values(at::kFloat, at::kBFloat16)));
+
+class GatedProduct : public testing::TestWithParam<std::tuple<LinearShape, at::ScalarType>> {};
+
+TEST_P(GatedProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
+  const c10::InferenceMode inference;
+  const auto [shape, dtype] = GetParam();
+  const Draw x({shape.rows, shape.in}, dtype);
+  const Draw weight({2 * shape.out, shape.in}, dtype, 0.3);
+  const Draw bias({2 * shape.out}, dtype);
+  Workspace workspace;
+  const at::Tensor out = cpu_geglu(x.value, weight.value, bias.value, workspace);
+  ASSERT_EQ(out.defined(), cpu_kernels(dtype) != nullptr);
+  if (out.defined()) {
+    const at::Tensor projected = at::linear(x.exact, weight.exact, bias.exact);
+    const at::Tensor expected =
+        projected.narrow(1, 0, shape.out) * at::gelu(projected.narrow(1, shape.out, shape.out));
+    EXPECT_LT(relative_error(out, expected), bound(dtype));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, GatedProduct,
+                         testing::Combine(testing::Values(LinearShape{24, 8, 16}, LinearShape{31, 64, 40},
+                                                          LinearShape{260, 320, 128}),
+                                          testing::Values(at::kFloat, at::kBFloat16)));
+
+struct ConvolutionShape {
+  int64_t batch, in, out, height, width, kernel, stride;
+};
+
+class ConvolutionProduct : public testing::TestWithParam<std::tuple<ConvolutionShape, at::ScalarType>> {};
+
+TEST_P(ConvolutionProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
+  const c10::InferenceMode inference;
+  const auto [s, dtype] = GetParam();
+  Draw x({s.batch, s.in, s.height, s.width}, dtype);
+  x.channels_last();
+  const Draw weight({s.out, s.in, s.kernel, s.kernel}, dtype);
+  const Draw bias({s.out}, dtype);
+  const Draw shift({s.batch, s.out}, dtype);
+  Workspace workspace;
+  const at::Tensor exact = at::conv2d(x.exact, weight.exact, bias.exact, s.stride, s.kernel / 2);
+  const at::Tensor bare = cpu_convolution(x.value, weight.value, bias.value, s.stride, {}, workspace);
+  ASSERT_EQ(bare.defined(), cpu_kernels(dtype) != nullptr);
+  if (!bare.defined()) {
+    return;
+  }
+  EXPECT_LT(relative_error(bare, exact), bound(dtype));
+  Draw residual(exact.sizes(), dtype);
+  residual.channels_last();
+  const at::Tensor full =
+      cpu_convolution(x.value, weight.value, bias.value, s.stride,
+                      {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
+  EXPECT_LT(relative_error(full, exact + shift.exact.view({s.batch, s.out, 1, 1}) + residual.exact), bound(dtype));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, ConvolutionProduct,
+    testing::Combine(testing::Values(ConvolutionShape{2, 32, 48, 8, 8, 3, 1}, ConvolutionShape{1, 6, 33, 5, 7, 3, 1},
+                                     ConvolutionShape{3, 16, 16, 9, 5, 3, 2}, ConvolutionShape{2, 64, 32, 4, 4, 1, 1},
+                                     ConvolutionShape{1, 320, 160, 20, 20, 3, 1}),
+                     testing::Values(at::kFloat, at::kBFloat16)));
+
+TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {
+  const c10::InferenceMode inference;
+  Draw x({2, 32, 5, 4}, at::kFloat);
+  x.channels_last();
+  const Draw weight({32, 32, 3, 3}, at::kFloat);
+  Workspace workspace;
+  for (const auto& size : {std::vector<int64_t>{10, 8}, std::vector<int64_t>{9, 7}, std::vector<int64_t>{5, 8}}) {
+    const at::Tensor out =
+        cpu_convolution(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
+    if (out.defined()) {
+      const at::Tensor expected = at::conv2d(at::upsample_nearest2d(x.exact, size), weight.exact, {}, 1, 1);
+      EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
+    }
+  }
+}
+
+TEST(ProductTest, LeavesWhatItCannotReadOrMustNotHideToTorch) {
+  Workspace workspace;
+  const at::Tensor x = at::randn({32, 8});
+  const at::Tensor weight = at::randn({16, 8});
+  EXPECT_FALSE(cpu_linear(x.to(at::kDouble), weight.to(at::kDouble), {}, {}, workspace).defined());
+  EXPECT_FALSE(cpu_linear(x, weight.to(at::kBFloat16), {}, {}, workspace).defined());
+  EXPECT_FALSE(cpu_linear(x, weight.clone().requires_grad_(true), {}, {}, workspace).defined());
+  EXPECT_FALSE(cpu_linear(x.clone().requires_grad_(true), weight, {}, {}, workspace).defined());
+  EXPECT_FALSE(cpu_linear(x, weight, {}, at::randn({32, 16}).requires_grad_(true), workspace).defined());
+  const at::Tensor odd = at::randn({32, 7}).to(at::kBFloat16);
+  EXPECT_FALSE(cpu_linear(odd, at::randn({16, 7}).to(at::kBFloat16), {}, {}, workspace).defined());
+}
+
+class NormKernel : public testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(NormKernel, EqualsTheFormulaAlsoFarFromZero) {
+  const c10::InferenceMode inference;
+  const at::ScalarType dtype = GetParam();
+  Workspace workspace;
+  for (const double offset : {0.0, 100.0}) {
+    const at::Tensor x =
+        (at::randn({2, 96, 9, 11}) + offset).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
+    const Draw gain({96}, dtype);
+    const Draw bias({96}, dtype);
+    for (const bool with_silu : {false, true}) {
+      const at::Tensor out = cpu_group_norm(x, gain.value, bias.value, 32, 1e-5, with_silu, workspace);
+      ASSERT_EQ(out.defined(), cpu_kernels(dtype) != nullptr);
+      if (out.defined()) {
+        const at::Tensor normed = at::group_norm(x.to(at::kDouble), 32, gain.exact, bias.exact, 1e-5);
+        // Far from zero fp32 has fewer digits left for the differences: 1e2 * 2^-24.
+        EXPECT_LT(relative_error(out, with_silu ? at::silu(normed) : normed), bound(dtype) + offset * 1e-7);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, NormKernel, testing::Values(at::kFloat, at::kBFloat16));
+
+TEST(WorkspaceTest, UsesMemoryAgainOnceNobodyHoldsIt) {
+  Workspace workspace;
+  at::Tensor first = workspace.empty({64, 1024}, at::kFloat);
+  const void* place = first.const_data_ptr();
+  const at::Tensor view = first.narrow(0, 1, 2);
+  first.reset();
+  EXPECT_NE(workspace.empty({64, 1024}, at::kFloat).const_data_ptr(), place);  // the view still reads it
+  EXPECT_EQ(workspace.bytes(), 2 * 64 * 1024 * 4);
+  workspace.release();
+  EXPECT_EQ(workspace.bytes(), 64 * 1024 * 4);
+  const at::Tensor kept = workspace.empty({64, 1024}, at::kFloat);
+  const void* again = kept.const_data_ptr();
+  EXPECT_NE(again, place);
+}
+
+TEST(WorkspaceTest, TensorsOutliveIt) {
+  at::Tensor kept;
+  {
+    Workspace workspace;
+    kept = workspace.empty({2, 32, 64, 64}, at::kFloat, at::MemoryFormat::ChannelsLast);
+    kept.fill_(1.0);
+  }
+  EXPECT_TRUE(kept.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_EQ(kept.sum().item<double>(), 2.0 * 32 * 64 * 64);
+}
+
+}  // namespace
+}  // namespace asdm
