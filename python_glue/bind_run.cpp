@@ -46,8 +46,7 @@ void init_run(py::module_& m) {
   py::class_<CallFeatures>(m, "CallFeatures", "Features that one call inherits, and those that it computed.")
       .def(py::init<>())
       .def_property_readonly("inherits", &CallFeatures::inherits)
-      .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes)
-      .def_property_readonly("used_nodes", &CallFeatures::used_nodes);
+      .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
   py::class_<Run>(m, "Run", "State of one sampling run.")
       .def(py::init<std::optional<InheritanceSettings>, std::vector<double>, int64_t>(), py::arg("settings"),
            py::arg("sigmas"), py::arg("nodes"))
@@ -55,7 +54,6 @@ void init_run(py::module_& m) {
       .def("begin_call", &Run::begin_call, py::arg("keys"), py::call_guard<py::gil_scoped_release>())
       .def("end_call", &Run::end_call, py::arg("call"))
       .def("release", &Run::release)
-      .def_property_readonly("cache_bytes", &Run::cache_bytes)
       .def_property_readonly("record", [](const Run& run) { return to_dict(run.record()); });
 }
 

@@ -84,8 +84,6 @@ void init_unet(py::module_& m) {
       .def("leaves", &leaf_list, "[(checkpoint name, weight shape, has bias)] in the order that weights are given.")
       .def("layers", &layer_list, "[(address, checkpoint prefix)] in evaluation order.")
       .def("node_addresses", &node_addresses, "Address of each node of the graph (its blocks), by node id.")
-      .def("addresses", [](const UNet& unet) { return all_addresses(unet.topology()); },
-           "Every address: blocks, layers, units.")
       .def("node_channels",
            [](const UNet& unet) {
              std::vector<std::pair<int64_t, int64_t>> channels;
