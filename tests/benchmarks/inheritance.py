@@ -16,12 +16,11 @@ from support import hosted  # noqa: E402
 hosted.start_host("--use-pytorch-cross-attention")
 import torch  # noqa: E402
 from support import calls, measure, models  # noqa: E402
+from support.inheriting import SETTINGS  # noqa: E402
 
 SPEEDUP_FLOOR = 1.5
 BOOKKEEPING_LIMIT = 0.01
 STEPS = 20
-SETTINGS = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3, "full_evaluations": 0,
-            "start_percent": 0.0, "end_percent": 1.0, "value": "hold", "max_age": 0}
 
 
 def run_once(patcher, steps: int, size: int) -> tuple[torch.Tensor, dict]:

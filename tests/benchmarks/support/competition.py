@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def known_competitors(device: str) -> dict[str, Competitor]:
         "compile": Competitor("compile", "hosted_unet.py", ("compile", device)),
         "openvino": Competitor("openvino", "openvino_unet.py", (), "openvino"),
         "convolution": Competitor("convolution", "convolution.py"),
+    }
+
+
+def known_samplers(device: str) -> dict[str, Competitor]:
+    """Those that run a whole sampling, several ways each."""
+    return {
+        "hosted": Competitor("hosted", "hosted_sampling.py", (device,)),
+        "diffusers": Competitor("diffusers", "diffusers_sampling.py", (), "deepcache"),
+        "stable_diffusion_cpp": Competitor("stable_diffusion_cpp", "stable_diffusion_cpp_sampling.py", (),
+                                           "stable_diffusion_cpp"),
     }
 
 
@@ -92,9 +103,9 @@ class Worker:
     def prepare(self, case: Case) -> dict:
         return self.ask("case", case=asdict(case))
 
-    def run(self, what: str = "") -> dict:
+    def run(self, **what) -> dict:
         time.sleep(PAUSE)
-        return self.ask("run", what=what)
+        return self.ask("run", **what)
 
     def output(self):
         """The last output, as an array."""
@@ -154,14 +165,22 @@ def _compete_together(competitors, case, rounds, outputs) -> dict[str, Outcome]:
             worker.__exit__()
 
 
+def take_turns(entries: dict[str, Callable[[], dict]], rounds: int) -> dict[str, list[dict]]:
+    """Calls every entry once a round; what each answered, by round."""
+    answers = {name: [] for name in entries}
+    for number in range(rounds):
+        # There and back, so that a machine that slows down steadily favours nobody.
+        for name in list(entries) if number % 2 == 0 else reversed(entries):
+            answers[name].append(entries[name]())
+            _show(name, number, answers[name][-1])
+    return answers
+
+
 def run_rounds(workers: dict[str, Worker], outcomes: dict[str, Outcome], rounds: int,
                outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
     """The rounds of workers that stand prepared and warm."""
-    for number in range(rounds):
-        # There and back, so that a machine that slows down steadily favours nobody.
-        for name in list(workers) if number % 2 == 0 else reversed(workers):
-            outcomes[name].runs.append(workers[name].run())
-            _show(name, number, outcomes[name].runs[-1])
+    for name, runs in take_turns({name: worker.run for name, worker in workers.items()}, rounds).items():
+        outcomes[name].runs.extend(runs)
     for name in outputs:
         outcomes[name].output = workers[name].output()
     return outcomes

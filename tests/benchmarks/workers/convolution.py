@@ -13,7 +13,7 @@ class Convolution:
         self._case = case
         return {}
 
-    def run(self, _what) -> dict:
+    def run(self) -> dict:
         return floor.convolution_speed(self._case.dtype, self._case.threads, self._case.device)
 
 

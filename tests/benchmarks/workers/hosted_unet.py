@@ -34,7 +34,7 @@ class HostedUNet:
                 patcher = self._pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
             calls.load(patcher)
             if self._engine == "compile":
-                patcher.model.diffusion_model = torch.compile(patcher.model.diffusion_model)
+                patcher.model.diffusion_model = torch.compile(patcher.model.diffusion_model, dynamic=False)
             self._patcher, self._model = patcher, wanted
         inputs = models.random_inputs(self._patcher, case.batch, case.latent, case.latent)
         self._inputs = {name: None if value is None else value.to(case.device) for name, value in inputs.items()}
@@ -48,7 +48,7 @@ class HostedUNet:
         nodes = unet.node_macs(case.latent, case.latent, tokens)
         return case.batch * (sum(nodes) + unet.output_macs(case.latent, case.latent))
 
-    def run(self, _what) -> dict:
+    def run(self) -> dict:
         from support import calls
         self._output, seconds = timed(lambda: calls.forward(self._patcher, self._inputs), self._synchronize)
         return {"seconds": seconds}

@@ -81,7 +81,7 @@ class OpenVinoUNet:
         return {"version": openvino.__version__,
                 "precision": str(self._compiled.get_property("INFERENCE_PRECISION_HINT"))}
 
-    def run(self, _what) -> dict:
+    def run(self) -> dict:
         self._output, seconds = timed(lambda: self._request.infer(self._inputs)[0])
         return {"seconds": seconds}
 

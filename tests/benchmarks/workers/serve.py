@@ -38,20 +38,21 @@ def timed(work, synchronize=lambda: None) -> tuple[object, float]:
 
 
 def _answer(runner, asked: dict) -> dict:
-    if asked["do"] == "run":
+    do = asked.pop("do")
+    if do == "run":
         forget_peak_memory()
-        return {**runner.run(asked["what"]), "peak_rss_bytes": peak_memory()}
-    if asked["do"] == "case":
-        return runner.prepare(Case(**asked["case"])) or {}
-    if asked["do"] == "save":
+        return {**runner.run(**asked), "peak_rss_bytes": peak_memory()}
+    if do == "case":
+        return runner.prepare(Case(**asked["case"]))
+    if do == "save":
         runner.save(asked["path"])
         return {}
-    raise ValueError(f"worker: expected run, case or save, got {asked['do']!r}")
+    raise ValueError(f"worker: expected run, case or save, got {do!r}")
 
 
 def serve(make):
-    """`make(*arguments)` makes the runner: prepare(case) -> facts, run(what) -> figures, save(path) of the last output
-    as a .npy file. Serves until stdin ends."""
+    """`make(*arguments)` makes the runner: prepare(case) -> facts, run(**what) -> figures, save(path) of the last
+    output as a .npy file, where it has one. Serves until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not mix with the answers
 
