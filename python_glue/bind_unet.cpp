@@ -107,6 +107,9 @@ void init_unet(py::module_& m) {
              return resolve_sites(unet.topology(), unet.spec(), sites);
            },
            py::arg("sites"), "Node ids of inheritance sites; ValueError listing the known names for an unknown one.")
+      .def("release_workspace", &UNet::release_workspace,
+           "Gives the memory that calls leave behind for the next ones back to the system.")
+      .def("workspace_bytes", &UNet::workspace_bytes, "Bytes of that memory.")
       .def("forward", &forward, py::arg("x"), py::arg("timesteps"), py::arg("context"), py::arg("y"),
            py::arg("control"), py::arg("weights"), py::arg("hooks"), py::arg("features"),
            "One forward call; releases the GIL except inside hooks and callbacks.");

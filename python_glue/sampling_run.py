@@ -109,8 +109,9 @@ class SamplingRun:
         }
 
     def close(self):
-        """Drops features and weights."""
+        """Drops features, weights and working memory."""
         self._native.release()
+        self._session.unet.release_workspace()
         self.weights = None
         self.residency = None
 

@@ -20,9 +20,9 @@ using avx512::PanelHalf;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
 constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more than it saves
-constexpr int64_t kBlockTiles = 16;    // tiles of rows that share what the second cache holds
+constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
-constexpr int64_t kChunk = 256;        // lanes of a panel in the first cache
+constexpr int64_t kChunk = 320;        // lanes of a panel in the first cache
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

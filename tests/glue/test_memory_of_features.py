@@ -18,3 +18,13 @@ def test_declared_bytes_are_the_stored_ones(glue, native, sites, height, width):
     tiny.forward(height, width, batch=2, features=features)
     run.end_call(features)
     assert run.record["peak_cache_bytes"] == session.cache_bytes((2, 4, height, width), 4) > 0
+
+
+def test_working_memory_is_kept_between_calls_and_given_back_on_request(native):
+    tiny = TinyUNet(native)
+    tiny.forward(height=32, width=32)
+    kept = tiny.unet.workspace_bytes()
+    tiny.forward(height=32, width=32)
+    assert tiny.unet.workspace_bytes() == kept
+    tiny.unet.release_workspace()
+    assert tiny.unet.workspace_bytes() == 0
