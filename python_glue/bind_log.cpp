@@ -33,7 +33,11 @@ void init_log(py::module_&) {
   auto* logger = new py::object(py::module_::import("logging").attr("getLogger")("asdm"));
   log::set_sink([logger](log::Level level, std::string_view message) {
     const py::gil_scoped_acquire gil;
-    logger->attr("log")(python_level(level), "%s", std::string(message));
+    try {
+      logger->attr("log")(python_level(level), "%s", std::string(message));
+    } catch (py::error_already_set& error) {  // a handler that raises must not end a sampling run
+      error.discard_as_unraisable("forwarding a message of ComfyUI-ASDM to logging");
+    }
   });
   // The GIL can no longer be taken once the interpreter goes down: from then on messages go to stderr.
   py::module_::import("atexit").attr("register")(py::cpp_function([] { log::set_sink({}); }));

@@ -1,0 +1,61 @@
+"""What the C++ core logs arrives in Python's logging, as the host's own messages do."""
+
+import logging
+import sys
+
+import pytest
+import torch
+from tiny_unet import TinyUNet
+
+
+@pytest.fixture(scope="module")
+def tiny(native):
+    return TinyUNet(native)
+
+
+def warn(tiny):
+    """A control residual that fits nowhere: the core leaves it out and says so, from a call that holds no GIL."""
+    tiny.forward(control={"input": [torch.ones(1, 32, 3, 3)]})
+
+
+def test_a_message_of_the_core_is_a_record_of_the_packs_logger(tiny, caplog):
+    with caplog.at_level(logging.WARNING, logger="asdm"):
+        warn(tiny)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("asdm", logging.WARNING)
+    assert record.getMessage() == (
+        "control residual [1, 32, 3, 3] does not fit [1, 32, 8, 8] and is left out, as in the host"
+    )
+
+
+def test_the_level_is_the_hosts_to_set(tiny, caplog):
+    with caplog.at_level(logging.ERROR, logger="asdm"):
+        warn(tiny)
+    assert not caplog.records
+
+
+def test_the_pack_adds_no_handler_of_its_own_and_writes_nothing_past_it(tiny, caplog, capfd):
+    warn(tiny)
+    assert logging.getLogger("asdm").handlers == []
+    assert len(caplog.records) == 1
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_a_handler_that_raises_does_not_end_the_call(tiny, monkeypatch, capfd):
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise ValueError(record.getMessage())
+
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda caught: unraisable.append(str(caught.exc_value)))
+    handler = Raises()
+    logger = logging.getLogger("asdm")
+    logger.addHandler(handler)
+    try:
+        warn(tiny)
+    finally:
+        logger.removeHandler(handler)
+    (message,) = unraisable
+    assert message.startswith("control residual [1, 32, 3, 3]")
+    assert capfd.readouterr().err == ""
