@@ -104,7 +104,8 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
       const int64_t rows = std::min(kTileRows, tokens - first);
       const Matrix target = targets(unit, first, rows);
       kernels->attend_tile(queries(unit, first, rows), packed.keys(unit), packed.values(unit), k.size(1), scale,
-                           const_cast<void*>(target.data), target.row_stride, static_cast<float*>(scratch.mutable_data_ptr()));
+                           const_cast<void*>(target.data), target.row_stride,
+                           static_cast<float*>(scratch.mutable_data_ptr()));
     }
   });
   return out;

@@ -5,11 +5,15 @@
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include "native/layers/product.h"
+#include "native/layers/winograd.h"
 
 namespace asdm {
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                        const ConvolutionExtras& extras, Workspace& workspace) {
+  if (at::Tensor out = cpu_winograd(x, weight, bias, stride, extras, workspace); out.defined()) {
+    return out;
+  }
   if (at::Tensor out = cpu_convolution(x, weight, bias, stride, extras, workspace); out.defined()) {
     return out;
   }

@@ -22,7 +22,9 @@ const avx512::Kernels* cpu_kernels(at::ScalarType) { return nullptr; }
 
 #endif
 
-bool records_gradient(const at::Tensor& tensor) { return at::GradMode::is_enabled() && tensor.requires_grad(); }
+bool records_gradient(const at::Tensor& tensor) {
+  return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
+}
 
 bool readable_by_kernels(const at::Tensor& tensor) {
   return tensor.device().is_cpu() && tensor.stride(-1) == 1 && !records_gradient(tensor);

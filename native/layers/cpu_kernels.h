@@ -10,7 +10,7 @@ namespace asdm {
 /// The kernels of `dtype`, or nullptr where the processor, the build or the dtype has none.
 const avx512::Kernels* cpu_kernels(at::ScalarType dtype);
 
-/// True where autograd must see what is done with `tensor`, which kernels without gradients would hide.
+/// True where autograd must see what is done with `tensor` (not where it is undefined), which our kernels would hide.
 bool records_gradient(const at::Tensor& tensor);
 
 /// True where `tensor` is one that our kernels may read: on CPU, last dimension together, no gradient to record.

@@ -30,7 +30,7 @@ const std::optional<c10::TypedOperatorHandle<PointwiseLinear>>& pointwise_linear
 }
 
 bool needs_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return records_gradient(x) || records_gradient(weight) || (bias.defined() && records_gradient(bias));
+  return records_gradient(x) || records_gradient(weight) || records_gradient(bias);
 }
 
 at::Tensor by_torch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <vector>
 
-#include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/zeros.h>
 
+#include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
+#include "native/layers/image_view.h"
+#include "native/layers/work_grid.h"
 
 namespace asdm {
 namespace {
@@ -23,8 +23,6 @@ constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more 
 constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
 constexpr int64_t kChunk = 320;        // lanes of a panel in the first cache
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Where the rows of the left operand lie: one pointer per (tap, row).
 class RowSource {
@@ -59,25 +57,22 @@ struct Product {
 /// One thread's share: a range of row tiles times a range of panels.
 class ProductTask {
  public:
-  ProductTask(const Product& product, int64_t first_tile, int64_t last_tile, int64_t first_panel, int64_t last_panel)
+  ProductTask(const Product& product, const WorkShare& share)
       : p_(product),
-        first_tile_(first_tile),
-        last_tile_(last_tile),
-        first_panel_(first_panel),
-        last_panel_(last_panel),
-        one_block_(last_tile - first_tile <= kBlockTiles),
+        share_(share),
+        one_block_(share.last_tile - share.first_tile <= kBlockTiles),
         group_(one_block_ ? 1 : kGroupPanels),
-        packed_(p_.workspace.lanes((one_block_ ? 1 : last_panel - first_panel) * p_.panel_lanes())),
+        packed_(p_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * p_.panel_lanes())),
         scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.channels, p_.taps))),
         sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
         pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
 
   void run() {
-    for (int64_t tile = first_tile_; tile < last_tile_; tile += kBlockTiles) {
-      const int64_t tiles = std::min(kBlockTiles, last_tile_ - tile);
+    for (int64_t tile = share_.first_tile; tile < share_.last_tile; tile += kBlockTiles) {
+      const int64_t tiles = std::min(kBlockTiles, share_.last_tile - tile);
       point(tile, tiles);
-      for (int64_t panel = first_panel_; panel < last_panel_; panel += group_) {
-        run_group(tile, tiles, panel, std::min(panel + group_, last_panel_));
+      for (int64_t panel = share_.first_panel; panel < share_.last_panel; panel += group_) {
+        run_group(tile, tiles, panel, std::min(panel + group_, share_.last_panel));
       }
     }
   }
@@ -85,7 +80,7 @@ class ProductTask {
  private:
   [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
     return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
-           (one_block_ ? 0 : panel - first_panel_) * p_.panel_lanes();
+           (one_block_ ? 0 : panel - share_.first_panel) * p_.panel_lanes();
   }
   [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
     return static_cast<float*>(sums_.mutable_data_ptr()) +
@@ -118,7 +113,7 @@ class ProductTask {
   }
 
   void run_group(int64_t tile, int64_t tiles, int64_t panel, int64_t last) {
-    if (tile == first_tile_) {
+    if (tile == share_.first_tile) {
       for (int64_t i = panel; i < last; ++i) {
         pack(i);
       }
@@ -164,10 +159,7 @@ class ProductTask {
   }
 
   const Product& p_;
-  int64_t first_tile_;
-  int64_t last_tile_;
-  int64_t first_panel_;
-  int64_t last_panel_;
+  WorkShare share_;
   bool one_block_;
   int64_t group_;
   at::Tensor packed_;
@@ -176,41 +168,15 @@ class ProductTask {
   std::vector<const void*> pointers_;
 };
 
-/// Shares the product out over the threads: a grid of row ranges by panel ranges, the one with the least work for the
-/// busiest thread. A panel costs its packing, about that of one tile, besides its tiles.
 void run(const Product& product) {
-  const int64_t tiles = ceil_div(product.rows, kTileRows);
-  const int64_t panels = product.panels();
-  const int64_t threads = at::get_num_threads();
-  int64_t best_rows = 1;
-  int64_t best_cost = -1;
-  for (int64_t by_rows = 1; by_rows <= std::min(threads, tiles); ++by_rows) {
-    const int64_t by_panels = std::min(threads / by_rows, panels);
-    const int64_t cost = ceil_div(panels, by_panels) * (ceil_div(tiles, by_rows) + 1);
-    if (best_cost < 0 || cost < best_cost) {
-      best_cost = cost;
-      best_rows = by_rows;
-    }
-  }
-  const int64_t by_panels = std::min(threads / best_rows, panels);
-  at::parallel_for(0, best_rows * by_panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t r = task / by_panels;
-      const int64_t c = task % by_panels;
-      ProductTask(product, tiles * r / best_rows, tiles * (r + 1) / best_rows, panels * c / by_panels,
-                  panels * (c + 1) / by_panels)
-          .run();
-    }
-  });
+  share_out(ceil_div(product.rows, kTileRows), product.panels(),
+            [&](const WorkShare& share) { ProductTask(product, share).run(); });
 }
 
-bool fits(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t channels, int64_t rows) {
-  return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows && weight.is_contiguous() &&
-         weight.scalar_type() == x.scalar_type() && readable_by_kernels(weight) && x.device().is_cpu() &&
-         !records_gradient(x);
+/// True where a product of this size has a kernel and is worth packing the weights.
+bool pays(const Kernels* kernels, int64_t channels, int64_t rows) {
+  return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows;
 }
-
-at::Tensor in_fp32(const at::Tensor& bias) { return bias.defined() ? bias.to(at::kFloat).contiguous() : bias; }
 
 const float* floats(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
@@ -235,21 +201,15 @@ class TokenRows final : public RowSource {
   int64_t stride_;
 };
 
-/// Pixels under the taps of a same-padded convolution on an image that nearest neighbour may enlarge first.
+/// Pixels under the taps of a same-padded convolution.
 class PixelRows final : public RowSource {
  public:
-  PixelRows(const at::Tensor& x, int64_t kernel, int64_t stride, int64_t height, int64_t width)
-      : data_(bytes(x)),
-        pixel_(x.size(1) * x.element_size()),
-        zeros_(at::zeros({x.size(1)}, x.options())),
+  PixelRows(const ImageView& image, int64_t kernel, int64_t stride)
+      : image_(image),
         kernel_(kernel),
         stride_(stride),
-        in_height_(x.size(2)),
-        in_width_(x.size(3)),
-        height_(height),
-        width_(width),
-        out_height_((height - 1) / stride + 1),
-        out_width_((width - 1) / stride + 1) {}
+        out_height_((image.height() - 1) / stride + 1),
+        out_width_((image.width() - 1) / stride + 1) {}
 
   [[nodiscard]] int64_t out_height() const { return out_height_; }
   [[nodiscard]] int64_t out_width() const { return out_width_; }
@@ -261,42 +221,27 @@ class PixelRows final : public RowSource {
       const int64_t y = row / out_width_ % out_height_ * stride_ - kernel_ / 2;
       const int64_t x = row % out_width_ * stride_ - kernel_ / 2;
       for (int64_t tap = 0; tap < kernel_ * kernel_; ++tap) {
-        rows[tap * stride + i] = pixel(image, y + tap / kernel_, x + tap % kernel_);
+        rows[tap * stride + i] = image_.pixel(image, y + tap / kernel_, x + tap % kernel_);
       }
     }
   }
 
  private:
-  [[nodiscard]] const void* pixel(int64_t image, int64_t y, int64_t x) const {
-    if (y < 0 || x < 0 || y >= height_ || x >= width_) {
-      return zeros_.const_data_ptr();
-    }
-    const int64_t from_y = height_ == in_height_ ? y : y * in_height_ / height_;
-    const int64_t from_x = width_ == in_width_ ? x : x * in_width_ / width_;
-    return data_ + ((image * in_height_ + from_y) * in_width_ + from_x) * pixel_;
-  }
-
-  const char* data_;
-  int64_t pixel_;
-  at::Tensor zeros_;
+  const ImageView& image_;
   int64_t kernel_;
   int64_t stride_;
-  int64_t in_height_;
-  int64_t in_width_;
-  int64_t height_;
-  int64_t width_;
   int64_t out_height_;
   int64_t out_width_;
 };
-
-bool hidden_from_autograd(const at::Tensor& tensor) { return !tensor.defined() || !records_gradient(tensor); }
 
 at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       const at::Tensor& residual, bool gated, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   const int64_t channels = x.size(-1);
   const int64_t rows = x.numel() / std::max<int64_t>(channels, 1);
-  if (!fits(kernels, x, weight, channels, rows) || !hidden_from_autograd(bias) || !hidden_from_autograd(residual)) {
+  if (!pays(kernels, channels, rows) || !x.device().is_cpu() || !weight.is_contiguous() ||
+      weight.scalar_type() != x.scalar_type() || records_gradient(x) || records_gradient(weight) ||
+      records_gradient(bias) || records_gradient(residual)) {
     return {};
   }
   const int64_t outputs = weight.size(0) / (gated ? 2 : 1);
@@ -326,22 +271,17 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
-  const PixelRows source(x, weight.size(2), stride, extras.size.empty() ? x.size(2) : extras.size[0],
-                         extras.size.empty() ? x.size(3) : extras.size[1]);
+  const ImageView image(x, extras.size.empty() ? x.size(2) : extras.size[0],
+                        extras.size.empty() ? x.size(3) : extras.size[1]);
+  const PixelRows source(image, weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
-  if (!fits(kernels, x, weight, x.size(1), rows) || outputs < kHalf ||
-      !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !hidden_from_autograd(bias) ||
-      !hidden_from_autograd(extras.shift) || !hidden_from_autograd(extras.residual)) {
+  if (!pays(kernels, x.size(1), rows) || outputs < kHalf || !runs_convolution(x, weight, bias, extras)) {
     return {};
   }
-  at::Tensor shift = in_fp32(bias);
-  if (extras.shift.defined()) {
-    shift = shift.defined() ? in_fp32(extras.shift) + shift : in_fp32(extras.shift);
-  }
-  const at::Tensor residual =
-      extras.residual.defined() ? extras.residual.contiguous(at::MemoryFormat::ChannelsLast) : extras.residual;
+  const at::Tensor shift = pixel_shift(bias, extras.shift);
+  const at::Tensor residual = residual_in_order(extras.residual);
   at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
   run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), bytes(weight), outputs, false,

@@ -15,6 +15,7 @@
 
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/group_norm_kernel.h"
+#include "native/layers/winograd.h"
 
 namespace asdm {
 namespace {
@@ -134,16 +135,18 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {
   const c10::InferenceMode inference;
-  Draw x({2, 32, 5, 4}, at::kFloat);
+  Draw x({4, 32, 5, 4}, at::kFloat);
   x.channels_last();
   const Draw weight({32, 32, 3, 3}, at::kFloat);
   Workspace workspace;
   for (const auto& size : {std::vector<int64_t>{10, 8}, std::vector<int64_t>{9, 7}, std::vector<int64_t>{5, 8}}) {
-    const at::Tensor out =
-        cpu_convolution(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
-    if (out.defined()) {
-      const at::Tensor expected = at::conv2d(at::upsample_nearest2d(x.exact, size), weight.exact, {}, 1, 1);
-      EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
+    const at::Tensor expected = at::conv2d(at::upsample_nearest2d(x.exact, size), weight.exact, {}, 1, 1);
+    for (const auto kernel : {&cpu_convolution, &cpu_winograd}) {
+      const at::Tensor out = kernel(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
+      ASSERT_EQ(out.defined(), cpu_kernels(at::kFloat) != nullptr);
+      if (out.defined()) {
+        EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
+      }
     }
   }
 }
@@ -159,6 +162,51 @@ TEST(ProductTest, LeavesWhatItCannotReadOrMustNotHideToTorch) {
   EXPECT_FALSE(cpu_linear(x, weight, {}, at::randn({32, 16}).requires_grad_(true), workspace).defined());
   const at::Tensor odd = at::randn({32, 7}).to(at::kBFloat16);
   EXPECT_FALSE(cpu_linear(odd, at::randn({16, 7}).to(at::kBFloat16), {}, {}, workspace).defined());
+}
+
+class WinogradProduct : public testing::TestWithParam<ConvolutionShape> {};
+
+TEST_P(WinogradProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
+  const c10::InferenceMode inference;
+  const auto s = GetParam();
+  Draw x({s.batch, s.in, s.height, s.width}, at::kFloat);
+  x.channels_last();
+  const Draw weight({s.out, s.in, 3, 3}, at::kFloat);
+  const Draw bias({s.out}, at::kFloat);
+  const Draw shift({s.batch, s.out}, at::kFloat);
+  Workspace workspace;
+  const at::Tensor exact = at::conv2d(x.exact, weight.exact, bias.exact, 1, 1);
+  Draw residual(exact.sizes(), at::kFloat);
+  residual.channels_last();
+  const at::Tensor out =
+      cpu_winograd(x.value, weight.value, bias.value, 1,
+                   {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
+  ASSERT_EQ(out.defined(), cpu_kernels(at::kFloat) != nullptr);
+  if (out.defined()) {
+    EXPECT_LT(relative_error(out, exact + shift.exact.view({s.batch, s.out, 1, 1}) + residual.exact),
+              bound(at::kFloat));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, WinogradProduct,
+                         testing::Values(ConvolutionShape{2, 32, 48, 8, 8, 3, 1},
+                                         ConvolutionShape{1, 16, 16, 15, 9, 3, 1},
+                                         ConvolutionShape{3, 48, 64, 32, 33, 3, 1},
+                                         ConvolutionShape{1, 336, 160, 40, 40, 3, 1}));
+
+TEST(WinogradProductTest, LeavesWhatItDoesNotFilterToTheOthers) {
+  const c10::InferenceMode inference;
+  Workspace workspace;
+  const auto runs = [&](at::IntArrayRef image, at::IntArrayRef kernel, int64_t stride, at::ScalarType dtype) {
+    const Draw weight(kernel, dtype);
+    return cpu_winograd(Draw(image, dtype).channels_last().value, weight.value, {}, stride, {}, workspace).defined();
+  };
+  EXPECT_EQ(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 1, at::kFloat), cpu_kernels(at::kFloat) != nullptr);
+  EXPECT_FALSE(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 2, at::kFloat));
+  EXPECT_FALSE(runs({2, 16, 8, 8}, {16, 16, 1, 1}, 1, at::kFloat));
+  EXPECT_FALSE(runs({2, 12, 8, 8}, {16, 12, 3, 3}, 1, at::kFloat));
+  EXPECT_FALSE(runs({2, 16, 8, 8}, {4, 16, 3, 3}, 1, at::kFloat));
+  EXPECT_FALSE(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 1, at::kBFloat16));  // its sums would cost too many digits
 }
 
 class NormKernel : public testing::TestWithParam<at::ScalarType> {};

@@ -9,7 +9,7 @@ namespace asdm::avx512 {
 inline constexpr int64_t kKeyBlock = 512;  // keys per softmax block: the scores of a tile stay in the first cache
 inline constexpr int kHalfRows = 6;
 inline constexpr float kLog2E = 1.4426950408889634F;
-inline constexpr float kNothing = -3.0e38F;  // below every score, and finite, so that differences stay numbers
+inline constexpr float kNothing = -1.0e38F;  // below every score, and finite, so that differences stay numbers
 
 template <class Element>
 struct AttentionTile {
@@ -46,8 +46,8 @@ struct AttentionTile {
     }
   }
 
-  /// scores[row][key] = q[row] . k[key] for one panel of keys.
-  static void score(const uint32_t* queries, int64_t depth, const uint32_t* keys, float* scores) {
+  /// scores[row][key] = q[row] . k[key] for one panel of keys; highest[row] takes the largest of each lane.
+  static void score(const uint32_t* queries, int64_t depth, const uint32_t* keys, float* scores, float* highest) {
     __m512 sums[kTileRows][2];
     for (auto& row : sums) {
       row[0] = row[1] = _mm512_setzero_ps();
@@ -57,25 +57,33 @@ struct AttentionTile {
     for (int64_t row = 0; row < kTileRows; ++row) {
       _mm512_storeu_ps(scores + row * kKeyBlock, sums[row][0]);
       _mm512_storeu_ps(scores + row * kKeyBlock + kVector, sums[row][1]);
+      float* peaks = highest + row * kVector;
+      _mm512_storeu_ps(peaks, _mm512_max_ps(_mm512_loadu_ps(peaks), _mm512_max_ps(sums[row][0], sums[row][1])));
     }
+  }
+
+  /// Takes the keys that pad the last panel out of the softmax, and the rest of that panel into its peaks.
+  static void hide_padding(float* scores, int64_t wanted, int64_t padded, float* peaks) {
+    for (int64_t key = wanted; key < padded; ++key) {
+      scores[key] = kNothing;
+    }
+    const float* last = scores + padded - kPanel;
+    const __m512 highest = _mm512_max_ps(_mm512_loadu_ps(last), _mm512_loadu_ps(last + kVector));
+    _mm512_storeu_ps(peaks, _mm512_max_ps(_mm512_loadu_ps(peaks), highest));
   }
 
   /// Running softmax of one row over `keys` (a multiple of kPanel) scores: puts the weights, as lanes, in their place
   /// and returns the factor by which what was summed before must shrink.
-  static float soften(float* scores, int64_t keys, float scale, float& peak, float& total) {
-    __m512 highest = _mm512_set1_ps(kNothing);
-    for (int64_t key = 0; key < keys; key += kVector) {
-      highest = _mm512_max_ps(highest, _mm512_loadu_ps(scores + key));
-    }
-    const float candidate = _mm512_reduce_max_ps(highest) * scale;
+  static float soften(float* scores, int64_t keys, float scale, const float* peaks, float& peak, float& total) {
+    const float candidate = _mm512_reduce_max_ps(_mm512_loadu_ps(peaks)) * scale;
     const float now = candidate > peak ? candidate : peak;
     const __m512 factor = _mm512_set1_ps(scale);
     const __m512 shift = _mm512_set1_ps(now);
     auto* weights = reinterpret_cast<uint32_t*>(scores);
     __m512 sum = _mm512_setzero_ps();
     for (int64_t key = 0; key < keys; key += kPanel) {
-      const __m512 low = exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + key), factor, shift));
-      const __m512 high = exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + key + kVector), factor, shift));
+      const __m512 low = Element::exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + key), factor, shift));
+      const __m512 high = Element::exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + key + kVector), factor, shift));
       sum = _mm512_add_ps(sum, _mm512_add_ps(low, high));
       Element::store_lanes(weights + key / kGroup, low, high);
     }
@@ -132,21 +140,27 @@ struct AttentionTile {
     }
     float peak[kTileRows];
     float total[kTileRows] = {};
+    alignas(64) float highest[kTileRows * kVector];
+    alignas(64) float ignored[kTileRows * kVector] = {};
     for (float& one : peak) {
       one = kNothing;
     }
     for (int64_t from = 0; from < context; from += kKeyBlock) {
       const int64_t wanted = context - from < kKeyBlock ? context - from : kKeyBlock;
       const int64_t padded = round_up(wanted, kPanel);
+      for (float& one : highest) {
+        one = kNothing;
+      }
       for (int64_t key = 0; key < padded; key += kPanel) {
-        score(tile, depth, keys + (from + key) * depth, scores + key);
+        score(tile, depth, keys + (from + key) * depth, scores + key, key + kPanel <= wanted ? highest : ignored);
       }
       for (int64_t row = 0; row < kTileRows; ++row) {
         float* mine = scores + row * kKeyBlock;
-        for (int64_t key = wanted; key < padded; ++key) {
-          mine[key] = kNothing;
+        float* peaks = highest + row * kVector;
+        if (padded != wanted) {
+          hide_padding(mine, wanted, padded, peaks);
         }
-        const __m512 shrink = _mm512_set1_ps(soften(mine, padded, scale * kLog2E, peak[row], total[row]));
+        const __m512 shrink = _mm512_set1_ps(soften(mine, padded, scale * kLog2E, peaks, peak[row], total[row]));
         for (float* sum = sums + row * width; sum < sums + (row + 1) * width; sum += kVector) {
           _mm512_storeu_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(sum), shrink));
         }

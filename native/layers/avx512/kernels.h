@@ -67,6 +67,14 @@ struct Kernels {
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
   void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
 
+  /// Winograd F(2x2, 3x3), fp32 only (null elsewhere); channels a multiple of 16.
+  /// out[position * position_stride + c]: the transform of a 4x4 patch of pixels.
+  void (*winograd_inputs)(const void* const* pixels, int64_t channels, float* out, int64_t position_stride);
+  /// Transformed weights of 32 output channels as a panel of [16, channels] rows of 32 lanes; a half has 16 or none.
+  void (*winograd_weights)(const PanelHalf (&halves)[2], int64_t channels, uint32_t* panel);
+  /// The 2x2 outputs, row by row, of a tile whose 16 sums lie `position_stride` apart. A null `out` is left out.
+  void (*winograd_outputs)(const float* sums, int64_t position_stride, const FinishRow (&rows)[4], int64_t columns);
+
   /// sums and squares [channels] of x - pivot over `pixels` pixels of x [pixels, channels].
   void (*channel_sums)(const void* x, int64_t pixels, int64_t channels, const float* pivot, float* sums,
                        float* squares);

@@ -26,6 +26,9 @@ constexpr Kernels make_kernels() {
           .multiply_rows = &Product::multiply_rows,
           .finish = &Product::finish,
           .finish_gated = &Product::finish_gated,
+          .winograd_inputs = nullptr,
+          .winograd_weights = nullptr,
+          .winograd_outputs = nullptr,
           .channel_sums = &Norm::channel_sums,
           .scale_shift = &Norm::scale_shift};
 }

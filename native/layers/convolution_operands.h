@@ -1,0 +1,23 @@
+// What the convolution kernels of our own ask of their operands, and make of them.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "native/layers/convolution_kernel.h"
+
+namespace asdm {
+
+/// True where the kernels can read these: on CPU, one dtype, x in channels_last, weight contiguous, no gradients.
+bool runs_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const ConvolutionExtras& extras);
+
+/// bias [out] in fp32; undefined where it is.
+at::Tensor in_fp32(const at::Tensor& bias);
+
+/// What is added to every pixel: bias [out], or bias + shift [batch, out]; fp32, undefined where both are.
+at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift);
+
+/// The residual in channels_last; undefined where it is.
+at::Tensor residual_in_order(const at::Tensor& residual);
+
+}  // namespace asdm

@@ -1,0 +1,210 @@
+#include "native/layers/winograd.h"
+
+#include <algorithm>
+#include <array>
+
+#include "native/layers/convolution_operands.h"
+#include "native/layers/cpu_kernels.h"
+#include "native/layers/image_view.h"
+#include "native/layers/work_grid.h"
+
+namespace asdm {
+namespace {
+
+using avx512::FinishRow;
+using avx512::Kernels;
+using avx512::kPanelColumns;
+using avx512::kTileRows;
+using avx512::PanelHalf;
+
+constexpr int64_t kPositions = 16;
+constexpr int64_t kHalf = kPanelColumns / 2;
+constexpr int64_t kSmallestTiles = 32;  // below, transforming the weights costs more than it saves
+constexpr int64_t kBlockRows = 8;       // rows of kTileRows tiles that are transformed together
+constexpr int64_t kGroupPanels = 2;     // panels that share a chunk of them in the second cache
+constexpr int64_t kChunk = 320;         // channels of a panel in the first cache
+
+/// One convolution: tiles of 2x2 outputs, counted through all images row by row.
+struct Filtering {
+  const Kernels& kernels;
+  const ImageView& image;
+  int64_t images;
+  int64_t channels;
+  int64_t outputs;
+  const float* weight;    ///< [outputs, channels, 3, 3]
+  const float* bias;      ///< [images or 1, outputs] or null
+  int64_t bias_stride;    ///< from image to image
+  const float* residual;  ///< [images, height, width, outputs] or null
+  float* out;             ///< the same
+  Workspace& workspace;
+
+  [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
+  [[nodiscard]] int64_t tiles_wide() const { return ceil_div(image.width(), 2); }
+  [[nodiscard]] int64_t tiles() const { return images * tiles_high() * tiles_wide(); }
+  [[nodiscard]] int64_t panels() const { return ceil_div(outputs, kPanelColumns); }
+  [[nodiscard]] int64_t panel_lanes() const { return kPositions * channels * kPanelColumns; }
+};
+
+/// Place of a tile.
+struct TilePlace {
+  int64_t image;
+  int64_t y;  ///< of its first output
+  int64_t x;
+};
+
+TilePlace place_of(const Filtering& f, int64_t tile) {
+  const int64_t in_image = tile % (f.tiles_high() * f.tiles_wide());
+  return {tile / (f.tiles_high() * f.tiles_wide()), in_image / f.tiles_wide() * 2, in_image % f.tiles_wide() * 2};
+}
+
+/// One thread's share: a range of tile rows times a range of panels.
+class FilteringTask {
+ public:
+  FilteringTask(const Filtering& filtering, const WorkShare& share)
+      : f_(filtering),
+        share_(share),
+        block_rows_(std::min(kBlockRows, share.last_tile - share.first_tile)),
+        one_block_(share.last_tile - share.first_tile <= kBlockRows),
+        group_(one_block_ ? 1 : kGroupPanels),
+        packed_(f_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * f_.panel_lanes())),
+        patches_(f_.workspace.lanes(kPositions * block_rows_ * kTileRows * f_.channels)),
+        sums_(f_.workspace.lanes(group_ * kPositions * block_rows_ * kTileRows * kPanelColumns)) {}
+
+  void run() {
+    for (int64_t row = share_.first_tile; row < share_.last_tile; row += block_rows_) {
+      const int64_t rows = std::min(block_rows_, share_.last_tile - row);
+      transform(row * kTileRows, rows * kTileRows);
+      for (int64_t panel = share_.first_panel; panel < share_.last_panel; panel += group_) {
+        run_group(row, rows, panel, std::min(panel + group_, share_.last_panel));
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] float* floats(const at::Tensor& lanes) const { return static_cast<float*>(lanes.mutable_data_ptr()); }
+  [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
+    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
+           (one_block_ ? 0 : panel - share_.first_panel) * f_.panel_lanes();
+  }
+  [[nodiscard]] int64_t patch_stride() const { return block_rows_ * kTileRows * f_.channels; }
+  [[nodiscard]] int64_t sum_stride() const { return block_rows_ * kTileRows * kPanelColumns; }
+
+  /// Transformed inputs of a block, [position, tile, channel]. Tiles past the end are left as they are: what becomes
+  /// of them is not read.
+  void transform(int64_t first, int64_t count) {
+    std::array<const void*, kPositions> pixels{};
+    for (int64_t i = 0; i < std::min(count, f_.tiles() - first); ++i) {
+      const TilePlace place = place_of(f_, first + i);
+      for (int64_t p = 0; p < kPositions; ++p) {
+        pixels[static_cast<size_t>(p)] = f_.image.pixel(place.image, place.y - 1 + p / 4, place.x - 1 + p % 4);
+      }
+      f_.kernels.winograd_inputs(pixels.data(), f_.channels, floats(patches_) + i * f_.channels, patch_stride());
+    }
+  }
+
+  void pack(int64_t panel) {
+    const int64_t column = panel * kPanelColumns;
+    const auto half = [&](int64_t first) {
+      return PanelHalf{f_.weight + first * f_.channels * 9, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
+    };
+    const PanelHalf halves[2] = {half(column), half(column + kHalf)};
+    f_.kernels.winograd_weights(halves, f_.channels, panel_at(panel));
+  }
+
+  void run_group(int64_t row, int64_t rows, int64_t panel, int64_t last) {
+    if (row == share_.first_tile) {
+      for (int64_t i = panel; i < last; ++i) {
+        pack(i);
+      }
+    }
+    const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, kChunk));
+    for (int64_t position = 0; position < kPositions; ++position) {
+      for (int64_t from = 0; from < f_.channels; from += chunk) {
+        for (int64_t i = panel; i < last; ++i) {
+          multiply(position, from, std::min(chunk, f_.channels - from), rows, panel_at(i),
+                   floats(sums_) + (i - panel) * kPositions * sum_stride());
+        }
+      }
+    }
+    for (int64_t i = panel; i < last; ++i) {
+      finish(row * kTileRows, rows * kTileRows, i, floats(sums_) + (i - panel) * kPositions * sum_stride());
+    }
+  }
+
+  void multiply(int64_t position, int64_t from, int64_t length, int64_t rows, const uint32_t* panel, float* sums) {
+    const float* patch = floats(patches_) + position * patch_stride();
+    std::array<const void*, kTileRows> pointers{};
+    for (int64_t t = 0; t < rows; ++t) {
+      for (int64_t r = 0; r < kTileRows; ++r) {
+        pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
+      }
+      f_.kernels.multiply_rows(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
+                               sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
+    }
+  }
+
+  void finish(int64_t first, int64_t count, int64_t panel, const float* sums) {
+    const int64_t column = panel * kPanelColumns;
+    for (int64_t i = 0; i < std::min(count, f_.tiles() - first); ++i) {
+      const TilePlace place = place_of(f_, first + i);
+      FinishRow rows[4];
+      for (int64_t o = 0; o < 4; ++o) {
+        const int64_t y = place.y + o / 2;
+        const int64_t x = place.x + o % 2;
+        if (y >= f_.image.height() || x >= f_.image.width()) {
+          continue;
+        }
+        const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
+        rows[o].out = f_.out + at;
+        rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
+        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
+      }
+      f_.kernels.winograd_outputs(sums + i * kPanelColumns, sum_stride(), rows,
+                                  std::min(kPanelColumns, f_.outputs - column));
+    }
+  }
+
+  const Filtering& f_;
+  WorkShare share_;
+  int64_t block_rows_;
+  bool one_block_;
+  int64_t group_;
+  at::Tensor packed_;
+  at::Tensor patches_;
+  at::Tensor sums_;
+};
+
+const float* floats_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
+}
+
+bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
+  return kernels != nullptr && kernels->winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
+         x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
+}
+
+}  // namespace
+
+at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+                        const ConvolutionExtras& extras, Workspace& workspace) {
+  const Kernels* kernels = cpu_kernels(x.scalar_type());
+  const ImageView image(x, extras.size.empty() ? x.size(2) : extras.size[0],
+                        extras.size.empty() ? x.size(3) : extras.size[1]);
+  const int64_t tiles = x.size(0) * ceil_div(image.height(), 2) * ceil_div(image.width(), 2);
+  if (!pays(kernels, x, weight, stride, tiles) || !runs_convolution(x, weight, bias, extras)) {
+    return {};
+  }
+  const at::Tensor shift = pixel_shift(bias, extras.shift);
+  const at::Tensor residual = residual_in_order(extras.residual);
+  const int64_t outputs = weight.size(0);
+  at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
+                                   at::MemoryFormat::ChannelsLast);
+  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight.const_data_ptr<float>(),
+                            floats_or_null(shift), extras.shift.defined() ? outputs : 0, floats_or_null(residual),
+                            out.mutable_data_ptr<float>(), workspace};
+  share_out(ceil_div(tiles, kTileRows), filtering.panels(),
+            [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
+  return out;
+}
+
+}  // namespace asdm
