@@ -7,6 +7,7 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include "native/unet/cost.h"
+#include "native/unet/profile.h"
 #include "native/unet/sites.h"
 #include "native/unet/unet.h"
 #include "python_glue/bind_hooks.h"
@@ -32,7 +33,7 @@ std::vector<at::Tensor> to_tensors(const Residuals& residuals) {
 
 at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
                    const OptionalTensor& y, const std::map<std::string, Residuals>& control, WeightSource& weights,
-                   const py::object& hooks, CallFeatures& features) {
+                   const py::object& hooks, CallFeatures& features, Profile* profile) {
   ForwardInputs inputs{.x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
   const auto residuals = [&](const char* name) {
     const auto found = control.find(name);
@@ -41,7 +42,7 @@ at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& time
   inputs.control = {residuals("input"), residuals("middle"), residuals("output")};
   PyHooks py_hooks(hooks);
   const py::gil_scoped_release release;
-  return unet.forward(inputs, weights, py_hooks, features);
+  return unet.forward(inputs, weights, py_hooks, features, profile);
 }
 
 py::list leaf_list(const UNet& unet) {
@@ -70,6 +71,22 @@ std::vector<std::string> node_addresses(const UNet& unet) {
   return addresses;
 }
 
+py::list profile_entries(const Profile& profile) {
+  py::list entries;
+  for (const Profile::Entry& entry : profile.entries()) {
+    entries.append(py::make_tuple(entry.address, entry.calls, entry.seconds));
+  }
+  return entries;
+}
+
+py::list macs_by_address(const UNet& unet, int64_t height, int64_t width, int64_t tokens) {
+  py::list costs;
+  for (const AddressCost& cost : address_macs(unet.topology(), height, width, tokens)) {
+    costs.append(py::make_tuple(cost.address, cost.macs));
+  }
+  return costs;
+}
+
 std::vector<int64_t> node_macs(const UNet& unet, int64_t height, int64_t width, int64_t tokens) {
   return block_macs(unet.topology(), height, width, tokens);
 }
@@ -78,6 +95,10 @@ std::vector<int64_t> node_macs(const UNet& unet, int64_t height, int64_t width, 
 
 void init_unet(py::module_& m) {
   bind_weights(m);
+  py::class_<Profile>(m, "Profile", "Where the time of forward calls goes, by address.")
+      .def(py::init([](const std::string& device) { return Profile(c10::Device(device)); }), py::arg("device"))
+      .def_property_readonly("entries", &profile_entries,
+                             "[(address, calls, seconds)]; the seconds of a part include those of the parts in it.");
   py::class_<UNet>(m, "UNet", "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.")
       .def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
            py::arg("spec_json"))
@@ -97,6 +118,8 @@ void init_unet(py::module_& m) {
            "(channels, level) of each node's value; its size is the latent's over 2^level, rounded up.")
       .def("node_macs", &node_macs, py::arg("height"), py::arg("width"), py::arg("tokens"),
            "Multiply-accumulates of each node for one sample.")
+      .def("address_macs", &macs_by_address, py::arg("height"), py::arg("width"), py::arg("tokens"),
+           "[(address, multiply-accumulates of one sample)] of all blocks, layers and units.")
       .def("output_macs",
            [](const UNet& unet, int64_t height, int64_t width) {
              return output_macs(unet.topology(), unet.spec().out_channels, height, width);
@@ -112,6 +135,7 @@ void init_unet(py::module_& m) {
       .def("workspace_bytes", &UNet::workspace_bytes, "Bytes of that memory.")
       .def("forward", &forward, py::arg("x"), py::arg("timesteps"), py::arg("context"), py::arg("y"),
            py::arg("control"), py::arg("weights"), py::arg("hooks"), py::arg("features"),
+           py::arg("profile").none(true) = nullptr,
            "One forward call; releases the GIL except inside hooks and callbacks.");
 }
 

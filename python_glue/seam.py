@@ -42,6 +42,8 @@ def _control_lists(control) -> dict:
 class NativeForward:
     """Callable with the signature of the host's `UNetModel._forward`."""
 
+    profile = None  # a native Profile that watches all calls, while somebody measures where their time goes
+
     def __init__(self, session: Session, diffusion_model):
         self._session = session
         self._diffusion_model = weakref.ref(diffusion_model)  # the host stores this object inside that module
@@ -79,7 +81,8 @@ class NativeForward:
         dtype = self._session.compute_dtype or x.dtype
         return self._session.unet.forward(
             x=x.to(dtype), timesteps=timesteps, context=context.to(dtype), y=None if y is None else y.to(dtype),
-            control=_control_lists(control), weights=weights, hooks=hooks, features=features)
+            control=_control_lists(control), weights=weights, hooks=hooks, features=features,
+            profile=self.profile)
 
     def _weights(self, device, run):
         """Resolved once per run, and anew whenever the host moved or patched them; for each call outside a run."""

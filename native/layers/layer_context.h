@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "native/layers/layer_observer.h"
 #include "native/layers/weight_source.h"
 #include "native/layers/workspace.h"
 
@@ -56,6 +57,7 @@ struct LayerContext {
   WeightSource& weights;
   TransformerHooks& hooks;
   Workspace& workspace;
+  LayerObserver* observer = nullptr;  ///< null where nobody watches
 };
 
 }  // namespace asdm

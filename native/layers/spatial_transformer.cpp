@@ -41,13 +41,15 @@ at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context,
     site.dim_head = attn1_.dim_head();
     layer.hooks.enter_transformer_block(site);
   }
-  const at::Tensor normed = norm1_(x, layer);
-  x = attn1_(normed, normed, x, layer);
+  x = observed(layer.observer, "attn1", [&] {
+    const at::Tensor normed = norm1_(x, layer);
+    return attn1_(normed, normed, x, layer);
+  });
   if (hooked) {
     x = layer.hooks.between_attentions(std::move(x));
   }
-  x = attn2_(norm2_(x, layer), context, x, layer);
-  return ff_(norm3_(x, layer), x, layer);
+  x = observed(layer.observer, "attn2", [&] { return attn2_(norm2_(x, layer), context, x, layer); });
+  return observed(layer.observer, "ff", [&] { return ff_(norm3_(x, layer), x, layer); });
 }
 
 SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape,
@@ -89,8 +91,9 @@ at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor&
   }
   at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), layer);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    tokens = blocks_[i](std::move(tokens), context, layer,
-                        {.transformer_index = transformer_index_, .block_index = static_cast<int64_t>(i)});
+    const TransformerSite site{.transformer_index = transformer_index_, .block_index = static_cast<int64_t>(i)};
+    tokens = observed(layer.observer, std::to_string(i),
+                      [&] { return blocks_[i](std::move(tokens), context, layer, site); });
   }
   return to_map(project(proj_out_, tokens, layer, to_tokens(x)), x.size(2), x.size(3));
 }

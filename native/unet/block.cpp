@@ -9,6 +9,7 @@ namespace asdm {
 Block::Block(LeafTable& table, const BlockTopology& topology, int64_t emb_channels) {
   for (const LayerTopology& layer : topology.layers) {
     layers_.push_back(make_layer(table, layer, emb_channels));
+    names_.push_back(layer.address.substr(topology.address.size() + 1));
   }
 }
 
@@ -30,21 +31,29 @@ Block::Layer Block::make_layer(LeafTable& table, const LayerTopology& topology, 
 
 at::Tensor Block::operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
                              LayerContext& layer) const {
-  for (const Layer& step : layers_) {
-    if (const auto* res = std::get_if<ResBlock>(&step)) {
-      h = (*res)(h, conditioning.emb, layer);
-    } else if (const auto* transformer = std::get_if<SpatialTransformer>(&step)) {
-      h = (*transformer)(h, conditioning.context, layer);
-    } else if (const auto* conv = std::get_if<Conv2d>(&step)) {
-      h = (*conv)(h, layer);
-    } else if (const auto* down = std::get_if<Downsample>(&step)) {
-      h = (*down)(h, layer);
-    } else {
-      h = std::get<Upsample>(step)(h, up_height, up_width, layer);
-    }
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    h = observed(layer.observer, names_[i],
+                 [&] { return run(layers_[i], std::move(h), conditioning, up_height, up_width, layer); });
     layer.hooks.poll();
   }
   return h;
+}
+
+at::Tensor Block::run(const Layer& step, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
+                      int64_t up_width, LayerContext& layer) {
+  if (const auto* res = std::get_if<ResBlock>(&step)) {
+    return (*res)(h, conditioning.emb, layer);
+  }
+  if (const auto* transformer = std::get_if<SpatialTransformer>(&step)) {
+    return (*transformer)(h, conditioning.context, layer);
+  }
+  if (const auto* conv = std::get_if<Conv2d>(&step)) {
+    return (*conv)(h, layer);
+  }
+  if (const auto* down = std::get_if<Downsample>(&step)) {
+    return (*down)(h, layer);
+  }
+  return std::get<Upsample>(step)(h, up_height, up_width, layer);
 }
 
 }  // namespace asdm

@@ -31,7 +31,11 @@ class Block {
   using Layer = std::variant<Conv2d, ResBlock, SpatialTransformer, Downsample, Upsample>;
   static Layer make_layer(LeafTable& table, const LayerTopology& topology, int64_t emb_channels);
 
+  static at::Tensor run(const Layer& step, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
+                        int64_t up_width, LayerContext& layer);
+
   std::vector<Layer> layers_;
+  std::vector<std::string> names_;  ///< of each layer, inside the block: "res", "attn", "up"
 };
 
 }  // namespace asdm

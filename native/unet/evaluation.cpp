@@ -21,11 +21,11 @@ at::Tensor own_copy(const at::Tensor& h) { return h.clone(at::MemoryFormat::Cont
 }  // namespace
 
 Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                       CallFeatures& features)
+                       CallFeatures& features, LayerObserver* observer)
     : unet_(unet),
       topology_(unet.topology_),
       inputs_(inputs),
-      layer_{weights, hooks, unet.workspace_},
+      layer_{weights, hooks, unet.workspace_, observer},
       hooks_(hooks),
       features_(features),
       values_(topology_.blocks.size()),
@@ -34,7 +34,8 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
 at::Tensor Evaluation::output() {
   embed();
   const at::Tensor h = value(static_cast<NodeId>(topology_.blocks.size()) - 1);
-  return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous();
+  return observed(layer_.observer, "out",
+                  [&] { return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous(); });
 }
 
 void Evaluation::embed() {
@@ -79,12 +80,16 @@ void Evaluation::enter(const BlockTopology& block) {
 }
 
 at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
+  const auto index = static_cast<size_t>(node);
+  const std::string& address = topology_.blocks[index].address;
   if (!features_.enter(node, {h.size(2), h.size(3)})) {
     std::ostringstream what;
-    what << topology_.blocks[static_cast<size_t>(node)].address << " gets " << h.sizes() << ", got another size before";
+    what << address << " gets " << h.sizes() << ", got another size before";
     throw InheritedFeatureMisfit(what.str());
   }
-  return unet_.blocks_[static_cast<size_t>(node)](std::move(h), conditioning_, up_height, up_width, layer_);
+  return observed(layer_.observer, address, [&] {
+    return unet_.blocks_[index](std::move(h), conditioning_, up_height, up_width, layer_);
+  });
 }
 
 at::Tensor Evaluation::compute_input(NodeId node) {

@@ -17,7 +17,7 @@ class InheritedFeatureMisfit : public std::runtime_error {
 class Evaluation {
  public:
   Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-             CallFeatures& features);
+             CallFeatures& features, LayerObserver* observer);
 
   /// [batch, out_channels, height, width], contiguous.
   at::Tensor output();

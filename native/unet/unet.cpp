@@ -76,14 +76,14 @@ void UNet::check(const ForwardInputs& inputs) const {
 }
 
 at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                         CallFeatures& features) const {
+                         CallFeatures& features, LayerObserver* observer) const {
   check(inputs);
   try {
-    return Evaluation(*this, inputs, weights, hooks, features).output();
+    return Evaluation(*this, inputs, weights, hooks, features, observer).output();
   } catch (const InheritedFeatureMisfit& misfit) {
     log::debug(std::string("inherited feature does not fit, the call is computed in full: ") + misfit.what());
     features.abandon_inheritance("feature shape changed");
-    return Evaluation(*this, inputs, weights, hooks, features).output();
+    return Evaluation(*this, inputs, weights, hooks, features, observer).output();
   }
 }
 

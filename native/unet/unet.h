@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/inheritance/call_features.h"
+#include "native/layers/layer_observer.h"
 #include "native/layers/time_embedding.h"
 #include "native/unet/block.h"
 #include "native/unet/hooks.h"
@@ -37,9 +38,9 @@ class UNet {
   explicit UNet(UNetSpec spec);
 
   /// Noise (or velocity) prediction [batch, out_channels, height, width] in x's dtype, contiguous.
-  /// `features` says what is inherited and collects what was computed.
+  /// `features` says what is inherited and collects what was computed; `observer`, where given, is told of each part.
   [[nodiscard]] at::Tensor forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                                   CallFeatures& features) const;
+                                   CallFeatures& features, LayerObserver* observer = nullptr) const;
 
   /// Gives the memory that calls leave behind for the next ones back to the system.
   void release_workspace() const { workspace_.release(); }

@@ -28,7 +28,7 @@ class TinyUNet:
         leaves = [(draw(*shape), draw(shape[0]) if has_bias else None) for _, shape, has_bias in self.unet.leaves()]
         self._weights = native.HostWeights(self.unet, leaves, None)
 
-    def forward(self, height=8, width=8, batch=1, control=None, features=None):
+    def forward(self, height=8, width=8, batch=1, control=None, features=None, profile=None):
         """One call on fixed inputs."""
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
@@ -41,4 +41,5 @@ class TinyUNet:
                 weights=self._weights,
                 hooks=NoHooks(),
                 features=features or self._native.CallFeatures(),
+                profile=profile,
             )

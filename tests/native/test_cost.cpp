@@ -173,5 +173,29 @@ TEST(Cost, MoreTokensCostKeysValuesAndTheirAttentionAlone) {
   EXPECT_EQ(two.of("in.10"), one.of("in.10"));
 }
 
+TEST(Cost, AddressesAddUpToTheirBlocks) {
+  for (const char* preset : {"sd15", "sdxl"}) {
+    const UNet unet(preset_spec(preset));
+    const Topology& topology = unet.topology();
+    const std::vector<int64_t> blocks = block_macs(topology, 64, 48, 77);
+    std::map<std::string, int64_t> macs;
+    std::vector<std::string> order;
+    for (const AddressCost& cost : address_macs(topology, 64, 48, 77)) {
+      macs[cost.address] = cost.macs;
+      order.push_back(cost.address);
+    }
+    EXPECT_EQ(order, all_addresses(topology));
+    for (size_t node = 0; node < blocks.size(); ++node) {
+      const BlockTopology& block = topology.blocks[node];
+      EXPECT_EQ(macs.at(block.address), blocks[node]) << block.address;
+      int64_t layers = 0;
+      for (const LayerTopology& layer : block.layers) {
+        layers += macs.at(layer.address);
+      }
+      EXPECT_EQ(layers, blocks[node]) << block.address;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace asdm

@@ -25,10 +25,10 @@ def write_checkpoint():
     from support import models
     unet = models.make_patcher(hosted.load_pack(), "sd15", dtype=torch.float16).model.diffusion_model
     text, vae = comfy.sd1_clip.SDClipModel(), AutoencoderKL(ddconfig=VAE, embed_dim=4)
+    for parameter in (*text.parameters(), *vae.parameters()):
+        torch.nn.init.normal_(parameter, std=0.02)
     tensors = {}
     for prefix, module in (("model.diffusion_model.", unet), ("first_stage_model.", vae), ("cond_stage_model.", text)):
-        if module is not unet:
-            models.random_unet_(module)
         tensors |= {prefix + name: value.to(torch.float16).contiguous() for name, value in module.state_dict().items()}
     CHECKPOINT.parent.mkdir(parents=True, exist_ok=True)
     unfinished = CHECKPOINT.with_suffix(".unfinished")

@@ -1,0 +1,21 @@
+"""The profiler's view through Python: every address is met, and its parts make up the whole."""
+
+import pytest
+import torch
+from tiny_unet import TOKENS, TinyUNet
+
+
+def test_a_watched_call_gives_the_same_and_says_where_its_time_went(native):
+    tiny = TinyUNet(native)
+    profile = native.Profile("cpu")
+    assert torch.equal(tiny.forward(profile=profile), tiny.forward())
+    seconds = {address: spent for address, calls, spent in profile.entries if calls == 1}
+    costs = dict(tiny.unet.address_macs(8, 8, TOKENS))
+    assert seconds.keys() >= costs.keys()
+    assert seconds["in.1"] >= seconds["in.1.res"] + seconds["in.1.attn"] > 0
+    assert [costs[node] for node in tiny.unet.node_addresses()] == tiny.unet.node_macs(8, 8, TOKENS)
+
+
+def test_a_profile_of_an_unknown_device_is_refused(native):
+    with pytest.raises(RuntimeError, match="toaster"):
+        native.Profile("toaster")
