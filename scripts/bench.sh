@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs one benchmark: scripts/bench.sh NAME [arguments]. Its last line on stdout is one JSON object.
+# NAME "all" runs every measurement, stores the results and writes docs/benchmarks.md.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

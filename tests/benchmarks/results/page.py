@@ -1,0 +1,98 @@
+"""docs/benchmarks.md, made of stored results alone."""
+
+from . import tables
+from .plan import PLAN, Measurement
+
+INTRODUCTION = """# Benchmarks
+
+Made by `bash scripts/bench.sh all`; `bash scripts/bench.sh all --from-stored` renders this page again from the results
+in [benchmarks/](benchmarks/). Weights are random, at the published widths unless said otherwise. Competitors run in
+processes of their own and take turns round by round; times are medians with their spread, ratios are medians of the
+ratios within a round. The floor is a forward's multiply-accumulates at the speed of the fastest convolution measured
+beside it. **Bold** figures exceed their limit.
+"""
+
+
+def machines(results: dict[str, dict]) -> str:
+    """What the results were measured on, each machine once."""
+    found = {}
+    for name, result in results.items():
+        machine = result.get("machine")
+        if machine:
+            gpu = f", {machine['gpu']}" if machine.get("gpu") else ""
+            memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
+            words = (f"{machine['cores']} cores of {machine['cpu']}{memory}{gpu}, torch {machine['torch']}, "
+                     f"{machine['date']}")
+            found.setdefault(words, []).append(name)
+    return "\n".join(f"- {words}: {', '.join(names)}" for words, names in found.items())
+
+
+def _prefixed(results: dict[str, dict], prefix: str) -> dict[str, dict]:
+    """Those of the plan, in its order, then others."""
+    order = {measurement.name: number for number, measurement in enumerate(PLAN)}
+    names = [name for name in results if name.startswith(prefix)]
+    return {name: results[name] for name in sorted(names, key=lambda name: order.get(name, len(order)))}
+
+
+def _forward_section(results: dict[str, dict]) -> list[str]:
+    all_of_them = _prefixed(results, "forward-")
+    gpu = [result for name, result in all_of_them.items() if name.startswith("forward-gpu-")]
+    cpu = [result for name, result in all_of_them.items() if not name.startswith("forward-gpu-")]
+    parts = []
+    if cpu:
+        parts += ["## One forward, CPU", "![Time of a forward over the host's](benchmarks/forward.svg)",
+                  tables.forward(cpu, "openvino")]
+    if gpu:
+        parts += ["## One forward, GPU", tables.forward(gpu, "compile")]
+    return parts
+
+
+def _profiler_section(results: dict[str, dict]) -> list[str]:
+    parts = []
+    for name, result in _prefixed(results, "profiler").items():
+        size = f"{result['latent']}x{result['latent']}, batch {result['batch']}"
+        parts += [f"### {result['model']}, {result['dtype']}, {size}", f"![Time by part](benchmarks/{name}.svg)",
+                  tables.kinds(result), "Furthest above the floor:", tables.slowest(result)]
+    introduction = ('"proj" is what a transformer does around its units: norm, proj_in, proj_out. "rest" is what lies '
+                    "outside of all blocks: embeddings, joins, the seam.")
+    return ["## Where the time goes", introduction, *parts] if parts else []
+
+
+def _scale_section(results: dict[str, dict]) -> list[str]:
+    parts = []
+    for name, result in _prefixed(results, "scale").items():
+        parts += [f"## Scale, {result['model']}, {result['dtype']}", f"![Growth](benchmarks/{name}.svg)",
+                  tables.exponents(result), tables.scale(result)]
+    return parts
+
+
+def _other_sections(results: dict[str, dict]) -> list[str]:
+    parts = []
+    if "inheritance" in results:
+        parts += ["## Inheritance", "Cut `out.8`, interval 3, over the native engine without it.",
+                  tables.inheritance(results["inheritance"])]
+    if "peers" in results:
+        parts += ["## Other peers", tables.peers(results["peers"])]
+    parity = list(_prefixed(results, "parity").values())
+    if parity:
+        parts += ["## Parity with the host", tables.parity(parity)]
+    if "bypass" in results:
+        words = "equal bit for bit" if results["bypass"]["holds"] else "**not equal**"
+        parts += ["## Bypass", f"Latents of a graph without these nodes, before, with and after the pack: {words}."]
+    return parts
+
+
+def missing(results: dict[str, dict], plan: tuple[Measurement, ...] = PLAN) -> list[Measurement]:
+    return [measurement for measurement in plan if measurement.name not in results]
+
+
+def page(results: dict[str, dict]) -> str:
+    parts = [INTRODUCTION.strip()]
+    if results:
+        parts += ["## Machines", machines(results)]
+    parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
+              *_other_sections(results)]
+    left = missing(results)
+    if left:
+        parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]
+    return "\n\n".join(parts) + "\n"

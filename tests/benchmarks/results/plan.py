@@ -1,0 +1,44 @@
+"""Every measurement that docs/benchmarks.md shows: its name, which is that of its stored result, and its command."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measurement:
+    name: str
+    benchmark: str
+    arguments: tuple[str, ...] = ()
+    needs_gpu: bool = False
+
+    def command(self) -> str:
+        return " ".join(("bash scripts/bench.sh", self.benchmark, *self.arguments))
+
+
+def _forward(model: str, latent: int, batch: int) -> Measurement:
+    rounds = "5" if model == "sd15" else "3"
+    return Measurement(f"forward-{model}-{latent}x{latent}-b{batch}", "forward",
+                       ("--device", "cpu", "--model", model, "--latent", str(latent), "--batch", str(batch),
+                        "--rounds", rounds))
+
+
+def _forward_gpu(model: str, batch: int) -> Measurement:
+    latent = {"sd15": "64", "sdxl": "128"}[model]
+    return Measurement(f"forward-gpu-{model}-{latent}x{latent}-b{batch}", "forward",
+                       ("--device", "cuda", "--model", model, "--latent", latent, "--batch", str(batch)),
+                       needs_gpu=True)
+
+
+PLAN = (
+    Measurement("parity-full", "parity", ("--full", "--presets", "sd15")),
+    Measurement("parity-reduced", "parity"),
+    *(_forward(model, latent, batch) for model in ("sd15", "sdxl") for latent in (64, 32) for batch in (2, 1)),
+    *(Measurement(f"profiler-{model}-{dtype}", "profiler", ("--device", "cpu", "--model", model, "--dtype", dtype))
+      for model, dtype in (("sd15", "fp32"), ("sd15", "bf16"), ("sdxl", "bf16"))),
+    Measurement("scale", "scale", ("--device", "cpu", "--dtype", "bf16")),
+    Measurement("inheritance", "inheritance"),
+    Measurement("peers", "peers"),
+    Measurement("bypass", "bypass"),
+    *(_forward_gpu(model, batch) for model in ("sd15", "sdxl") for batch in (1, 2, 4, 8)),
+    Measurement("profiler-gpu-sd15", "profiler", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
+    Measurement("scale-gpu", "scale", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
+)

@@ -1,0 +1,103 @@
+"""The tables of docs/benchmarks.md, out of stored results. A figure that is not there shows as a dash."""
+
+NONE = "–"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def seconds(summary: dict | None) -> str:
+    """Median and spread."""
+    if not summary:
+        return NONE
+    return f"{summary['median_s']:.3g} s ({summary['min_s']:.3g}–{summary['max_s']:.3g})"
+
+
+def ratio(row: dict, name: str) -> str:
+    """A ratio, in bold where it exceeds its limit, with the limit."""
+    if name not in row:
+        return NONE
+    limit = row.get("limits", {}).get(name)
+    if limit is None:
+        return f"{row[name]:.2f}"
+    value = f"{row[name]:.2f} (≤ {limit:.2f})"
+    return value if row[name] <= limit else f"**{value}**"
+
+
+def forward(results: list[dict], peer: str) -> str:
+    rows = []
+    for result in results:
+        for row in result["rows"]:
+            errors = ", ".join(f"{name} {value:.1e}" for name, value in row["relative_l2"].items())
+            rows.append([row["model"], f"{row['latent']}x{row['latent']}", str(row["batch"]), row["dtype"],
+                         seconds(row["native"]), seconds(row["host"]), seconds(row.get(peer)),
+                         seconds(row.get("floor")), ratio(row, "native_over_host"), ratio(row, f"native_over_{peer}"),
+                         ratio(row, "native_over_floor"), errors])
+    return table(["model", "latent", "batch", "dtype", "native", "host", peer, "floor", "native / host",
+                  f"native / {peer}", "native / floor", "relative L2 to the host"], rows)
+
+
+def kinds(result: dict) -> str:
+    rows = [[row["kind"], f"{row['seconds'] * 1e3:.1f}", f"{row['share_of_time']:.1%}", f"{row['macs'] / 1e9:.1f}",
+             f"{row['gflops']:.0f}" if row["macs"] else NONE, f"{row['floor_share']:.0%}" if row["macs"] else NONE]
+            for row in result["kinds"]]
+    return table(["part", "ms", "share of time", "GMACs", "GFLOP/s", "share of the floor"], rows)
+
+
+def slowest(result: dict, count: int = 10) -> str:
+    """The addresses that hold no other and lose most time to the floor."""
+    inner = [row for row in result["rows"] if row["level"] == "unit" or
+             (row["level"] == "layer" and not row["address"].endswith(".attn"))]
+    lost = sorted(inner, key=lambda row: -row["seconds"] * (1 - row["floor_share"]))[:count]
+    rows = [[f"`{row['address']}`", f"{row['seconds'] * 1e3:.1f}", f"{row['gflops']:.0f}", f"{row['floor_share']:.0%}",
+             f"{row['seconds'] * (1 - row['floor_share']) * 1e3:.1f}"] for row in lost]
+    return table(["address", "ms", "GFLOP/s", "share of the floor", "ms above the floor"], rows)
+
+
+def scale(result: dict) -> str:
+    rows = []
+    for row in result["rows"]:
+        native, host = row["native"], row["host"]
+        rows.append([row["curve"], str(row["value"]), f"{row['latent']}x{row['latent']}", str(row["batch"]),
+                     str(row["threads"]), seconds(native), seconds(host), f"{native['seconds_per_pixel'] * 1e6:.0f}",
+                     f"{native['peak_rss_bytes'] / 2**30:.1f}", f"{host['peak_rss_bytes'] / 2**30:.1f}",
+                     f"{1 / row['native_over_host']:.2f}"])
+    return table(["curve", "value", "latent", "batch", "threads", "native", "host", "native, µs a latent pixel",
+                  "native, GiB", "host, GiB", "speed-up"], rows)
+
+
+def exponents(result: dict) -> str:
+    rows = [[curve, f"{found['native']:.2f}", f"{found['host']:.2f}", "yes" if found["holds"] else "**no**"]
+            for curve, found in result["exponents"].items()]
+    return table(["curve", "exponent of the native time", "of the host's", "holds"], rows)
+
+
+def peers(result: dict) -> str:
+    rows = []
+    for row in result["rows"]:
+        case = [row["peer"], f"{row.get('version', NONE)}", row["dtype"], f"{row['latent']}x{row['latent']}"]
+        if row["peer"] == "deepcache":
+            words = (f"speed-up over its own UNet {row['deepcache_speedup']:.2f}, ours over the native engine "
+                     f"{row['our_speedup']:.2f}; {row['steps']} steps {seconds(row['deepcache'])}, ours "
+                     f"{seconds(row['inheriting'])}")
+            rows.append([*case, words])
+        else:
+            peer = row["peer"]
+            rows.append([*case, f"{seconds(row[peer])}, native {seconds(row['native'])}: native / peer "
+                         f"{row[f'native_over_{peer}']:.2f}"])
+    return table(["peer", "version", "dtype", "latent", "figures"], rows)
+
+
+def inheritance(result: dict) -> str:
+    return table(["dtype", "steps", "speed-up", "predicted by MACs", "bookkeeping", "interval 1 bit for bit"],
+                 [[result["dtype"], str(result["steps"]), f"{result['speedup']:.2f}",
+                   f"{result['predicted_speedup']:.2f}", f"{result['bookkeeping_share']:.2%} of a forward",
+                   "yes" if result["interval_1_bit_for_bit"] else "**no**"]])
+
+
+def parity(results: list[dict]) -> str:
+    rows = [[result["width"], kind, f"{value:.1e}", "yes" if result["holds"] else "**no**"]
+            for result in results for kind, value in result["worst"].items()]
+    return table(["width", "what", "worst relative L2", "holds"], rows)

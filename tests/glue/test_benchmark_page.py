@@ -1,0 +1,77 @@
+"""docs/benchmarks.md out of stored results: what is there is shown, what exceeds its limit is marked, what is missing
+is named."""
+
+import sys
+
+from repository import REPO
+
+sys.path.append(str(REPO / "tests" / "benchmarks"))
+from results import page, plots, stored  # noqa: E402
+from results.plan import PLAN  # noqa: E402
+
+MACHINE = {"cpu": "Some CPU", "cores": 2, "memory_bytes": 24 * 2**30, "gpu": None, "torch": "2.13.0",
+           "date": "2026-11-23"}
+
+
+def took(median):
+    return {"median_s": median, "min_s": median * 0.9, "max_s": median * 1.1}
+
+
+def forward_result(native_over_openvino):
+    row = {"model": "sd15", "latent": 64, "batch": 2, "dtype": "fp32", "native": took(4.0), "host": took(7.0),
+           "openvino": took(4.5), "floor": took(3.7), "native_over_host": 0.57, "native_over_floor": 1.08,
+           "native_over_openvino": native_over_openvino, "limits": {"native_over_openvino": 1.0},
+           "relative_l2": {"native": 3e-6, "openvino": 2e-6}}
+    return {"benchmark": "forward", "holds": True, "rows": [row], "machine": MACHINE}
+
+
+def profiler_result():
+    part = {"seconds": 0.5, "share_of_time": 0.5, "macs": 10**11, "gflops": 400.0, "floor_share": 0.9}
+    return {"benchmark": "profiler", "model": "sd15", "dtype": "bf16", "latent": 64, "batch": 2, "machine": MACHINE,
+            "kinds": [{"kind": "res", **part}, {"kind": "rest", **part, "macs": 0}],
+            "rows": [{"address": "in.1.res", "level": "layer", **part}, {"address": "in.1", "level": "block", **part}]}
+
+
+def scale_result():
+    def at(size):
+        figures = {**took(size / 10), "seconds_per_pixel": 1e-4, "peak_rss_bytes": 2**31}
+        return {"curve": "latent", "value": size, "latent": size, "batch": 2, "threads": 2, "native": figures,
+                "host": figures, "native_over_host": 0.5}
+    return {"benchmark": "scale", "model": "sd15", "dtype": "bf16", "machine": MACHINE, "rows": [at(32), at(64)],
+            "exponents": {"latent": {"native": 2.0, "host": 2.1, "holds": True}}}
+
+
+def test_a_figure_over_its_limit_is_bold():
+    assert "| 0.89 (≤ 1.00) |" in page.page({"forward-sd15-64x64-b2": forward_result(0.89)})
+    assert "| **1.20 (≤ 1.00)** |" in page.page({"forward-sd15-64x64-b2": forward_result(1.2)})
+
+
+def test_what_was_not_measured_is_named_with_its_command():
+    text = page.page({"forward-sd15-64x64-b2": forward_result(0.9)})
+    left = text.partition("## Not yet measured")[2]
+    assert "- bypass: `bash scripts/bench.sh bypass`" in left
+    assert "forward-sd15-64x64-b2" not in left
+    assert [one.name for one in page.missing({})] == [one.name for one in PLAN]
+
+
+def test_every_plot_that_the_page_shows_is_drawn_and_always_the_same(tmp_path):
+    results = {"forward-sd15-64x64-b2": forward_result(0.9), "profiler-sd15-bf16": profiler_result(),
+               "scale": scale_result()}
+    text = page.page(results)
+    drawn = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        plots.draw(results, folder)
+        drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert drawn[0] == drawn[1]
+    assert all(f"(benchmarks/{name})" in text for name in drawn[0])
+    assert len(drawn[0]) == text.count("![")
+
+
+def test_results_come_back_as_they_were_stored(tmp_path):
+    stored.store("scale", scale_result(), tmp_path)
+    assert stored.load(tmp_path) == {"scale": scale_result()}
+
+
+def test_the_page_is_that_of_the_stored_results():
+    assert stored.FOLDER.with_suffix(".md").read_text(encoding="utf-8") == page.page(stored.load())
