@@ -29,7 +29,7 @@ BOUNDED = ("latent", "batch", "steps")
 
 def point(curve: str, value: int, case: Case, runs: dict[str, list[dict]]) -> dict:
     seconds = {name: [run["seconds"] for run in series] for name, series in runs.items()}
-    pixels = case.latent**2 * case.batch
+    pixels = case.latent**2 * case.batch * (value if curve == "steps" else 1)
     figures = {"curve": curve, "value": value, "latent": case.latent, "batch": case.batch, "threads": case.threads}
     for name, series in seconds.items():
         figures[name] = {**measure.summary(series), "seconds_per_pixel": measure.median(series) / pixels,

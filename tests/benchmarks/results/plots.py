@@ -30,7 +30,7 @@ def forward(results: list[dict], path: Path):
     labels = [f"{row['model']} {row['dtype']}\n{row['latent']}x{row['latent']} b{row['batch']}" for row in rows]
     axes.set_xticks(range(len(rows)), labels, fontsize=6)
     axes.set_ylabel("time over the host's")
-    axes.legend(ncols=4, frameon=False)
+    axes.legend(ncols=4, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     save(figure, path)
 
 
