@@ -10,8 +10,8 @@
 namespace asdm {
 namespace {
 
-using avx512::kTileRows;
 using avx512::Kernels;
+using avx512::kTileQueries;
 using avx512::Matrix;
 
 bool runs(const Kernels& kernels, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
@@ -50,31 +50,16 @@ class Heads {
   int64_t dim_head_;
 };
 
-/// Keys and values of all units, packed for the kernel.
-struct PackedContext {
-  int64_t keys_size;
-  int64_t values_size;
-  at::Tensor lanes;  ///< [units, keys_size + values_size]
-
-  [[nodiscard]] uint32_t* keys(int64_t unit) const {
-    return static_cast<uint32_t*>(lanes.mutable_data_ptr()) + unit * (keys_size + values_size);
-  }
-  [[nodiscard]] uint32_t* values(int64_t unit) const { return keys(unit) + keys_size; }
-};
-
-PackedContext pack(const Kernels& kernels, const at::Tensor& k, const at::Tensor& v, int64_t heads,
-                   Workspace& workspace) {
-  const int64_t units = k.size(0) * heads;
-  const int64_t context = k.size(1);
-  const int64_t dim_head = k.size(2) / heads;
-  PackedContext packed{kernels.packed_keys_size(context, dim_head), kernels.packed_values_size(context, dim_head), {}};
-  packed.lanes = workspace.lanes(units * (packed.keys_size + packed.values_size));
-  const Heads keys(k, heads);
+/// Values of all units as the kernel wants them, [units, size] lanes.
+at::Tensor pack_values(const Kernels& kernels, const at::Tensor& v, int64_t heads, int64_t size,
+                       Workspace& workspace) {
+  const int64_t units = v.size(0) * heads;
+  at::Tensor packed = workspace.lanes(units * size);
+  auto* lanes = static_cast<uint32_t*>(packed.mutable_data_ptr());
   const Heads values(v, heads);
   at::parallel_for(0, units, 1, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      kernels.pack_keys(keys(unit, 0, context), packed.keys(unit));
-      kernels.pack_values(values(unit, 0, context), packed.values(unit));
+      kernels.pack_values(values(unit, 0, v.size(1)), lanes + unit * size);
     }
   });
   return packed;
@@ -88,22 +73,26 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   if (kernels == nullptr || !runs(*kernels, q, k, v, heads)) {
     return {};
   }
-  const PackedContext packed = pack(*kernels, k, v, heads, workspace);
+  const int64_t tokens = q.size(1);
+  const int64_t context = k.size(1);
+  const int64_t dim_head = q.size(2) / heads;
+  const int64_t values_size = kernels->packed_values_size(context, dim_head);
+  const at::Tensor packed = pack_values(*kernels, v, heads, values_size, workspace);
+  const auto* values = static_cast<const uint32_t*>(packed.const_data_ptr());
   at::Tensor out = workspace.empty(q.sizes(), q.options());
   const Heads queries(q, heads);
+  const Heads keys(k, heads);
   const Heads targets(out, heads);
-  const int64_t tokens = q.size(1);
-  const int64_t dim_head = q.size(2) / heads;
-  const int64_t tiles = (tokens + kTileRows - 1) / kTileRows;
+  const int64_t tiles = (tokens + kTileQueries - 1) / kTileQueries;
   const float scale = 1.0F / std::sqrt(static_cast<float>(dim_head));
   at::parallel_for(0, q.size(0) * heads * tiles, 1, [&](int64_t begin, int64_t end) {
     const at::Tensor scratch = workspace.lanes(kernels->attention_scratch_size(dim_head));
     for (int64_t task = begin; task < end; ++task) {
       const int64_t unit = task / tiles;
-      const int64_t first = task % tiles * kTileRows;
-      const int64_t rows = std::min(kTileRows, tokens - first);
+      const int64_t first = task % tiles * kTileQueries;
+      const int64_t rows = std::min(kTileQueries, tokens - first);
       const Matrix target = targets(unit, first, rows);
-      kernels->attend_tile(queries(unit, first, rows), packed.keys(unit), packed.values(unit), k.size(1), scale,
+      kernels->attend_tile(queries(unit, first, rows), keys(unit, 0, context), values + unit * values_size, scale,
                            const_cast<void*>(target.data), target.row_stride,
                            static_cast<float*>(scratch.mutable_data_ptr()));
     }

@@ -6,7 +6,10 @@
 
 namespace asdm::avx512 {
 
-/// Query rows that one call of `attend_tile` handles.
+/// Queries that one call of `attend_tile` handles.
+inline constexpr int64_t kTileQueries = 32;
+
+/// Rows that one call of `multiply_rows` handles.
 inline constexpr int64_t kTileRows = 12;
 
 /// A [rows, columns] matrix whose columns lie together; elements are fp32, or bf16 as raw bits.
@@ -39,20 +42,15 @@ struct Kernels {
   int64_t group;         ///< elements in a lane: 1 for fp32, 2 for bf16
   int64_t element_size;  ///< bytes
 
-  /// Lanes that the packed forms of a [rows, columns] matrix take.
-  int64_t (*packed_keys_size)(int64_t rows, int64_t columns);
-  int64_t (*packed_values_size)(int64_t rows, int64_t columns);
-  /// Keys in blocks of 32, a lane of columns of all of them together; padded with zeros.
-  void (*pack_keys)(const Matrix& keys, uint32_t* packed);
-  /// Values with a lane of rows together; padded with zeros.
+  /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.
   void (*pack_values)(const Matrix& values, uint32_t* packed);
-
-  /// Floats of scratch that `attend_tile` needs, 64-byte aligned.
+  int64_t (*packed_values_size)(int64_t rows, int64_t columns);
+  /// Floats of scratch that `attend_tile` needs.
   int64_t (*attention_scratch_size)(int64_t columns);
-  /// out = softmax(scale * q K^T) V for at most kTileRows query rows against `context` keys, with a running softmax
-  /// over blocks of keys. `out` has the rows, the columns and the dtype of `queries`, row stride `out_stride`.
-  void (*attend_tile)(const Matrix& queries, const uint32_t* keys, const uint32_t* values, int64_t context,
-                      float scale, void* out, int64_t out_stride, float* scratch);
+  /// out = softmax(scale * q K^T) V for at most kTileQueries rows of queries, with a running softmax over blocks of
+  /// keys. `out` has the rows, the columns and the dtype of `queries`, row stride `out_stride`.
+  void (*attend_tile)(const Matrix& queries, const Matrix& keys, const uint32_t* values, float scale, void* out,
+                      int64_t out_stride, float* scratch);
 
   /// Lanes of scratch that `pack_panel` needs.
   int64_t (*packing_scratch)(int64_t channels, int64_t taps);

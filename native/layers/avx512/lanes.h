@@ -50,11 +50,12 @@ struct Fp32 {
   static __m512 exp2(__m512 x) { return power_of_two(x, kPowerSeries); }
   static __m512 load(const float* from, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, from); }
   static void store(float* to, __mmask16 mask, __m512 value) { _mm512_mask_storeu_ps(to, mask, value); }
-  /// 32 neighbours of one row as lanes.
-  static void store_lanes(uint32_t* to, __m512 low, __m512 high) {
-    _mm512_storeu_ps(to, low);
-    _mm512_storeu_ps(to + kVector, high);
+  /// Columns of one row of a matrix that has `count` more, zeros where it has none.
+  static __m512i rows_as_lanes(const float* row, int64_t, int64_t count, __mmask16 columns) {
+    return count > 0 ? _mm512_maskz_loadu_epi32(columns, row) : _mm512_setzero_si512();
   }
+  /// Neighbouring rows as lanes.
+  static __m512i lanes_of(const __m512 (&rows)[1]) { return _mm512_castps_si512(rows[0]); }
 };
 
 #ifdef __AVX512BF16__
@@ -78,8 +79,20 @@ struct Bf16 {
   static void store(uint16_t* to, __mmask16 mask, __m512 value) {
     _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
   }
-  static void store_lanes(uint32_t* to, __m512 low, __m512 high) {
-    _mm512_storeu_si512(to, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+  /// Columns of two rows of a matrix that has `count` more, zeros where it has none.
+  static __m512i rows_as_lanes(const uint16_t* row, int64_t stride, int64_t count, __mmask16 columns) {
+    const auto load = [=](const uint16_t* from) {
+      return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, from));
+    };
+    const __m512i even = count > 0 ? load(row) : _mm512_setzero_si512();
+    const __m512i odd = count > 1 ? load(row + stride) : _mm512_setzero_si512();
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+  }
+  /// Neighbouring rows as lanes.
+  static __m512i lanes_of(const __m512 (&rows)[2]) {
+    const __m512i even = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rows[0])));
+    const __m512i odd = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rows[1])));
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
   }
 };
 #endif

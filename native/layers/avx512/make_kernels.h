@@ -15,10 +15,8 @@ constexpr Kernels make_kernels() {
   using Product = ProductTile<Element>;
   return {.group = Element::kGroup,
           .element_size = sizeof(typename Element::Stored),
-          .packed_keys_size = &Attention::packed_keys_size,
-          .packed_values_size = &Attention::packed_values_size,
-          .pack_keys = &Attention::pack_keys,
           .pack_values = &Attention::pack_values,
+          .packed_values_size = &Attention::packed_values_size,
           .attention_scratch_size = &Attention::scratch_size,
           .attend_tile = &Attention::attend,
           .packing_scratch = &Product::packing_scratch,
