@@ -28,6 +28,7 @@ class Competitor:
     script: str
     arguments: tuple[str, ...] = ()
     environment: str = ""  # of scripts/bench_peers.sh; empty: this process's own
+    works_ahead: bool = False  # makes files before anybody is measured
 
     def python(self) -> str:
         if not self.environment:
@@ -36,13 +37,18 @@ class Competitor:
         return str(ROOT / ".test" / "peers" / self.environment / "bin" / "python")
 
 
+    def work_ahead(self, case: Case):
+        command = [self.python(), str(WORKERS / self.script), "ahead", case.model, str(case.width)]
+        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+
+
 def known_competitors(device: str) -> dict[str, Competitor]:
     """Those that run one forward of the same UNet."""
     return {
         "host": Competitor("host", "hosted_unet.py", ("host", device)),
         "native": Competitor("native", "hosted_unet.py", ("native", device)),
         "compile": Competitor("compile", "hosted_unet.py", ("compile", device)),
-        "openvino": Competitor("openvino", "openvino_unet.py", (), "openvino"),
+        "openvino": Competitor("openvino", "openvino_unet.py", (), "openvino", works_ahead=True),
         "convolution": Competitor("convolution", "convolution.py"),
     }
 
@@ -140,13 +146,16 @@ def fits_together(competitors: list[Competitor], case: Case) -> bool:
     """Whether all may stand in memory at once: a copy of the weights each with a sixth on top, and what a process and a
     forward take beside."""
     models = [one for one in competitors if one.name != "convolution"]
-    return case.width > 0 or len(models) * (case.weight_bytes() * 7 // 6 + 2 * 2**30) < available_memory()
+    return case.width > 0 or len(models) * (case.weight_bytes() * 7 // 6 + 2**30) < available_memory()
 
 
 def compete(competitors: list[Competitor], case: Case, rounds: int,
             outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
     """By name: each competitor warmed up once and then run once a round. Where they do not fit into memory together,
     each is started anew for each of its turns."""
+    for one in competitors:
+        if one.works_ahead:
+            one.work_ahead(case)
     if fits_together(competitors, case):
         return _compete_together(competitors, case, rounds, outputs)
     return _compete_alone(competitors, case, rounds, outputs)

@@ -1,12 +1,11 @@
 """One forward per run of the host's UNet, converted from torch, in OpenVINO. The converted model is kept beside the
 peer's environment and mapped from there; it fits every latent size and batch and is compiled for one.
 
-`openvino_unet.py convert MODEL WIDTH` only converts, in a process of its own, because torch's copy of the weights and
-OpenVINO's together do not fit beside a competitor.
+`openvino_unet.py ahead MODEL WIDTH` makes the converted model where there is none. That takes as much memory as torch's
+weights, so it runs before any competitor stands.
 """
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def convert(model: str, width: int):
     with torch.no_grad():
         converted = openvino.convert_model(Positional().eval(), example_input=example)
     path = converted_path(model, width)
-    unfinished = path.parent.with_suffix(".unfinished")
+    unfinished = path.parent.with_name(path.parent.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     openvino.save_model(converted, unfinished / path.name, compress_to_fp16=False)
@@ -63,16 +62,13 @@ class OpenVinoUNet:
         import torch
         from support import models
         torch.set_num_threads(1)  # torch makes the inputs and nothing else here
-        path = converted_path(case.model, case.width)
-        if not path.is_file():
-            subprocess.run([sys.executable, __file__, "convert", case.model, str(case.width)], check=True)
         self._compiled = None  # before the next one is made: both may not fit
         unet_config = self._pack.loader.model_config(models.spec(self._pack, case.model, case.width)).unet_config
         inputs = models.inputs_of(unet_config, torch.float32 if case.dtype == "fp32" else torch.bfloat16, case.batch,
                                   case.latent, case.latent)
         # fp32 arrays: numpy has no bf16, and its values are what the others compute with.
         self._inputs = [inputs[name].float().numpy() for name in INPUTS if inputs[name] is not None]
-        model = self._core.read_model(path)
+        model = self._core.read_model(converted_path(case.model, case.width))
         model.reshape({number: list(value.shape) for number, value in enumerate(self._inputs)})
         self._compiled = self._core.compile_model(model, "CPU", {
             "INFERENCE_PRECISION_HINT": PRECISION[case.dtype], "INFERENCE_NUM_THREADS": case.threads,
@@ -91,7 +87,9 @@ class OpenVinoUNet:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["convert"]:
-        convert(sys.argv[2], int(sys.argv[3]))
+    if sys.argv[1:2] == ["ahead"]:
+        wanted = sys.argv[2], int(sys.argv[3])
+        if not converted_path(*wanted).is_file():
+            convert(*wanted)
     else:
         serve(OpenVinoUNet)
