@@ -249,6 +249,18 @@ TEST(WorkspaceTest, UsesMemoryAgainOnceNobodyHoldsIt) {
   EXPECT_NE(again, place);
 }
 
+TEST(WorkspaceTest, ScratchGrowsInPlaceOfMultiplying) {
+  Workspace workspace;
+  for (const int64_t count : {100000, 300000, 200000, 50000}) {
+    EXPECT_EQ(workspace.lanes(count).numel(), count);
+  }
+  EXPECT_EQ(workspace.bytes(), 300000 * 4);
+  const at::Tensor large = workspace.lanes(250000);
+  const at::Tensor small = workspace.lanes(50000);
+  EXPECT_NE(large.const_data_ptr(), small.const_data_ptr());
+  EXPECT_EQ(workspace.bytes(), (300000 + 50000) * 4);
+}
+
 TEST(WorkspaceTest, TensorsOutliveIt) {
   at::Tensor kept;
   {
