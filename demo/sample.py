@@ -38,7 +38,8 @@ def sample(models, prompts, options):
         latent = comfy.sample.sample(
             model, noise, options.steps, options.cfg, options.sampler, options.scheduler,
             encode_prompt(clip, prompt), negative, latent, disable_pbar=True, seed=options.seed)
-        pictures.append(vae.decode(latent)[0])
+        with torch.inference_mode():  # or each picture would keep the graph that made it
+            pictures.append(vae.decode(latent)[0])
     return torch.stack(pictures)
 
 
@@ -63,7 +64,8 @@ def parse_options():
     parser.add_argument("--unet", default=DEMO_DIR / "weights" / "asdm_demo_unet.safetensors")
     parser.add_argument("--vae", default=DEMO_DIR / "weights" / "asdm_demo_vae.safetensors")
     parser.add_argument("--out", default=DEMO_DIR / "samples.png")
-    parser.add_argument("--prompts", nargs="*", help="default: every caption of captions.txt")
+    parser.add_argument("--prompts", nargs="*", help="default: captions of captions.txt, see --every")
+    parser.add_argument("--every", type=int, default=4, help="take one caption in so many")
     parser.add_argument("--columns", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=20)
@@ -79,7 +81,7 @@ def main():
     torch.set_num_threads(options.threads)
     host.use_host()
     captions = (DEMO_DIR / "captions.txt").read_text(encoding="utf-8").splitlines()
-    prompts = options.prompts or captions
+    prompts = options.prompts or captions[:: options.every]
     models = load_models(options.unet, options.vae, options.text_encoder)
     pictures = sample(models, prompts, options)
     draw_sheet(pictures, prompts, min(options.columns, len(prompts))).save(options.out)
