@@ -4,14 +4,14 @@
 
 namespace asdm {
 
-ImageView::ImageView(const at::Tensor& x, int64_t height, int64_t width)
+ImageView::ImageView(const at::Tensor& x, at::IntArrayRef size)
     : data_(static_cast<const char*>(x.const_data_ptr())),
       pixel_bytes_(x.size(1) * x.element_size()),
       zeros_(at::zeros({x.size(1)}, x.options())),
       in_height_(x.size(2)),
       in_width_(x.size(3)),
-      height_(height),
-      width_(width) {}
+      height_(size.empty() ? in_height_ : size[0]),
+      width_(size.empty() ? in_width_ : size[1]) {}
 
 const void* ImageView::pixel(int64_t image, int64_t y, int64_t x) const {
   if (y < 0 || x < 0 || y >= height_ || x >= width_) {

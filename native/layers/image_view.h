@@ -7,10 +7,10 @@
 
 namespace asdm {
 
-/// An image batch in channels_last that nearest neighbour enlarges to `height` x `width` as it is read.
+/// An image batch in channels_last that nearest neighbour enlarges to `size` (where not empty) as it is read.
 class ImageView {
  public:
-  ImageView(const at::Tensor& x, int64_t height, int64_t width);
+  ImageView(const at::Tensor& x, at::IntArrayRef size);
 
   [[nodiscard]] int64_t height() const noexcept { return height_; }
   [[nodiscard]] int64_t width() const noexcept { return width_; }

@@ -178,10 +178,6 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t rows) {
   return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows;
 }
 
-const float* floats(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
-
 const char* bytes(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
 }
@@ -271,8 +267,7 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
-  const ImageView image(x, extras.size.empty() ? x.size(2) : extras.size[0],
-                        extras.size.empty() ? x.size(3) : extras.size[1]);
+  const ImageView image(x, extras.size);
   const PixelRows source(image, weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;

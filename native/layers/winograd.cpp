@@ -81,7 +81,7 @@ class FilteringTask {
   }
 
  private:
-  [[nodiscard]] float* floats(const at::Tensor& lanes) const { return static_cast<float*>(lanes.mutable_data_ptr()); }
+  [[nodiscard]] static float* values(const at::Tensor& lanes) { return static_cast<float*>(lanes.mutable_data_ptr()); }
   [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
     return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
            (one_block_ ? 0 : panel - share_.first_panel) * f_.panel_lanes();
@@ -98,7 +98,7 @@ class FilteringTask {
       for (int64_t p = 0; p < kPositions; ++p) {
         pixels[static_cast<size_t>(p)] = f_.image.pixel(place.image, place.y - 1 + p / 4, place.x - 1 + p % 4);
       }
-      f_.kernels.winograd_inputs(pixels.data(), f_.channels, floats(patches_) + i * f_.channels, patch_stride());
+      f_.kernels.winograd_inputs(pixels.data(), f_.channels, values(patches_) + i * f_.channels, patch_stride());
     }
   }
 
@@ -122,17 +122,17 @@ class FilteringTask {
       for (int64_t from = 0; from < f_.channels; from += chunk) {
         for (int64_t i = panel; i < last; ++i) {
           multiply(position, from, std::min(chunk, f_.channels - from), rows, panel_at(i),
-                   floats(sums_) + (i - panel) * kPositions * sum_stride());
+                   values(sums_) + (i - panel) * kPositions * sum_stride());
         }
       }
     }
     for (int64_t i = panel; i < last; ++i) {
-      finish(row * kTileRows, rows * kTileRows, i, floats(sums_) + (i - panel) * kPositions * sum_stride());
+      finish(row * kTileRows, rows * kTileRows, i, values(sums_) + (i - panel) * kPositions * sum_stride());
     }
   }
 
   void multiply(int64_t position, int64_t from, int64_t length, int64_t rows, const uint32_t* panel, float* sums) {
-    const float* patch = floats(patches_) + position * patch_stride();
+    const float* patch = values(patches_) + position * patch_stride();
     std::array<const void*, kTileRows> pointers{};
     for (int64_t t = 0; t < rows; ++t) {
       for (int64_t r = 0; r < kTileRows; ++r) {
@@ -174,10 +174,6 @@ class FilteringTask {
   at::Tensor sums_;
 };
 
-const float* floats_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
-
 bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
   return kernels != nullptr && kernels->winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
          x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
@@ -188,8 +184,7 @@ bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
 at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                         const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
-  const ImageView image(x, extras.size.empty() ? x.size(2) : extras.size[0],
-                        extras.size.empty() ? x.size(3) : extras.size[1]);
+  const ImageView image(x, extras.size);
   const int64_t tiles = x.size(0) * ceil_div(image.height(), 2) * ceil_div(image.width(), 2);
   if (!pays(kernels, x, weight, stride, tiles) || !runs_convolution(x, weight, bias, extras)) {
     return {};
@@ -200,7 +195,7 @@ at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at:
   at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
   const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight.const_data_ptr<float>(),
-                            floats_or_null(shift), extras.shift.defined() ? outputs : 0, floats_or_null(residual),
+                            floats(shift), extras.shift.defined() ? outputs : 0, floats(residual),
                             out.mutable_data_ptr<float>(), workspace};
   share_out(ceil_div(tiles, kTileRows), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
