@@ -5,15 +5,14 @@ The host runs with --use-pytorch-cross-attention, its best attention on CPU. The
 multiply-accumulates would take at the speed of the fastest convolution measured beside it.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
-from support import comparison, competition, measure  # noqa: E402
-from support.case import PARAMETERS, Case  # noqa: E402
+from support import arguments, comparison, competition, measure  # noqa: E402
+from support.case import Case  # noqa: E402
 
 DTYPES = {"cpu": ["fp32", "bf16"], "cuda": ["fp16"]}
 PEERS = {"cpu": ["openvino"], "cuda": ["compile"]}
@@ -29,15 +28,11 @@ def measure_row(case: Case, peers: list[str], rounds: int) -> dict:
 
 
 def parse_arguments():
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
-    parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
+    parser = arguments.model_parser(__doc__)
     parser.add_argument("--latent", type=int, default=64, help="latent height and width")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", choices=list(DTYPES), default=device)
     parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--peers", nargs="*", choices=["openvino", "compile"])
     return parser.parse_args()

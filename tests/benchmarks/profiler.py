@@ -2,7 +2,6 @@
 that the floor would take (1: as fast as the fastest convolution measured beside it).
 """
 
-import argparse
 import json
 import re
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
-from support import competition, measure  # noqa: E402
-from support.case import PARAMETERS, Case  # noqa: E402
+from support import arguments, competition, measure  # noqa: E402
+from support.case import Case  # noqa: E402
 from support.competition import Competitor, Worker, known_competitors  # noqa: E402
 
 UNITS = ("attn1", "attn2", "ff")
@@ -91,12 +90,8 @@ def profile(case: Case, rounds: int) -> dict:
 
 
 def main():
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
-    parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default=device)
-    parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp16" if device == "cuda" else "bf16")
+    parser = arguments.model_parser(__doc__)
+    arguments.add_dtype(parser)
     parser.add_argument("--latent", type=int, default=64, help="latent height and width")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -4,7 +4,6 @@ Holds where nothing of ours grows faster than the UNet itself: along each curve 
 slope over the swept quantity, both logarithmic) exceeds the host's by no more than a tolerance for the machine's noise.
 """
 
-import argparse
 import json
 import math
 import statistics
@@ -14,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
-from support import competition, measure  # noqa: E402
-from support.case import PARAMETERS, Case  # noqa: E402
+from support import arguments, competition, measure  # noqa: E402
+from support.case import Case  # noqa: E402
 from support.competition import Worker, known_competitors, known_samplers  # noqa: E402
 
 CURVES = {"latent": [16, 32, 48, 64, 96, 128], "batch": [1, 2, 4, 8], "threads": [1, 2], "steps": [5, 10, 20, 40]}
@@ -97,12 +96,8 @@ def growth(rows: list[dict]) -> dict:
 
 
 def main():
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
-    parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default=device)
-    parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp16" if device == "cuda" else "bf16")
+    parser = arguments.model_parser(__doc__)
+    arguments.add_dtype(parser)
     parser.add_argument("--curves", nargs="+", choices=list(CURVES), default=list(CURVES))
     parser.add_argument("--largest", type=int, default=max(CURVES["latent"]), help="largest latent")
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,0 +1,23 @@
+"""The command-line arguments that benchmarks of one model share."""
+
+import argparse
+
+import torch
+
+from .case import PARAMETERS
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def model_parser(description: str) -> argparse.ArgumentParser:
+    """--model, --width and --device."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
+    parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=DEVICE)
+    return parser
+
+
+def add_dtype(parser: argparse.ArgumentParser):
+    """--dtype, the fast one of the machine by default."""
+    parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp16" if DEVICE == "cuda" else "bf16")
