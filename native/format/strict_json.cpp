@@ -1,5 +1,6 @@
 #include "native/format/strict_json.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -10,6 +11,10 @@ namespace {
 
 constexpr int kMaxDepth = 8;
 constexpr size_t kMaxShown = 60;
+
+std::string described(const nlohmann::json& json, const char* key) {
+  return json.contains(key) ? describe_json(json.at(key)) : "no such key";
+}
 
 }  // namespace
 
@@ -43,6 +48,70 @@ nlohmann::json parse_json_object(std::string_view text, std::string_view where) 
     throw invalid_input(where, "a JSON object", describe_json(json));
   }
   return json;
+}
+
+void check_header(const nlohmann::json& json, const std::string& where, std::string_view format, int64_t version) {
+  if (!json.contains("format") || json.at("format") != std::string(format)) {
+    throw invalid_input(where + ".format", "\"" + std::string(format) + "\"", described(json, "format"));
+  }
+  if (!json.contains("version") || json.at("version") != version) {
+    throw invalid_input(where + ".version",
+                        std::to_string(version) + " (another version needs another ComfyUI-ASDM)",
+                        described(json, "version"));
+  }
+}
+
+void check_keys(const nlohmann::json& json, const std::string& where, const std::vector<std::string>& known) {
+  if (!json.is_object()) {
+    throw invalid_input(where, "an object", describe_json(json));
+  }
+  std::vector<std::string> missing;
+  for (const std::string& key : known) {
+    if (!json.contains(key)) {
+      missing.push_back(key);
+    }
+  }
+  std::vector<std::string> unknown;
+  for (const auto& item : json.items()) {
+    if (std::find(known.begin(), known.end(), item.key()) == known.end()) {
+      unknown.push_back(item.key());
+    }
+  }
+  std::string got;
+  if (!missing.empty()) {
+    got = "no key " + join(missing);
+  }
+  if (!unknown.empty()) {
+    got += (got.empty() ? "" : " and ") + ("unknown key " + join(unknown));
+  }
+  if (!got.empty()) {
+    throw invalid_input(where, "exactly the keys " + join(known), got);
+  }
+}
+
+int64_t read_integer(const nlohmann::json& json, const std::string& at) {
+  // is_number_unsigned without a fitting value would wrap into a negative number.
+  const bool too_large = json.is_number_unsigned() && json.get<uint64_t>() > uint64_t{INT64_MAX};
+  if (!json.is_number_integer() || too_large) {
+    throw invalid_input(at, "an integer", describe_json(json));
+  }
+  return json.get<int64_t>();
+}
+
+std::string read_string(const nlohmann::json& json, const std::string& at) {
+  if (!json.is_string()) {
+    throw invalid_input(at, "a string", describe_json(json));
+  }
+  return json.get<std::string>();
+}
+
+size_t read_name(const nlohmann::json& json, const std::string& at, const std::vector<std::string>& known) {
+  const std::string name = read_string(json, at);
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (found == known.end()) {
+    throw unknown_name(at, name, known);
+  }
+  return static_cast<size_t>(found - known.begin());
 }
 
 std::string describe_json(const nlohmann::json& value) {

@@ -1,6 +1,7 @@
 // The structure of a Stable Diffusion UNet, in the terms of its checkpoints. Knows no layers and no torch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 namespace asdm {
 
 enum class Family { kSD1, kSD2, kSDXL, kSDXLRefiner };
+inline constexpr std::array kFamilies{Family::kSD1, Family::kSD2, Family::kSDXL, Family::kSDXLRefiner};
 enum class Prediction { kEpsilon, kVelocity };
 
 /// Structure of a UNet in ldm terms; field names equal the JSON keys and those of the host's `unet_config`.
