@@ -68,7 +68,7 @@ class CompareImages final : public Node {
     const Image& image = inputs.image("image");
     check_sizes(inputs, reference, image);
     const std::string text = scores(reference, image);
-    return {{text, amplified_difference(reference, image, kGain)}, text};
+    return {.outputs = {text, amplified_difference(reference, image, kGain)}, .ui_text = text};
   }
 };
 

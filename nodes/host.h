@@ -4,11 +4,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
+
+#include "native/format/plan.h"
 
 namespace asdm::nodes {
 
-/// Something of the host's that nodes pass on without looking inside (a MODEL, a LATENT).
+/// Something of the host's that nodes pass on without looking inside (a MODEL, a LATENT, a SAMPLER).
 class HostObject {
  public:
   virtual ~HostObject() = default;
@@ -28,18 +31,26 @@ struct EngineOptions {
   std::string compute_dtype = "auto";  ///< "auto" = as the host would; else "fp32", "bf16", "fp16"
 };
 
-/// Settings of ASDMFeatureInheritance, checked by the node before the host sees them.
+/// Settings of feature inheritance, checked by the node before the host sees them.
 struct InheritanceOptions {
-  std::string level;             ///< "block"
-  std::string sites;             ///< "auto", a preset or addresses ("out.8")
-  std::string mode;              ///< "uniform"
+  std::string level;             ///< "block", "layer", "unit"
+  std::string sites;             ///< "auto", a preset, addresses or globs ("out.8"), or phases of them
+  std::string mode;              ///< how full evaluations are placed: "uniform", ...
   int64_t interval = 1;          ///< every interval-th evaluation is full; 1 = inherit nothing
   int64_t full_evaluations = 0;  ///< number of full evaluations in the window; 0 = from `interval`
   double start_percent = 0.0;    ///< window in share of this run's evaluations, 0..1
   double end_percent = 1.0;
-  std::string value;             ///< "hold"
+  std::string value;             ///< stand-in for what is not computed, one of value_names()
   int64_t max_age = 0;           ///< oldest value, in evaluations, that may be inherited; 0 = no limit
+  double threshold = 0.0;        ///< relative change that adaptive modes let pass
+  std::string full_at;           ///< mode "explicit": list or mask of the full evaluations
+  std::string storage;           ///< how features are kept, one of storage_names()
+  int64_t first_full = 0;        ///< this many evaluations at the start of the window are full
+  int64_t last_full = 0;         ///< this many before its end are full
 };
+
+/// What is inherited, and when: by rules, or by a plan that is followed.
+using Inheritance = std::variant<InheritanceOptions, Plan>;
 
 /// What the host knows of a MODEL.
 struct ModelDescription {
@@ -66,7 +77,9 @@ class Host {
   /// A clone of `model` whose UNet runs in the native engine.
   virtual Handle with_native_engine(const Handle& model, const EngineOptions& options) = 0;
   /// A clone of `model` that inherits features; installs the native engine where it is missing.
-  virtual Handle with_inheritance(const Handle& model, const InheritanceOptions& options) = 0;
+  virtual Handle with_inheritance(const Handle& model, const Inheritance& inheritance) = 0;
+  /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets.
+  virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance) = 0;
   /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.
   virtual std::string run_report(const Handle& model, const Handle& latent) = 0;
 };

@@ -33,6 +33,7 @@ bool has_kind(const Value& value, Kind kind) {
   switch (kind) {
     case Kind::kModel:
     case Kind::kLatent:
+    case Kind::kSampler:
       return std::holds_alternative<Handle>(value) && std::get<Handle>(value) != nullptr;
     case Kind::kImage:
       return std::holds_alternative<Image>(value);

@@ -65,7 +65,7 @@ class LoadUNet final : public Node {
     if (inputs.text("engine") == "native") {
       model = host.with_native_engine(model, EngineOptions{});
     }
-    return {{model}, std::nullopt};
+    return {.outputs = {model}};
   }
 };
 

@@ -14,6 +14,8 @@ std::vector<std::unique_ptr<Node>> make_all() {
   nodes.push_back(make_load_unet());
   nodes.push_back(make_native_unet());
   nodes.push_back(make_feature_inheritance());
+  nodes.push_back(make_apply_plan());
+  nodes.push_back(make_wrap_sampler());
   nodes.push_back(make_report());
   nodes.push_back(make_compare_images());
   return nodes;

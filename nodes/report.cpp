@@ -1,9 +1,17 @@
 // ASDMReport: what a sampling run did and what it cost.
 #include "nodes/factories.h"
+#include "nodes/plan_strip.h"
+#include "nodes/report_json.h"
 #include "nodes/report_table.h"
 
 namespace asdm::nodes {
 namespace {
+
+std::string recorded_plan(std::string_view report_json) {
+  return read_report(report_json, [](const nlohmann::json& report) {
+    return found_run(report) ? report.at("plan").get<std::string>() : std::string();
+  });
+}
 
 class Report final : public Node {
  public:
@@ -12,8 +20,9 @@ class Report final : public Node {
     schema.id = "ASDMReport";
     schema.display_name = "ASDM Report";
     schema.description =
-        "Shows what the last sampling run of a model did: evaluations, how many were full and how many inherited, "
-        "calls that fell back to the host and why, measured time and stored bytes.";
+        "Shows what the last sampling run of a model did, as a table and a picture: evaluations, what was computed, "
+        "inherited, forecast or not run, calls that fell back to the host and why, measured time and stored bytes. "
+        "Gives the plan of the run, which ASDM Apply Plan replays.";
     schema.inputs = {
         linked_input("model", Kind::kModel, "The MODEL that the sampler used."),
         linked_input("latent", Kind::kLatent,
@@ -22,6 +31,8 @@ class Report final : public Node {
     schema.outputs = {
         {"LATENT", Kind::kLatent, "The latent, unchanged."},
         {"table", Kind::kString, "The report as text (Markdown tables); Preview Any shows it."},
+        {"strip", Kind::kImage, "Addresses by evaluations, coloured by what was done."},
+        {"plan", Kind::kString, "The plan of the run as JSON, for ASDM Apply Plan. Empty where there was no run."},
     };
     schema.is_output_node = true;
     return schema;
@@ -30,8 +41,11 @@ class Report final : public Node {
  private:
   Result run(Host& host, const Inputs& inputs) const override {
     const Handle& latent = inputs.handle("latent");
-    const std::string table = report_table(host.run_report(inputs.handle("model"), latent));
-    return {{latent, table}, table};
+    const std::string report = host.run_report(inputs.handle("model"), latent);
+    const std::string table = report_table(report);
+    const Image strip = plan_strip(report);
+    const std::string plan = recorded_plan(report);
+    return {.outputs = {latent, table, strip, plan}, .ui_text = table, .ui_image = strip, .plan = plan};
   }
 };
 

@@ -4,9 +4,8 @@
 #include <cstdio>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "native/base/error.h"
+#include "nodes/report_json.h"
 
 namespace asdm::nodes {
 namespace {
@@ -56,13 +55,17 @@ std::string table(const std::vector<Row>& rows, Align others) {
   return out;
 }
 
+/// A bar would end the cell.
+std::string in_cell(std::string text) {
+  std::replace(text.begin(), text.end(), '|', '/');
+  return text;
+}
+
 /// "3 (sigma jump: 2, missing: 1)"
 std::string total_with_reasons(int64_t total, const json& reasons) {
   std::vector<std::string> parts;
   for (const auto& item : reasons.items()) {
-    std::string reason = item.key();
-    std::replace(reason.begin(), reason.end(), '|', '/');  // a bar would end the cell
-    parts.push_back(reason + ": " + count(item.value()));
+    parts.push_back(in_cell(item.key()) + ": " + count(item.value()));
   }
   std::string out = std::to_string(total);
   if (!parts.empty()) {
@@ -106,14 +109,25 @@ std::string summary(const json& report) {
   rows.push_back({"UNet MACs computed", decimal(100.0 * report.at("mac_share").get<double>(), 1) + " %"});
   rows.push_back({"stored features", bytes_text(report.at("cache_bytes").get<double>())});
   rows.push_back({"sites", sites.empty() ? "none" : join(sites)});
+  if (report.at("control_calls").get<int64_t>() > 0) {
+    rows.push_back({"ControlNet calls", count(report.at("control_calls")) + ", of it " +
+                                            count(report.at("skipped_control_calls")) + " not run"});
+  }
+  const auto caches = report.at("other_caches").get<std::vector<std::string>>();
+  if (!caches.empty()) {
+    rows.push_back({"other caches", join(caches) + " on the same model; their savings are not counted here"});
+  }
+  for (const json& note : report.at("notes")) {
+    rows.push_back({"note", in_cell(note.get<std::string>())});
+  }
   return table(rows, Align::kLeft);
 }
 
 std::string address_table(const json& addresses) {
-  std::vector<Row> rows = {{"address", "computed", "inherited", "not run"}};
+  std::vector<Row> rows = {{"address", "computed", "inherited", "forecast", "not run"}};
   for (const json& row : addresses) {
     rows.push_back({row.at("address").get<std::string>(), count(row.at("computed")), count(row.at("inherited")),
-                    count(row.at("not_run"))});
+                    count(row.at("forecast")), count(row.at("not_run"))});
   }
   return table(rows, Align::kRight);
 }
@@ -121,10 +135,9 @@ std::string address_table(const json& addresses) {
 }  // namespace
 
 std::string report_table(std::string_view report_json) {
-  try {
-    const json report = json::parse(report_json.begin(), report_json.end());
-    if (!report.at("found").get<bool>()) {
-      return "no run of this model made this latent: connect the MODEL that the sampler used and the LATENT it gave\n";
+  return read_report(report_json, [](const json& report) {
+    if (!found_run(report)) {
+      return std::string(kNoRun) + ": connect the MODEL that the sampler used and the LATENT it gave\n";
     }
     std::string out = summary(report);
     if (!report.at("addresses").empty()) {
@@ -132,9 +145,7 @@ std::string report_table(std::string_view report_json) {
       out += address_table(report.at("addresses"));
     }
     return out;
-  } catch (const json::exception& error) {
-    throw internal_fault("ASDMReport", std::string("the run report does not follow docs/report.md: ") + error.what());
-  }
+  });
 }
 
 }  // namespace asdm::nodes

@@ -12,6 +12,8 @@ std::string_view to_string(Kind kind) {
       return "MODEL";
     case Kind::kLatent:
       return "LATENT";
+    case Kind::kSampler:
+      return "SAMPLER";
     case Kind::kImage:
       return "IMAGE";
     case Kind::kString:
@@ -37,6 +39,12 @@ InputSchema linked_input(std::string name, Kind kind, std::string tooltip) {
 InputSchema string_input(std::string name, std::string default_value, std::string tooltip) {
   InputSchema input = linked_input(std::move(name), Kind::kString, std::move(tooltip));
   input.default_value = std::move(default_value);
+  return input;
+}
+
+InputSchema text_input(std::string name, std::string default_value, std::string tooltip) {
+  InputSchema input = string_input(std::move(name), std::move(default_value), std::move(tooltip));
+  input.multiline = true;
   return input;
 }
 

@@ -10,9 +10,9 @@
 
 namespace asdm::nodes {
 
-enum class Kind { kModel, kLatent, kImage, kString, kInt, kFloat, kCombo };
+enum class Kind { kModel, kLatent, kSampler, kImage, kString, kInt, kFloat, kCombo };
 
-/// The host's name of the kind: "MODEL", "LATENT", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
+/// The host's name of the kind: "MODEL", "LATENT", "SAMPLER", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
 [[nodiscard]] std::string_view to_string(Kind kind);
 
 /// Limits of an INT or FLOAT input, both ends included.
@@ -31,6 +31,7 @@ struct InputSchema {
   std::vector<std::string> choices;                                          ///< COMBO with fixed choices
   std::string choices_folder;  ///< COMBO whose choices are the host's model files of this folder; else empty
   bool multiline = false;      ///< STRING only
+  bool optional = false;       ///< may be left out even without a default: workflows older than it stay valid
 };
 
 struct OutputSchema {
@@ -49,9 +50,11 @@ struct NodeSchema {
   bool is_output_node = false;  ///< runs even when nothing uses its outputs
 };
 
-/// A linked input without a widget (MODEL, LATENT, IMAGE).
+/// A linked input without a widget (MODEL, LATENT, SAMPLER, IMAGE).
 [[nodiscard]] InputSchema linked_input(std::string name, Kind kind, std::string tooltip);
 [[nodiscard]] InputSchema string_input(std::string name, std::string default_value, std::string tooltip);
+/// A STRING edited in a box of several lines.
+[[nodiscard]] InputSchema text_input(std::string name, std::string default_value, std::string tooltip);
 [[nodiscard]] InputSchema int_input(std::string name, int64_t default_value, Range range, std::string tooltip);
 [[nodiscard]] InputSchema float_input(std::string name, double default_value, Range range, std::string tooltip);
 /// The first choice is the default.

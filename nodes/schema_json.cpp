@@ -40,6 +40,9 @@ Json input_json(const InputSchema& input) {
   if (input.multiline) {
     json["multiline"] = true;
   }
+  if (input.optional) {
+    json["optional"] = true;
+  }
   return json;
 }
 

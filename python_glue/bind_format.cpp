@@ -4,9 +4,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <pybind11/stl.h>
 
+#include "native/format/plan.h"
 #include "native/format/safetensors.h"
 #include "native/format/unet_spec.h"
 #include "python_glue/module.h"
@@ -39,6 +42,18 @@ py::list tensor_list(const SafetensorsFile& file) {
   return out;
 }
 
+/// Through the reader, so that what is recorded can be replayed.
+std::string plan_json(const std::string& family, int64_t steps, const std::string& value, const std::string& storage,
+                      const std::vector<std::pair<double, std::vector<std::string>>>& evaluations) {
+  Plan plan{family, steps, value, storage, {}};
+  for (const auto& [sigma, sites] : evaluations) {
+    plan.evaluations.push_back({sigma, sites});
+  }
+  std::string text = to_json(plan);
+  (void)plan_from_json(text);
+  return text;
+}
+
 }  // namespace
 
 void init_format(py::module_& m) {
@@ -52,6 +67,10 @@ void init_format(py::module_& m) {
   m.def(
       "check_spec", [](const std::string& json) { return to_json(spec_from_json(json)); }, py::arg("spec_json"),
       "The same UNetSpec in canonical JSON; ValueError naming the field that is wrong.");
+
+  m.def("plan_json", &plan_json, py::kw_only(), py::arg("family"), py::arg("steps"), py::arg("value"),
+        py::arg("storage"), py::arg("evaluations"),
+        "The JSON of a plan (docs/plan.md); `evaluations`: [(sigma, [address])]. ValueError naming what it cannot hold.");
 
   py::class_<TensorBytes>(m, "TensorBytes", py::buffer_protocol(), "Bytes of one tensor of a mapped file, read only.")
       .def_buffer(&export_bytes);

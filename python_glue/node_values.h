@@ -11,7 +11,7 @@
 
 namespace asdm::python {
 
-/// Inputs by name. A MODEL or LATENT becomes a handle, an IMAGE is read from a float32 buffer [batch, height, width, 3]
+/// Inputs by name. A MODEL, LATENT or SAMPLER becomes a handle, an IMAGE is read from a float32 buffer [batch, height, width, 3]
 /// (a numpy array), None means "not given". Throws Error naming "<node id>.<input>" for what fits no kind.
 [[nodiscard]] std::map<std::string, nodes::Value> values_from_python(const nodes::NodeSchema& schema,
                                                                      const pybind11::dict& inputs);

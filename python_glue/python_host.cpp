@@ -30,7 +30,30 @@ py::dict to_dict(const nodes::InheritanceOptions& options) {
   out["end_percent"] = options.end_percent;
   out["value"] = options.value;
   out["max_age"] = options.max_age;
+  out["threshold"] = options.threshold;
+  out["full_at"] = options.full_at;
+  out["storage"] = options.storage;
+  out["first_full"] = options.first_full;
+  out["last_full"] = options.last_full;
   return out;
+}
+
+py::dict to_dict(const Plan& plan) {
+  py::list evaluations;
+  for (const PlanEvaluation& evaluation : plan.evaluations) {
+    evaluations.append(py::make_tuple(evaluation.sigma, evaluation.sites));
+  }
+  py::dict out;
+  out["family"] = plan.family;
+  out["steps"] = plan.steps;
+  out["value"] = plan.value;
+  out["storage"] = plan.storage;
+  out["evaluations"] = std::move(evaluations);
+  return out;
+}
+
+py::dict to_dict(const nodes::Inheritance& inheritance) {
+  return std::visit([](const auto& given) { return to_dict(given); }, inheritance);
 }
 
 }  // namespace
@@ -75,9 +98,14 @@ nodes::Handle PyHost::with_native_engine(const nodes::Handle& model, const nodes
   return wrap(object_.attr("with_native_engine")(object_of(model), to_dict(options)));
 }
 
-nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::InheritanceOptions& options) {
+nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(options)));
+  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(inheritance)));
+}
+
+nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance)));
 }
 
 std::string PyHost::run_report(const nodes::Handle& model, const nodes::Handle& latent) {

@@ -41,7 +41,8 @@ class PyHost final : public nodes::Host {
   nodes::Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
-  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::InheritanceOptions& options) override;
+  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;
+  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) override;
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override;
 
  private:

@@ -17,6 +17,7 @@ SCHEMAS = Path(__file__).with_name("schemas.json")
 TYPES = {
     "MODEL": io.Model,
     "LATENT": io.Latent,
+    "SAMPLER": io.Sampler,
     "IMAGE": io.Image,
     "STRING": io.String,
     "INT": io.Int,
@@ -24,7 +25,9 @@ TYPES = {
     "COMBO": io.Combo,
 }
 # Keys of an input that ComfyUI's input classes take under the same name.
-PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline")
+PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline", "optional")
+# Where the host keeps what pictures carry beside the workflow: the plans of the runs behind them, in order.
+PLANS = "asdm_plans"
 
 logger = logging.getLogger("asdm")
 
@@ -69,7 +72,7 @@ def make_node(schema: dict) -> type[io.ComfyNode]:
         )
 
     def execute(cls, **inputs) -> io.NodeOutput:
-        return run_node(schema["id"], kinds, inputs)
+        return run_node(cls, schema["id"], kinds, inputs)
 
     def fingerprint_inputs(cls, **inputs) -> list:
         return [file_fingerprint(folder, inputs.get(name)) for name, folder in folders.items()]
@@ -98,16 +101,33 @@ def make_output(given: dict) -> io.Output:
     return TYPES[given["kind"]].Output(display_name=given["name"], tooltip=given["tooltip"])
 
 
-def run_node(node_id: str, kinds: dict[str, str], inputs: dict) -> io.NodeOutput:
-    """Runs a node in C++. Errors reach ComfyUI, and so the user, as they are."""
+def run_node(cls: type[io.ComfyNode], node_id: str, kinds: dict[str, str], inputs: dict) -> io.NodeOutput:
+    """Runs a node in C++; `cls` is its class. Errors reach ComfyUI, and so the user, as they are."""
     native = native_module()
     from .host import comfy_host  # the native module is there: only now may the host be imported
 
     values = {name: to_native(kinds.get(name), value) for name, value in inputs.items()}
     result = native.execute(node_id, comfy_host(), values)
-    text = result["ui_text"]
+    if result["plan"]:
+        send_with_pictures(cls, json.loads(result["plan"]))
     outputs = [from_native(value) for value in result["outputs"]]
-    return io.NodeOutput(*outputs, ui=None if text is None else ui.PreviewText(text))
+    return io.NodeOutput(*outputs, ui=shown(cls, result["ui_text"], result["ui_image"]) or None)
+
+
+def shown(cls: type[io.ComfyNode], text: str | None, image) -> dict:
+    """What the front end shows on the node."""
+    parts = {} if text is None else ui.PreviewText(text).as_dict()
+    if image is not None:
+        parts |= ui.PreviewImage(from_native(image), cls=cls).as_dict()
+    return parts
+
+
+def send_with_pictures(cls: type[io.ComfyNode], plan: dict):
+    """Lets pictures that are saved later in this prompt carry the plan. Prompts of other clients than the front end may
+    bring no place for it."""
+    carried = cls.hidden.extra_pnginfo if cls.hidden else None
+    if carried is not None:
+        carried.setdefault(PLANS, []).append(plan)
 
 
 def to_native(kind: str | None, value):

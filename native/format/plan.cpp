@@ -4,6 +4,7 @@
 
 #include "native/base/error.h"
 #include "native/format/strict_json.h"
+#include "native/format/unet_spec.h"
 
 namespace asdm {
 namespace {
@@ -70,7 +71,7 @@ std::string to_json(const Plan& plan) {
   nlohmann::ordered_json head;
   head["format"] = std::string(kFormat);
   head["version"] = kVersion;
-  head["family"] = std::string(to_string(plan.family));
+  head["family"] = plan.family;
   head["steps"] = plan.steps;
   head["value"] = plan.value;
   head["storage"] = plan.storage;
@@ -94,7 +95,7 @@ Plan plan_from_json(std::string_view json) {
   check_header(parsed, "plan", kFormat, kVersion);
   check_keys(parsed, "plan", {"format", "version", "family", "steps", "value", "storage", "evaluations"});
   Plan plan;
-  plan.family = kFamilies[read_name(parsed.at("family"), "plan.family", family_names())];
+  plan.family = family_names()[read_name(parsed.at("family"), "plan.family", family_names())];
   plan.steps = read_integer(parsed.at("steps"), "plan.steps");
   if (plan.steps < 1) {
     throw invalid_input("plan.steps", "an integer from 1", std::to_string(plan.steps));

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "native/format/unet_spec.h"
-
 namespace asdm {
 
 /// One evaluation of the model.
@@ -21,7 +19,7 @@ struct PlanEvaluation {
 
 /// Followed by index: the i-th evaluation of a run inherits what the i-th of the plan does.
 struct Plan {
-  Family family = Family::kSD1;     ///< of the UNet that it was made for
+  std::string family = "sd1";       ///< of the UNet that it was made for, as in a UNetSpec
   int64_t steps = 1;                ///< of the schedule that it was made for
   std::string value = "hold";       ///< stand-in for what is not computed, one of value_names()
   std::string storage = "compute";  ///< how features are kept, one of storage_names()

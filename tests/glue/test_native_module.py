@@ -42,9 +42,13 @@ class Host:
         self.calls.append(("with_native_engine", type(model), options))
         return model
 
-    def with_inheritance(self, model, options):
-        self.calls.append(("with_inheritance", type(model), options))
+    def with_inheritance(self, model, inheritance):
+        self.calls.append(("with_inheritance", type(model), inheritance))
         return model
+
+    def wrap_sampler(self, sampler, inheritance):
+        self.calls.append(("wrap_sampler", type(sampler), inheritance))
+        return sampler
 
     def run_report(self, model, latent):
         return '{"found": false}'
@@ -141,7 +145,31 @@ def test_inheritance_options_arrive_as_a_dict(native):
         "end_percent": 1.0,
         "value": "hold",
         "max_age": 0,
+        "threshold": 0.1,
+        "full_at": "",
+        "storage": "compute",
+        "first_full": 0,
+        "last_full": 0,
     }
+
+
+PLAN = {"family": "sd1", "steps": 2, "value": "taylor1", "storage": "bf16",
+        "evaluations": [(14.5, []), (3.25, ["out.8", "in.4.attn"])]}
+
+
+def test_a_plan_arrives_as_a_dict(native):
+    host = Host()
+    text = native.plan_json(**PLAN)
+    native.execute("ASDMApplyPlan", host, {"model": Model(), "plan": text})
+    native.execute("ASDMWrapSampler", host, {"sampler": Model(), "plan": text})
+    assert host.calls == [("with_inheritance", Model, PLAN), ("wrap_sampler", Model, PLAN)]
+
+
+def test_a_plan_that_could_not_be_read_back_is_not_written(native):
+    with pytest.raises(ValueError, match=r"plan\.evaluations: expected at least one"):
+        native.plan_json(**PLAN | {"evaluations": []})
+    with pytest.raises(ValueError, match=r"plan\.family: expected one of: sd1"):
+        native.plan_json(**PLAN | {"family": "flux"})
 
 
 @pytest.mark.parametrize(
@@ -151,7 +179,7 @@ def test_inheritance_options_arrive_as_a_dict(native):
         ({"interval": True}, "expected INT, got true"),
         ({"interval": 10**30}, "at most 64 bits"),
         ({"interval": [1]}, "expected INT, got an object of type list"),
-        ({"mode": "wild"}, "one of: uniform, got 'wild'"),
+        ({"mode": "wild"}, "one of: uniform, front, .* got 'wild'"),
         ({"typo": 1}, "one of: model, level"),
         ({"model": None}, r"ASDMFeatureInheritance\.model: expected MODEL, got nothing"),
     ],
@@ -186,6 +214,9 @@ def test_the_report_passes_the_latent_on(native):
     assert result["outputs"][0] is latent
     assert "no run of this model made this latent" in result["outputs"][1]
     assert result["ui_text"] == result["outputs"][1]
+    assert result["outputs"][2].shape[0] == 1
+    assert np.array_equal(result["ui_image"], result["outputs"][2])
+    assert result["outputs"][3] == result["plan"] == ""
 
 
 def test_nothing_of_pythons_is_kept(native):
@@ -253,4 +284,4 @@ def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
     output = nodes.make_node(schema).execute(reference=image, image=image.clone().requires_grad_())
     assert output.args[0] == "PSNR inf dB, SSIM 1.0000"
     assert torch.equal(output.args[1], torch.zeros(1, 12, 12, 3))
-    assert output.ui.as_dict() == {"text": ("PSNR inf dB, SSIM 1.0000",)}
+    assert output.ui == {"text": ("PSNR inf dB, SSIM 1.0000",)}

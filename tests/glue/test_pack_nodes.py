@@ -9,7 +9,8 @@ import re
 import pytest
 from repository import REPO
 
-NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMReport", "ASDMCompareImages"]
+NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler", "ASDMReport",
+         "ASDMCompareImages"]
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +38,18 @@ def test_schemas_are_complete(schemas):
         for slot in node["inputs"] + node["outputs"]:
             assert slot["tooltip"], f"{node['id']}.{slot['name']}"
         for given in node["inputs"]:
-            widget = given["kind"] not in ("MODEL", "LATENT", "IMAGE")
+            widget = given["kind"] not in ("MODEL", "LATENT", "SAMPLER", "IMAGE")
             assert widget == ("default" in given or "choices_folder" in given), given["name"]
 
 
 def test_v3_classes_serve_what_the_schemas_say(classes, schemas):
     assert list(classes) == NODES
     for schema in schemas:
-        inputs = classes[schema["id"]].INPUT_TYPES()["required"]
-        assert list(inputs) == [given["name"] for given in schema["inputs"]]
+        served = classes[schema["id"]].INPUT_TYPES()
+        for kind, optional in (("required", False), ("optional", True)):
+            names = [given["name"] for given in schema["inputs"] if given.get("optional", False) == optional]
+            assert list(served.get(kind, {})) == names
+        inputs = served["required"] | served.get("optional", {})
         for given in schema["inputs"]:
             kind, options = inputs[given["name"]]
             assert kind == given["kind"]

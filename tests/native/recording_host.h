@@ -12,7 +12,7 @@
 
 namespace asdm::testing {
 
-/// Stands for a MODEL or LATENT; the label tells how it came to be.
+/// Stands for a MODEL, LATENT or SAMPLER; the label tells how it came to be.
 struct NamedObject final : nodes::HostObject {
   explicit NamedObject(std::string text) : label(std::move(text)) {}
   std::string label;
@@ -31,7 +31,7 @@ class RecordingHost final : public nodes::Host {
   std::string report;
   std::vector<std::string> calls;
   nodes::EngineOptions engine_options;
-  nodes::InheritanceOptions inheritance_options;
+  nodes::Inheritance inheritance;  ///< the last that was asked for
 
   std::vector<std::string> list_models(std::string_view folder) override {
     calls.push_back("list_models " + std::string(folder));
@@ -52,9 +52,13 @@ class RecordingHost final : public nodes::Host {
     engine_options = options;
     return named(label_of(model) + "+native");
   }
-  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::InheritanceOptions& options) override {
-    inheritance_options = options;
+  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& asked) override {
+    inheritance = asked;
     return named(label_of(model) + "+inheritance");
+  }
+  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& asked) override {
+    inheritance = asked;
+    return named(label_of(sampler) + "+inheritance");
   }
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override {
     calls.push_back("run_report " + label_of(model) + " " + label_of(latent));

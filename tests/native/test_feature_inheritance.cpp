@@ -1,5 +1,6 @@
 #include <limits>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,6 +18,10 @@ using testing::label_of;
 using testing::named;
 using testing::RecordingHost;
 
+const InheritanceOptions& options_of(const RecordingHost& host) {
+  return std::get<InheritanceOptions>(host.inheritance);
+}
+
 Result inherit(RecordingHost& host, std::map<std::string, Value> inputs) {
   inputs.emplace("model", named("model"));
   return find_node("ASDMFeatureInheritance").execute(host, std::move(inputs));
@@ -26,7 +31,7 @@ TEST(FeatureInheritance, DefaultsReachTheHost) {
   RecordingHost host;
   const Result result = inherit(host, {});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+inheritance");
-  const InheritanceOptions& options = host.inheritance_options;
+  const InheritanceOptions& options = options_of(host);
   EXPECT_EQ(options.level, "block");
   EXPECT_EQ(options.sites, "auto");
   EXPECT_EQ(options.mode, "uniform");
@@ -36,23 +41,44 @@ TEST(FeatureInheritance, DefaultsReachTheHost) {
   EXPECT_EQ(options.end_percent, 1.0);
   EXPECT_EQ(options.value, "hold");
   EXPECT_EQ(options.max_age, 0);
+  EXPECT_EQ(options.threshold, 0.1);
+  EXPECT_EQ(options.full_at, "");
+  EXPECT_EQ(options.storage, "compute");
+  EXPECT_EQ(options.first_full, 0);
+  EXPECT_EQ(options.last_full, 0);
 }
 
 TEST(FeatureInheritance, EveryInputReachesTheHost) {
   RecordingHost host;
-  inherit(host, {{"sites", "out.8, out.5"},
+  inherit(host, {{"level", "unit"},
+                 {"sites", "out.8, out.5"},
+                 {"mode", "explicit"},
                  {"interval", int64_t{5}},
                  {"full_evaluations", int64_t{7}},
                  {"start_percent", 0.25},
                  {"end_percent", 0.75},
-                 {"max_age", int64_t{4}}});
-  const InheritanceOptions& options = host.inheritance_options;
+                 {"value", "taylor2"},
+                 {"max_age", int64_t{4}},
+                 {"threshold", 0.3},
+                 {"full_at", "0, 4"},
+                 {"storage", "cpu_bf16"},
+                 {"first_full", int64_t{2}},
+                 {"last_full", int64_t{1}}});
+  const InheritanceOptions& options = options_of(host);
+  EXPECT_EQ(options.level, "unit");
   EXPECT_EQ(options.sites, "out.8, out.5");
+  EXPECT_EQ(options.mode, "explicit");
   EXPECT_EQ(options.interval, 5);
   EXPECT_EQ(options.full_evaluations, 7);
   EXPECT_EQ(options.start_percent, 0.25);
   EXPECT_EQ(options.end_percent, 0.75);
+  EXPECT_EQ(options.value, "taylor2");
   EXPECT_EQ(options.max_age, 4);
+  EXPECT_EQ(options.threshold, 0.3);
+  EXPECT_EQ(options.full_at, "0, 4");
+  EXPECT_EQ(options.storage, "cpu_bf16");
+  EXPECT_EQ(options.first_full, 2);
+  EXPECT_EQ(options.last_full, 1);
 }
 
 TEST(FeatureInheritance, RefusesValuesOutOfRange) {
@@ -71,16 +97,19 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
       {{{"end_percent", std::numeric_limits<double>::quiet_NaN()}}, "ASDMFeatureInheritance.end_percent"},
       {{{"start_percent", 0.5}, {"end_percent", 0.5}},
        "ASDMFeatureInheritance.end_percent: expected a number above start_percent"},
-      {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, got 'pixel'"},
-      {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: uniform, got 'random'"},
-      {{{"value", "guess"}}, "ASDMFeatureInheritance.value: expected one of: hold, got 'guess'"},
-      {{{"sites", " , "}}, "ASDMFeatureInheritance.sites: expected 'auto' or addresses of blocks"},
-      {{{"threshold", 0.1}}, "ASDMFeatureInheritance inputs: expected one of: model, level, sites"},
+      {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, layer, unit, got 'pixel'"},
+      {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: uniform, front, triangular, quadratic"},
+      {{{"value", "guess"}}, "ASDMFeatureInheritance.value: expected one of: hold, taylor1, taylor2, affine, got 'guess'"},
+      {{{"storage", "disk"}}, "ASDMFeatureInheritance.storage: expected one of: compute, bf16, cpu, cpu_bf16, got"},
+      {{{"threshold", -0.1}}, "ASDMFeatureInheritance.threshold: expected a number from 0 to 100, got -0.1"},
+      {{{"mode", "explicit"}}, "ASDMFeatureInheritance.full_at: expected the full evaluations, such as '0, 4, 9'"},
+      {{{"sites", " , "}}, "ASDMFeatureInheritance.sites: expected 'auto' or addresses such as 'out.8'"},
+      {{{"typo", 0.1}}, "ASDMFeatureInheritance inputs: expected one of: model, level, sites"},
   };
   for (const Row& row : rows) {
     RecordingHost host;
     expect_contains(error_of([&] { return inherit(host, row.inputs); }), row.message);
-    EXPECT_TRUE(host.inheritance_options.mode.empty()) << "the host was asked although " << row.message;
+    EXPECT_TRUE(options_of(host).mode.empty()) << "the host was asked although " << row.message;
   }
 }
 

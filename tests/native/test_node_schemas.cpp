@@ -19,7 +19,11 @@ TEST(NodeSchemas, TheContract) {
       {"ASDMNativeUNet", {"model", "compute_dtype"}},
       {"ASDMFeatureInheritance",
        {"model", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
-        "max_age"}},
+        "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
+      {"ASDMApplyPlan", {"model", "plan"}},
+      {"ASDMWrapSampler",
+       {"sampler", "plan", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent",
+        "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
   };
@@ -56,6 +60,14 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
   }
 }
 
+// Old workflows hold widget values by position, and old prompts lack the inputs that came later.
+TEST(NodeSchemas, WidgetsThatCameLaterAreLastAndOptional) {
+  const NodeSchema schema = find_node("ASDMFeatureInheritance").schema();
+  for (size_t i = 0; i < schema.inputs.size(); ++i) {
+    EXPECT_EQ(schema.inputs[i].optional, i >= 10) << schema.inputs[i].name;
+  }
+}
+
 TEST(NodeSchemas, UnknownIdsListTheKnown) {
   testing::expect_contains(testing::error_of([] { return find_node("Nothing").schema(); }),
                            "node: expected one of: ASDMLoadUNet, ASDMNativeUNet");
@@ -74,7 +86,12 @@ TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
   EXPECT_EQ(inherit.at(4).at("min").dump(), "1");
   EXPECT_EQ(inherit.at(4).at("default").dump(), "3");
   EXPECT_EQ(inherit.at(6).at("max").dump(), "1.0");
-  EXPECT_TRUE(json.at("nodes").at(3).at("is_output_node").get<bool>());
+  EXPECT_FALSE(inherit.at(9).contains("optional"));
+  EXPECT_TRUE(inherit.at(10).at("optional").get<bool>());
+  const auto& plan = json.at("nodes").at(3).at("inputs").at(1);
+  EXPECT_TRUE(plan.at("multiline").get<bool>());
+  EXPECT_EQ(json.at("nodes").at(4).at("inputs").at(0).at("kind"), "SAMPLER");
+  EXPECT_TRUE(json.at("nodes").at(5).at("is_output_node").get<bool>());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "native/format/unet_spec.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -31,7 +32,7 @@ const std::string kText =
     "}\n";
 
 Plan plan() {
-  return {Family::kSDXL, 3, "taylor1", "bf16", {{14.5, {}}, {3.25, {"out.2", "in.4.attn.0.attn1"}}, {0.0, {"out"}}}};
+  return {"sdxl", 3, "taylor1", "bf16", {{14.5, {}}, {3.25, {"out.2", "in.4.attn.0.attn1"}}, {0.0, {"out"}}}};
 }
 
 std::string with(const std::string& from, const std::string& to) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "nodes/plan_strip.h"
 #include "nodes/registry.h"
 #include "nodes/report_table.h"
 #include "tests/native/error_of.h"
@@ -15,18 +16,19 @@ using testing::expect_contains;
 using testing::named;
 using testing::RecordingHost;
 
-const std::string kReport = R"({"found":true,"evaluations":20,"native_calls":38,"fallback_calls":2,
-  "fallback_reasons":{"gligen":2},"full":7,"inherited":13,"forced_refreshes":{"missing feature":2,"sigma rose":1},
+const std::string kReport = R"({"found":true,"evaluations":4,"native_calls":38,"fallback_calls":2,
+  "fallback_reasons":{"gligen":2},"full":2,"inherited":2,"forced_refreshes":{"missing feature":2,"sigma rose":1},
   "seconds":12.345,"seconds_in_unet":11.5,"seconds_saved":8.211,"cache_bytes":3565158,"mac_share":0.4123,
-  "sites":["out.8","out.5"],
-  "addresses":[{"address":"in.0","computed":20,"inherited":0,"not_run":0},
-               {"address":"out.8","computed":7,"inherited":13,"not_run":0},
-               {"address":"mid","computed":7,"inherited":0,"not_run":13}]})";
+  "control_calls":0,"skipped_control_calls":0,"other_caches":[],"notes":[],"plan":"{a plan}",
+  "sites":["out.8","out.5"],"sigmas":[14.6,7.5,3.1,0.03],
+  "addresses":[{"address":"in.0","computed":20,"inherited":0,"forecast":0,"not_run":0,"actions":"cccc"},
+               {"address":"out.8","computed":7,"inherited":9,"forecast":4,"not_run":0,"actions":"cicf"},
+               {"address":"mid","computed":7,"inherited":0,"forecast":0,"not_run":13,"actions":"c-h-"}]})";
 
 const std::string kTable =
     "| run                |                                       |\n"
     "| ------------------ | ------------------------------------- |\n"
-    "| evaluations        | 20 (7 full, 13 inherited)             |\n"
+    "| evaluations        | 4 (2 full, 2 inherited)               |\n"
     "| native calls       | 38                                    |\n"
     "| fallback calls     | 2 (gligen: 2)                         |\n"
     "| forced refreshes   | 3 (missing feature: 2, sigma rose: 1) |\n"
@@ -36,11 +38,11 @@ const std::string kTable =
     "| stored features    | 3.4 MiB                               |\n"
     "| sites              | out.8, out.5                          |\n"
     "\n"
-    "| address | computed | inherited | not run |\n"
-    "| ------- | -------: | --------: | ------: |\n"
-    "| in.0    |       20 |         0 |       0 |\n"
-    "| out.8   |        7 |        13 |       0 |\n"
-    "| mid     |        7 |         0 |      13 |\n";
+    "| address | computed | inherited | forecast | not run |\n"
+    "| ------- | -------: | --------: | -------: | ------: |\n"
+    "| in.0    |       20 |         0 |        0 |       0 |\n"
+    "| out.8   |        7 |         9 |        4 |       0 |\n"
+    "| mid     |        7 |         0 |        0 |      13 |\n";
 
 std::string with(const std::string& from, const std::string& to) {
   std::string text = kReport;
@@ -57,6 +59,17 @@ TEST(Report, WhatWasNotMeasuredIsNotClaimed) {
   expect_contains(report_table(with("3565158", "512")), "| stored features    | 512 B ");
 }
 
+TEST(Report, SaysWhatElseTheRunMet) {
+  expect_contains(report_table(with("\"control_calls\":0,\"skipped_control_calls\":0",
+                                    "\"control_calls\":20,\"skipped_control_calls\":13")),
+                  "| ControlNet calls   | 20, of it 13 not run ");
+  expect_contains(report_table(with("\"other_caches\":[]", "\"other_caches\":[\"EasyCache\"]")),
+                  "| other caches       | EasyCache on the same model; ");
+  const std::string noted = report_table(with("\"notes\":[]", R"("notes":["first","second | third"])"));
+  expect_contains(noted, "| note               | first ");
+  expect_contains(noted, "| note               | second / third ");
+}
+
 TEST(Report, AReasonCannotEndItsCell) {
   expect_contains(report_table(with("gligen", "a|b")), "| 2 (a/b: 2) ");
 }
@@ -68,7 +81,11 @@ TEST(Report, PassesTheLatentOnAndShowsTheTable) {
   const Result result = find_node("ASDMReport").execute(host, {{"model", named("model")}, {"latent", latent}});
   EXPECT_EQ(std::get<Handle>(result.outputs.at(0)), latent);
   EXPECT_EQ(std::get<std::string>(result.outputs.at(1)), report_table(kReport));
+  EXPECT_EQ(std::get<Image>(result.outputs.at(2)).pixels, plan_strip(kReport).pixels);
+  EXPECT_EQ(std::get<std::string>(result.outputs.at(3)), "{a plan}");
   EXPECT_EQ(result.ui_text, report_table(kReport));
+  EXPECT_EQ(result.ui_image->pixels, plan_strip(kReport).pixels);
+  EXPECT_EQ(result.plan, "{a plan}");
   EXPECT_EQ(host.calls, std::vector<std::string>{"run_report model latent"});
 }
 
@@ -79,6 +96,10 @@ TEST(Report, SaysWhenThereWasNoRun) {
 TEST(Report, ABrokenReportIsTheFaultOfThePack) {
   for (const std::string& report : {std::string("nonsense"), std::string(R"({"found":true})"), with("20", "\"20\"")}) {
     expect_contains(error_of([&] { return report_table(report); }), "internal fault of ComfyUI-ASDM");
+  }
+  for (const std::string& report : {std::string("nonsense"), std::string(R"({"found":true})"), with("cicf", "cic"),
+                                    with("cicf", "cicx")}) {
+    expect_contains(error_of([&] { return plan_strip(report); }), "internal fault of ComfyUI-ASDM");
   }
 }
 
