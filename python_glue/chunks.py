@@ -23,7 +23,7 @@ def _window_signature(transformer_options: dict) -> str:
     return "" if window is None else str(getattr(window, "index_list", window))
 
 
-def chunk_keys(x, control, transformer_options: dict, patcher, calc_pass: int) -> list[str]:
+def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int) -> list[str]:
     """One key per cond chunk of the batch `x` [batch, channels, height, width], in batch order.
 
     Empty where the host does not say which chunks the batch holds (foreign callers): nothing is inherited then.
@@ -33,7 +33,7 @@ def chunk_keys(x, control, transformer_options: dict, patcher, calc_pass: int) -
     if not uuids or len(uuids) != len(indices) or x.shape[0] % len(uuids):
         return []
     common = (
-        calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), control is None,
+        calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
         _hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
     )
     seen = Counter()

@@ -2,20 +2,19 @@
 
 import dataclasses
 import json
-import weakref
 
 import folder_paths
 
-from . import native
 from .loader import load_unet
-from .sampling_run import latent_fingerprint
+from .run_wrappers import latent_fingerprint
+from .sampler import InheritingSampler, sampler_reports
 from .seam import install, session_of
-from .session import Session, dtype_of
+from .session import dtype_of, new_reports, new_session
 from .unet_config import describe
 
 
 class ComfyHost:
-    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples"."""
+    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler."""
 
     def list_models(self, folder: str) -> list[str]:
         return folder_paths.get_filename_list(folder)
@@ -29,17 +28,10 @@ class ComfyHost:
     def describe_model(self, model) -> dict:
         return describe(model.model)
 
-    def _session(self, model) -> Session:
-        """The session `model` already has, or a new one for its structure."""
-        session = session_of(model)
-        if session is not None:
-            return session
-        unet = native.native_module().UNet(self.describe_model(model)["spec_json"])
-        return Session(unet=unet, base_model=weakref.ref(model.model))
-
     def _with(self, model, **changes):
-        session = dataclasses.replace(self._session(model), reports=Session.new_reports(), **changes)
-        session.sites()  # an unknown site is an error of this node, not of the sampler
+        session = session_of(model) or new_session(model.model)
+        session = dataclasses.replace(session, reports=new_reports(), told=set(), **changes)
+        session.settings  # noqa: B018  an unknown site is an error of this node, not of the sampler
         clone = model.clone()
         install(clone, session)
         return clone
@@ -47,16 +39,18 @@ class ComfyHost:
     def with_native_engine(self, model, options: dict):
         return self._with(model, compute_dtype=dtype_of(options["compute_dtype"]))
 
-    def with_inheritance(self, model, options: dict):
-        return self._with(model, inheritance=options)
+    def with_inheritance(self, model, inheritance: dict):
+        return self._with(model, inheritance=inheritance)
+
+    def wrap_sampler(self, sampler, inheritance: dict):
+        return InheritingSampler(sampler, inheritance)
 
     def run_report(self, model, latent: dict) -> str:
         session = session_of(model)
-        if session is not None:
-            wanted = latent_fingerprint(latent["samples"])
-            for fingerprint, report in reversed(session.reports):
-                if fingerprint == wanted:
-                    return json.dumps(report)
+        wanted = latent_fingerprint(latent["samples"])
+        for fingerprints, report in reversed(sampler_reports(model) if session is None else session.reports):
+            if wanted in fingerprints:
+                return json.dumps(report)
         return json.dumps({"found": False})
 
 

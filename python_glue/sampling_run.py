@@ -1,156 +1,141 @@
-"""State of one sampling run: made and dropped by a wrapper around the host's sampler call, found by the seam through
-`transformer_options`. Nothing of a run outlives it but its report."""
+"""State of one sampling run, found by the seam through `transformer_options`. Nothing of it outlives the run but its
+report."""
 
-import hashlib
 import time
 from collections import Counter
 
-import torch
-from comfy.patcher_extension import WrappersMP
-
 from . import native
 from .chunks import chunk_keys
-from .session import KEY, Session
+from .control import ControlKeeper, PromisedControl, with_stand_ins
+from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
+from .session import Session
 
 RUN_KEY = "asdm_run"
-_WRAPPERS = (WrappersMP.OUTER_SAMPLE, WrappersMP.PREDICT_NOISE, WrappersMP.CALC_COND_BATCH)
-
-
-def latent_fingerprint(samples: torch.Tensor) -> str:
-    """Names a latent by its content, so that a report node finds the run that made it."""
-    data = samples.detach().to("cpu", torch.float32).contiguous()
-    return hashlib.sha256(repr(tuple(data.shape)).encode() + data.numpy().tobytes()).hexdigest()
+# Sites behind which no ControlNet is needed, or none is asked.
+_WITHOUT_CONTROL = frozenset(("out", "control"))
 
 
 class SamplingRun:
     """One sampler call: evaluations and passes counted, weights resolved, times and reasons booked."""
 
     def __init__(self, session: Session, sigmas):
-        self._session = session
-        self._native = native.native_module().Run(session.settings(), [float(sigma) for sigma in sigmas],
-                                         len(session.unet.node_addresses()))
+        self.session = session
+        self._steps = len(sigmas) - 1
+        self._native = native.native_module().Run(session.settings, [float(sigma) for sigma in sigmas], session.unet)
+        self._evaluation = -1
         self._pass = -1
-        self._macs = {}
         self._macs_done = 0
         self._macs_full = 0
         self._seconds = {True: [], False: []}  # by "inherits": (batch rows, seconds) of each native call
         self._fallback_seconds = 0.0
+        self._fallback_evaluations = set()
         self._started = time.perf_counter()
+        self._control = ControlKeeper()
+        self._sites = frozenset(self._native.sites)
         self.weights = None
         self.residency = None
         self.fallbacks = Counter()
+        self.notes = []
+        self.other_caches = []
+        self.superseded = False  # by a sampler with settings of its own: this run is none
 
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
 
     def begin_evaluation(self, sigma: float):
         self._native.begin_evaluation(sigma)
+        self._evaluation += 1
         self._pass = -1
+        self._control.begin_evaluation()
 
-    def begin_pass(self):
+    def begin_pass(self, conds: list) -> list:
+        """The conds to run, those with a ControlNet behind a stand-in."""
         self._pass += 1
+        return with_stand_ins(conds) if _WITHOUT_CONTROL & self._sites else conds
 
     def begin_call(self, x, control, transformer_options: dict, patcher):
-        return self._native.begin_call(chunk_keys(x, control, transformer_options, patcher, self._pass))
+        """(features, residuals) of a call on `x` [batch, channels, height, width] with the `control` that the host
+        brings, promised or given."""
+        promised = isinstance(control, PromisedControl)
+        has_control = control.expected if promised else control is not None
+        keys = chunk_keys(x, has_control, transformer_options, patcher, self._pass)
+        features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x)
+        return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
 
-    def end_call(self, features, x, tokens: int, seconds: float):
-        """Books a native call on `x` [batch, channels, height, width] with `tokens` context tokens."""
-        self._native.end_call(features)
-        macs, output = self._cost(x.shape[-2], x.shape[-1], tokens)
-        self._macs_full += x.shape[0] * (sum(macs) + output)
-        self._macs_done += x.shape[0] * (sum(macs[node] for node in features.computed_nodes) + output)
+    def _residuals(self, control: PromisedControl, keys: list[str], features, rows: int):
+        if features.inherits:
+            sites = self._native.sites_now
+            if "out" in sites:
+                self._control.skip(control)
+                return None
+            kept = self._control.kept(keys) if "control" in sites else None
+            if kept is not None:
+                return kept
+        residuals = self._control.ask(control)
+        if "control" in self._sites and keys:
+            self._control.keep(keys, residuals, rows)
+        return residuals
+
+    def end_call(self, features, x, tokens: int, output, seconds: float):
+        """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
+        self._native.end_call(features, output)
+        done, full = self.session.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
+        self._macs_done += x.shape[0] * done
+        self._macs_full += x.shape[0] * full
         self._seconds[features.inherits].append((x.shape[0], seconds))
-
-    def _cost(self, height: int, width: int, tokens: int):
-        key = (height, width, tokens)
-        if key not in self._macs:
-            unet = self._session.unet
-            self._macs[key] = (unet.node_macs(*key), unet.output_macs(height, width))
-        return self._macs[key]
 
     def end_fallback(self, reason: str, seconds: float):
         self.fallbacks[reason] += 1
+        self._fallback_evaluations.add(self._evaluation)
         self._fallback_seconds += seconds
 
     def _seconds_saved(self):
-        """Against the mean full call of equal batch size; None where there is nothing to compare."""
+        """In the UNet against the mean full call of equal batch size, and in ControlNets against the mean of those that
+        ran; None where there is nothing to compare."""
         full = {}
         for rows, seconds in self._seconds[False]:
             full.setdefault(rows, []).append(seconds)
         compared = [(full[rows], seconds) for rows, seconds in self._seconds[True] if rows in full]
         if not compared:
             return None
-        return sum(sum(of_full) / len(of_full) - seconds for of_full, seconds in compared)
+        saved = sum(sum(of_full) / len(of_full) - seconds for of_full, seconds in compared)
+        asked = self._control.seconds
+        return saved + (self._control.skipped * sum(asked) / len(asked) if asked else 0.0)
 
     def report(self) -> dict:
         """What was done, in the terms of ASDMReport (docs/report.md)."""
         record = self._native.record
-        session = self._session
+        session, log = self.session, record["log"]
         names = session.unet.node_addresses()
-        native_calls = sum(map(len, self._seconds.values()))
-        by_node = zip(names, record["computed_nodes"], record["inherited_nodes"], strict=True)
-        addresses = [
-            {"address": name, "computed": computed, "inherited": inherited,
-             "not_run": native_calls - computed - inherited}
-            for name, computed, inherited in by_node]
+        addresses = address_rows(names, record, self._fallback_evaluations)
+        if self._control.calls:
+            addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
         in_unet = sum(seconds for calls in self._seconds.values() for _, seconds in calls) + self._fallback_seconds
         return {
             "found": True,
             "evaluations": record["evaluations"], "full": record["full"], "inherited": record["inherited"],
-            "native_calls": native_calls,
+            "native_calls": sum(map(len, self._seconds.values())),
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "forced_refreshes": record["forced_refreshes"],
+            "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": in_unet,
             "seconds_saved": self._seconds_saved(),
-            "cache_bytes": record["peak_cache_bytes"],
+            "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes,
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
-            "sites": [names[site] for site in session.sites()],
-            "addresses": addresses,
+            "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
+            "addresses": addresses, "plan": recorded_plan(session, self._steps, log),
+            "other_caches": self.other_caches,
+            "notes": self.notes + (plan_notes(session.inheritance, session.family, log) if session.plan() else []),
         }
 
     def close(self):
-        """Drops features, weights and working memory."""
+        """Drops features, residuals, weights and working memory."""
         self._native.release()
-        self._session.unet.release_workspace()
+        self._control.release()
+        self.session.unet.release_workspace()
         self.weights = None
         self.residency = None
 
 
 def run_of(transformer_options: dict) -> SamplingRun | None:
     return transformer_options.get(RUN_KEY)
-
-
-def _outer_sample(session: Session):
-    def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
-        options = executor.class_obj.model_options.setdefault("transformer_options", {})
-        run = options[RUN_KEY] = SamplingRun(session, sigmas)
-        try:
-            samples = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
-            session.reports.append((latent_fingerprint(samples), run.report()))
-            return samples
-        finally:
-            options.pop(RUN_KEY, None)
-            run.close()
-    return outer_sample
-
-
-def _predict_noise(executor, x, timestep, model_options, *args, **kwargs):
-    run = run_of(model_options.get("transformer_options", {}))
-    if run is not None:
-        run.begin_evaluation(float(timestep.max()))
-    return executor(x, timestep, model_options, *args, **kwargs)
-
-
-def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
-    run = run_of(model_options.get("transformer_options", {}))
-    if run is not None:
-        run.begin_pass()
-    return executor(model, conds, x_in, timestep, model_options)
-
-
-def install_run(patcher, session: Session):
-    """Wraps the sampler calls of `patcher`; replaces what an earlier node of this pack installed."""
-    wrappers = (_outer_sample(session), _predict_noise, _calc_cond_batch)
-    for kind, wrapper in zip(_WRAPPERS, wrappers, strict=True):
-        patcher.remove_wrappers_with_key(kind, KEY)
-        patcher.add_wrapper_with_key(kind, KEY, wrapper)

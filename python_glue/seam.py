@@ -8,8 +8,10 @@ import weakref
 import torch
 
 from . import native
+from .control import residuals_of, seconds_of
 from .hooks import HostHooks, unknown_hooks
-from .sampling_run import install_run, run_of
+from .run_wrappers import install_run
+from .sampling_run import run_of
 from .session import KEY, Session
 from .weights import Refusal, host_weights, residency
 
@@ -40,7 +42,7 @@ def _control_lists(control) -> dict:
 
 
 class NativeForward:
-    """Callable with the signature of the host's `UNetModel._forward`."""
+    """Callable with the signature of the host's `UNetModel._forward`. In a run, the run's settings are in force."""
 
     profile = None  # a native Profile that watches all calls, while somebody measures where their time goes
 
@@ -57,64 +59,75 @@ class NativeForward:
     @torch.compiler.disable
     def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
         transformer_options = {} if transformer_options is None else transformer_options
-        run = run_of(transformer_options)
+        run = self._run(transformer_options)
+        session = self._session if run is None else run.session
         started = time.perf_counter()
         reason = _call_refusal(x, context, kwargs, transformer_options)
         if not reason:
             try:
-                weights = self._weights(x.device, run)
+                weights = self._weights(session, x.device, run)
             except Refusal as refusal:
                 reason = str(refusal)
         if reason:
-            return self._fall_back(reason, run, started, x, timesteps, context, y, control, transformer_options, kwargs)
-        patcher = getattr(self._session.base_model(), "current_patcher", None)
-        features = (native.native_module().CallFeatures() if run is None else
-                    run.begin_call(x, control, transformer_options, patcher))
+            return self._fall_back(reason, run, x, timesteps, context, y, control, transformer_options, kwargs)
+        patcher = getattr(session.base_model(), "current_patcher", None)
+        if run is None:
+            features, residuals = native.native_module().CallFeatures(), residuals_of(control)
+        else:
+            features, residuals = run.begin_call(x, control, transformer_options, patcher)
+            started += seconds_of(control)
         transformer_options["original_shape"] = list(x.shape)
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
-        output = self._forward(x, timesteps, context, y, control, weights, hooks, features)
+        output = self._forward(session, x, timesteps, context, y, residuals, weights, hooks, features)
         if run is not None:
-            run.end_call(features, x, context.shape[1], time.perf_counter() - started)
+            run.end_call(features, x, context.shape[1], output, time.perf_counter() - started)
         return output
 
-    def _forward(self, x, timesteps, context, y, control, weights, hooks, features):
-        dtype = self._session.compute_dtype or x.dtype
-        return self._session.unet.forward(
+    def _run(self, transformer_options: dict):
+        """The run that this call belongs to; None outside of one, and in a run of another model."""
+        run = run_of(transformer_options)
+        return run if run is not None and run.session.base_model() is self._session.base_model() else None
+
+    def _forward(self, session, x, timesteps, context, y, residuals, weights, hooks, features):
+        dtype = session.compute_dtype or x.dtype
+        return session.unet.forward(
             x=x.to(dtype), timesteps=timesteps, context=context.to(dtype), y=None if y is None else y.to(dtype),
-            control=_control_lists(control), weights=weights, hooks=hooks, features=features,
+            control=_control_lists(residuals), weights=weights, hooks=hooks, features=features,
             profile=self.profile)
 
-    def _weights(self, device, run):
+    def _weights(self, session, device, run):
         """Resolved once per run, and anew whenever the host moved or patched them; for each call outside a run."""
         diffusion_model = self._diffusion_model()
         if run is None:
-            return host_weights(diffusion_model, self._session.unet, device)
-        now = (device, residency(self._session.base_model()))
+            return host_weights(diffusion_model, session.unet, device)
+        now = (device, residency(session.base_model()))
         if run.weights is None or run.residency != now:
-            run.weights = host_weights(diffusion_model, self._session.unet, device)
+            run.weights = host_weights(diffusion_model, session.unet, device)
             run.residency = now
         return run.weights
 
-    def _fall_back(self, reason, run, started, x, timesteps, context, y, control, transformer_options, kwargs):
+    def _fall_back(self, reason, run, x, timesteps, context, y, control, transformer_options, kwargs):
         if reason not in self._logged:
             self._logged.add(reason)
             log.warning("the host's own forward runs instead of the native engine: %s", reason)
         diffusion_model = self._diffusion_model()
-        output = type(diffusion_model)._forward(diffusion_model, x, timesteps, context, y, control,
+        residuals = residuals_of(control)
+        started = time.perf_counter()
+        output = type(diffusion_model)._forward(diffusion_model, x, timesteps, context, y, residuals,
                                                 transformer_options, **kwargs)
         if run is not None:
             run.end_fallback(reason, time.perf_counter() - started)
         return output
 
 
-def _memory_required(session: Session):
+def memory_required(session: Session):
     """The host's estimate of a call's memory, with the stored features added, so that it plans for them."""
-    def memory_required(input_shape, cond_shapes=None):
+    def with_features(input_shape, cond_shapes=None):
         base_model = session.base_model()
         own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes or {})
         dtype = session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()
         return own + session.cache_bytes(input_shape, dtype.itemsize)
-    return memory_required
+    return with_features
 
 
 def session_of(patcher) -> Session | None:
@@ -122,18 +135,21 @@ def session_of(patcher) -> Session | None:
     return patcher.get_attachment(KEY)
 
 
-def install(patcher, session: Session):
-    """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed.
-
-    RuntimeError where another pack holds the seam, since only one forward can stand there.
-    """
+def check_seam(patcher):
+    """RuntimeError where another pack holds the seam, since only one forward can stand there."""
     standing = patcher.object_patches.get(SEAM)
     if standing is not None and not isinstance(standing, NativeForward):
         raise RuntimeError(
             f"ASDM: expected a MODEL whose UNet forward is the host's, got one that {type(standing).__module__} "
             f"already replaced ({SEAM}); remove that node from the graph or place it on a model without ASDM nodes")
+
+
+def install(patcher, session: Session):
+    """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed.
+    RuntimeError as check_seam()."""
+    check_seam(patcher)
     patcher.set_attachments(KEY, session)
     patcher.add_object_patch(SEAM, NativeForward(session, patcher.model.diffusion_model))
     if session.inheritance:
-        patcher.add_object_patch("memory_required", _memory_required(session))
+        patcher.add_object_patch("memory_required", memory_required(session))
     install_run(patcher, session)

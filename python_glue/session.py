@@ -1,12 +1,16 @@
 """What a MODEL carries of this pack: the engine's settings, shared by the seam and the sampling run."""
 
+import json
+import logging
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
 from . import native
+from .unet_config import SD_FAMILIES, describe
 
 KEY = "asdm"
 
@@ -14,7 +18,12 @@ KEY = "asdm"
 _DTYPES = {"auto": None, "default": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Reports are small; a graph with several samplers on one model reads the one that made its latent.
 _REPORTS_KEPT = 16
-_RUN_SETTINGS = ("mode", "interval", "full_evaluations", "start_percent", "end_percent", "max_age")
+log = logging.getLogger("asdm")
+
+
+def new_reports() -> deque:
+    """Where runs leave (latent fingerprints, report)."""
+    return deque(maxlen=_REPORTS_KEPT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,37 +33,54 @@ class Session:
 
     unet: object  # native UNet: structure only, no weights
     base_model: weakref.ref
+    family: str = "sd1"  # of the UNetSpec
     compute_dtype: torch.dtype | None = None  # None: the dtype the host brings
-    inheritance: dict | None = None
-    reports: deque = field(default_factory=lambda: Session.new_reports())
-
-    @staticmethod
-    def new_reports() -> deque:
-        """Where runs leave (latent fingerprint, report)."""
-        return deque(maxlen=_REPORTS_KEPT)
+    inheritance: dict | None = None  # nodes::InheritanceOptions or Plan, as the nodes gave it
+    reports: deque = field(default_factory=new_reports)
+    told: set = field(default_factory=set)  # what was logged already
 
     def __deepcopy__(self, memo):
         return self  # the host deep-copies model options when it clones
 
-    def sites(self) -> list[int]:
-        """Node ids whose features are inherited. ValueError listing the known names for an unknown one."""
-        return self.unet.resolve_sites(self.inheritance["sites"]) if self.inheritance else []
+    def plan(self) -> list | None:
+        """[(sigma, [address])] where a plan is followed."""
+        return self.inheritance.get("evaluations") if self.inheritance else None
 
+    @cached_property
     def settings(self):
-        """Native settings of the inheritance; None where nothing is inherited."""
+        """Native settings of the inheritance; None where nothing is inherited. ValueError for unknown names and for
+        settings without sense."""
         if not self.inheritance:
             return None
-        return native.native_module().InheritanceSettings(
-            sites=self.sites(), **{name: self.inheritance[name] for name in _RUN_SETTINGS})
+        plan = self.plan()
+        if plan is None:
+            return self.unet.inheritance_settings(**self.inheritance)
+        return self.unet.plan_settings(evaluations=[sites for _, sites in plan], value=self.inheritance["value"],
+                                       storage=self.inheritance["storage"])
 
     def cache_bytes(self, input_shape, element_size: int) -> int:
         """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""
-        channels = self.unet.node_channels()
-        total = 0
-        for site in self.sites():
-            width, level = channels[site]
-            total += width * -(-input_shape[-2] // 2**level) * -(-input_shape[-1] // 2**level)
-        return total * input_shape[0] * element_size
+        if self.settings is None:
+            return 0
+        rows, _, height, width = input_shape
+        return self.unet.cache_bytes(self.settings, rows, height, width, element_size)
+
+    def tell(self, message: str):
+        """Logs once what the user should know, however many runs it holds for."""
+        if message not in self.told:
+            self.told.add(message)
+            log.warning(message)
+
+
+def new_session(base_model, reports: deque | None = None) -> Session:
+    """Settings that leave everything to the host. RuntimeError where `base_model` holds no Stable Diffusion UNet."""
+    described = describe(base_model)
+    if described["refusal"]:
+        raise RuntimeError(f"ASDM: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
+                           f"{described['refusal']}")
+    spec = described["spec_json"]
+    return Session(unet=native.native_module().UNet(spec), base_model=weakref.ref(base_model),
+                   family=json.loads(spec)["family"], reports=new_reports() if reports is None else reports)
 
 
 def dtype_of(name: str) -> torch.dtype | None:

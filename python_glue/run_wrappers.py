@@ -1,0 +1,96 @@
+"""Wrappers around the host's sampler calls: they make a run, count its evaluations and passes, and file its report."""
+
+import hashlib
+from contextlib import contextmanager
+
+import torch
+from comfy.patcher_extension import WrappersMP
+
+from .report import other_caches
+from .sampling_run import RUN_KEY, SamplingRun, run_of
+from .session import KEY, Session
+
+
+def latent_fingerprint(samples: torch.Tensor) -> str:
+    """Names a latent by its content, so that a report node finds the run that made it."""
+    data = samples.detach().to("cpu", torch.float32).contiguous()
+    return hashlib.sha256(repr(tuple(data.shape)).encode() + data.numpy().tobytes()).hexdigest()
+
+
+class LastPrediction:
+    """A sampler's callback that remembers the last denoised latent: SamplerCustom gives it out beside the sampled."""
+
+    def __init__(self, callback):
+        self._callback = callback
+        self._denoised = None
+
+    def __call__(self, step, denoised, *args, **kwargs):
+        self._denoised = denoised
+        return self._callback(step, denoised, *args, **kwargs)
+
+    def fingerprints(self, base_model) -> set:
+        """As the host hands it on; empty where the sampler never called."""
+        if self._denoised is None:
+            return set()
+        return {latent_fingerprint(base_model.process_latent_out(self._denoised.cpu()))}
+
+
+@contextmanager
+def running(run: SamplingRun, model_options: dict):
+    """`run` is the one that the calls under these options belong to."""
+    options = model_options.setdefault("transformer_options", {})
+    run.other_caches = other_caches(model_options)
+    for name in run.other_caches:
+        run.session.tell(f"{name} works on the same model as ComfyUI-ASDM: the two skip work independently, and errors "
+                         "add up; use one of them")
+    options[RUN_KEY] = run
+    try:
+        yield
+    finally:
+        options.pop(RUN_KEY, None)
+        run.close()
+
+
+def _outer_sample(session: Session):
+    def outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
+        guider = executor.class_obj
+        run = SamplingRun(session, sigmas)
+        last = None if callback is None else LastPrediction(callback)
+        with running(run, guider.model_options):
+            samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
+            if not run.superseded:
+                file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)
+        return samples
+    return outer_sample
+
+
+def file_report(run: SamplingRun, fingerprints: set, last: LastPrediction | None, base_model):
+    """Leaves the report where it is found by what the run gave: the sampled latent, or the last denoised one."""
+    if last is not None:
+        fingerprints = fingerprints | last.fingerprints(base_model)
+    run.session.reports.append((fingerprints, run.report()))
+
+
+def _predict_noise(executor, x, timestep, model_options, *args, **kwargs):
+    run = run_of(model_options.get("transformer_options", {}))
+    if run is not None:
+        run.begin_evaluation(float(timestep.max()))
+    return executor(x, timestep, model_options, *args, **kwargs)
+
+
+def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
+    run = run_of(model_options.get("transformer_options", {}))
+    if run is not None:
+        conds = run.begin_pass(conds)
+    return executor(model, conds, x_in, timestep, model_options)
+
+
+# What counts evaluations and passes of the run that the options name.
+COUNTERS = {WrappersMP.PREDICT_NOISE: _predict_noise, WrappersMP.CALC_COND_BATCH: _calc_cond_batch}
+
+
+def install_run(patcher, session: Session):
+    """Wraps the sampler calls of `patcher`; replaces what an earlier node of this pack installed."""
+    for kind, wrapper in {WrappersMP.OUTER_SAMPLE: _outer_sample(session), **COUNTERS}.items():
+        patcher.remove_wrappers_with_key(kind, KEY)
+        patcher.add_wrapper_with_key(kind, KEY, wrapper)

@@ -1,0 +1,100 @@
+"""A SAMPLER that carries feature inheritance to whatever MODEL it meets."""
+
+import dataclasses
+import weakref
+from contextlib import ExitStack, contextmanager
+
+import comfy.samplers
+import torch
+from comfy.model_patcher import create_model_options_clone
+
+from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerprint, running
+from .sampling_run import SamplingRun, run_of
+from .seam import NativeForward, check_seam, memory_required, session_of
+from .session import KEY, new_reports, new_session
+
+# Reports of runs on models that carry nothing of this pack, by MODEL.
+_reports = weakref.WeakKeyDictionary()
+
+
+def sampler_reports(model):
+    """(latent fingerprints, report) of the runs that wrapped samplers made on `model`, a MODEL without a session."""
+    return _reports.get(model, ())
+
+
+@contextmanager
+def _standing_in(owner, name: str, value):
+    """`owner.name` is `value`; afterwards it is again what it was."""
+    own = vars(owner)
+    had, before = name in own, own.get(name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if had:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+def _with_run(model_options: dict) -> dict:
+    """A copy of `model_options` in which evaluations and passes are counted."""
+    options = create_model_options_clone(model_options)
+    wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+    for kind, wrapper in COUNTERS.items():
+        wrappers.setdefault(kind, {})[KEY] = [wrapper]
+    return options
+
+
+class InheritingSampler(comfy.samplers.Sampler):
+    """Samples as `sampler` does; for the time of each call the UNet it meets runs in the engine and inherits."""
+
+    def __init__(self, sampler, inheritance: dict):
+        self._sampler = sampler
+        self._inheritance = inheritance
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._sampler, name)  # other packs look at a sampler's function and options
+
+    def max_denoise(self, model_wrap, sigmas):
+        return self._sampler.max_denoise(model_wrap, sigmas)
+
+    def sample(self, model_wrap, sigmas, extra_args, callback, *args, **kwargs):
+        patcher = model_wrap.model_patcher
+        session = self._session(patcher)
+        run = SamplingRun(session, sigmas)
+        outer = run_of(extra_args["model_options"].get("transformer_options", {}))
+        if outer is not None:
+            outer.superseded = True
+            if outer.session.inheritance:
+                run.notes.append("the settings of the sampler were in force, those of the model were not")
+                session.tell("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler wins")
+        last = None if callback is None else LastPrediction(callback)
+        options = _with_run(extra_args["model_options"])
+        with ExitStack() as stack:
+            self._take_over(stack, model_wrap, session)
+            stack.enter_context(_standing_in(model_wrap, "model_options", _with_run(model_wrap.model_options)))
+            stack.enter_context(running(run, options))
+            samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, *args,
+                                           **kwargs)
+            given = model_wrap.inner_model.process_latent_out(samples.to(torch.float32))
+            file_report(run, {latent_fingerprint(given)}, last, patcher.model)
+        return samples
+
+    def _session(self, patcher):
+        """Settings of the model's own engine, with this inheritance."""
+        session = session_of(patcher)
+        if session is None:
+            check_seam(patcher)
+            session = new_session(patcher.model, _reports.setdefault(patcher, new_reports()))
+        return dataclasses.replace(session, inheritance=self._inheritance)
+
+    @staticmethod
+    def _take_over(stack: ExitStack, model_wrap, session):
+        base_model = model_wrap.inner_model
+        network = base_model.diffusion_model
+        if not isinstance(network._forward, NativeForward):  # one that stands there asks the run for its settings
+            stack.enter_context(_standing_in(network, "_forward", NativeForward(session, network)))
+        stack.enter_context(_standing_in(base_model, "memory_required", memory_required(session)))
