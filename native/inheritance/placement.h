@@ -33,7 +33,8 @@ using Indices = std::vector<int64_t>;
 /// The first `count` of them, scaled so that the next one would be `total`.
 [[nodiscard]] Indices triangular(int64_t total, int64_t count);
 
-/// Equal steps in i^(1/power), so denser at the start for a power above 1. DeepCache (arXiv 2312.00858), sample_from_quad.
+/// Equal steps in i^(1/power), so denser at the start for a power above 1. DeepCache (arXiv 2312.00858),
+/// sample_from_quad.
 [[nodiscard]] Indices quadratic(int64_t total, int64_t count, double power);
 
 /// How `around` raises the negative distances before its centre to a power.

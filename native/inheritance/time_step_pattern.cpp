@@ -1,8 +1,11 @@
 // TimeStepPattern: a mode's placement, between the guards and past the expected end.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "native/base/error.h"
 #include "native/inheritance/placement.h"
@@ -167,7 +170,8 @@ TimeStepPattern::TimeStepPattern(const TimeStepSettings& settings, const std::ve
   }
   const std::vector<double> between(window_sigmas.begin() + start, window_sigmas.begin() + end);
   const int64_t asked = std::clamp<int64_t>(settings.full_evaluations - start - tail, 1, end - start);
-  placement::Indices placed = settings.full_evaluations > 0 ? place(settings, between, asked) : place(settings, between);
+  placement::Indices placed =
+      settings.full_evaluations > 0 ? place(settings, between, asked) : place(settings, between);
   for (int64_t& index : placed) {
     index += start;
   }

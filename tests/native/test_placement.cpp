@@ -1,6 +1,8 @@
 #include "native/inheritance/placement.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <gtest/gtest.h>

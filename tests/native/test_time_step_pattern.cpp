@@ -1,6 +1,8 @@
 // TimeStepPattern: what each mode makes of its settings, the guards, and what is past the expected end.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
