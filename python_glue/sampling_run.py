@@ -27,10 +27,8 @@ class SamplingRun:
 
     def __init__(self, session: Session, sigmas):
         self._session = session
-        self._native = native.native_module().Run(session.settings(), [float(sigma) for sigma in sigmas],
-                                         len(session.unet.node_addresses()))
+        self._native = native.native_module().Run(session.settings(), [float(sigma) for sigma in sigmas], session.unet)
         self._pass = -1
-        self._macs = {}
         self._macs_done = 0
         self._macs_full = 0
         self._seconds = {True: [], False: []}  # by "inherits": (batch rows, seconds) of each native call
@@ -51,22 +49,16 @@ class SamplingRun:
         self._pass += 1
 
     def begin_call(self, x, control, transformer_options: dict, patcher):
-        return self._native.begin_call(chunk_keys(x, control, transformer_options, patcher, self._pass))
+        keys = chunk_keys(x, control, transformer_options, patcher, self._pass)
+        return self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x)
 
-    def end_call(self, features, x, tokens: int, seconds: float):
+    def end_call(self, features, x, tokens: int, output, seconds: float):
         """Books a native call on `x` [batch, channels, height, width] with `tokens` context tokens."""
-        self._native.end_call(features)
-        macs, output = self._cost(x.shape[-2], x.shape[-1], tokens)
-        self._macs_full += x.shape[0] * (sum(macs) + output)
-        self._macs_done += x.shape[0] * (sum(macs[node] for node in features.computed_nodes) + output)
+        self._native.end_call(features, output)
+        done, full = self._session.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
+        self._macs_done += x.shape[0] * done
+        self._macs_full += x.shape[0] * full
         self._seconds[features.inherits].append((x.shape[0], seconds))
-
-    def _cost(self, height: int, width: int, tokens: int):
-        key = (height, width, tokens)
-        if key not in self._macs:
-            unet = self._session.unet
-            self._macs[key] = (unet.node_macs(*key), unet.output_macs(height, width))
-        return self._macs[key]
 
     def end_fallback(self, reason: str, seconds: float):
         self.fallbacks[reason] += 1
@@ -87,12 +79,14 @@ class SamplingRun:
         record = self._native.record
         session = self._session
         names = session.unet.node_addresses()
+        blocks = names[:names.index("out")]
         native_calls = sum(map(len, self._seconds.values()))
-        by_node = zip(names, record["computed_nodes"], record["inherited_nodes"], strict=True)
+        sites = [names[site] for site in session.sites()]
+        by_node = zip(names, record["computed_nodes"], record["inherited_nodes"], record["forecast_nodes"], strict=True)
         addresses = [
-            {"address": name, "computed": computed, "inherited": inherited,
-             "not_run": native_calls - computed - inherited}
-            for name, computed, inherited in by_node]
+            {"address": name, "computed": computed, "inherited": inherited + forecast,
+             "not_run": native_calls - computed - inherited - forecast}
+            for name, computed, inherited, forecast in by_node if name in blocks or name in sites]
         in_unet = sum(seconds for calls in self._seconds.values() for _, seconds in calls) + self._fallback_seconds
         return {
             "found": True,
@@ -104,7 +98,7 @@ class SamplingRun:
             "seconds_saved": self._seconds_saved(),
             "cache_bytes": record["peak_cache_bytes"],
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
-            "sites": [names[site] for site in session.sites()],
+            "sites": sites,
             "addresses": addresses,
         }
 

@@ -74,7 +74,7 @@ class NativeForward:
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
         output = self._forward(x, timesteps, context, y, control, weights, hooks, features)
         if run is not None:
-            run.end_call(features, x, context.shape[1], time.perf_counter() - started)
+            run.end_call(features, x, context.shape[1], output, time.perf_counter() - started)
         return output
 
     def _forward(self, x, timesteps, context, y, control, weights, hooks, features):

@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from . import native
-
 KEY = "asdm"
 
 # "auto" (compute) and "default" (weights) leave the choice to the host.
 _DTYPES = {"auto": None, "default": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Reports are small; a graph with several samplers on one model reads the one that made its latent.
 _REPORTS_KEPT = 16
-_RUN_SETTINGS = ("mode", "interval", "full_evaluations", "start_percent", "end_percent", "max_age")
+_RUN_SETTINGS = ("level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
+                 "max_age")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +43,7 @@ class Session:
         """Native settings of the inheritance; None where nothing is inherited."""
         if not self.inheritance:
             return None
-        return native.native_module().InheritanceSettings(
-            sites=self.sites(), **{name: self.inheritance[name] for name in _RUN_SETTINGS})
+        return self.unet.inheritance_settings(**{name: self.inheritance[name] for name in _RUN_SETTINGS})
 
     def cache_bytes(self, input_shape, element_size: int) -> int:
         """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_unet import TinyUNet
 
-SETTINGS = {"mode": "uniform", "interval": 3, "full_evaluations": 0, "start_percent": 0.0, "end_percent": 1.0,
-            "max_age": 0}
+SETTINGS = {"level": "block", "mode": "uniform", "interval": 3, "full_evaluations": 0, "start_percent": 0.0,
+            "end_percent": 1.0, "value": "hold", "max_age": 0}
 
 
 @pytest.mark.parametrize("sites", ["auto", "mid", "out.5", "in.2 in.3 out.2 out.10"])
@@ -13,7 +13,7 @@ SETTINGS = {"mode": "uniform", "interval": 3, "full_evaluations": 0, "start_perc
 def test_declared_bytes_are_the_stored_ones(glue, native, sites, height, width):
     tiny = TinyUNet(native)
     session = glue("session").Session(unet=tiny.unet, base_model=None, inheritance=SETTINGS | {"sites": sites})
-    run = native.Run(session.settings(), [3.0, 2.0, 1.0, 0.0], len(tiny.unet.node_addresses()))
+    run = native.Run(session.settings(), [3.0, 2.0, 1.0, 0.0], tiny.unet)
     run.begin_evaluation(3.0)
     features = run.begin_call(["cond", "uncond"])
     tiny.forward(height, width, batch=2, features=features)
