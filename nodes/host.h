@@ -40,11 +40,11 @@ struct InheritanceOptions {
   int64_t full_evaluations = 0;  ///< number of full evaluations in the window; 0 = from `interval`
   double start_percent = 0.0;    ///< window in share of this run's evaluations, 0..1
   double end_percent = 1.0;
-  std::string value;             ///< stand-in for what is not computed, one of value_names()
+  std::string value;             ///< stand-in for what is not computed, one of plan_value_names()
   int64_t max_age = 0;           ///< oldest value, in evaluations, that may be inherited; 0 = no limit
   double threshold = 0.0;        ///< relative change that adaptive modes let pass
   std::string full_at;           ///< mode "explicit": list or mask of the full evaluations
-  std::string storage;           ///< how features are kept, one of storage_names()
+  std::string storage;           ///< how features are kept, one of plan_storage_names()
   int64_t first_full = 0;        ///< this many evaluations at the start of the window are full
   int64_t last_full = 0;         ///< this many before its end are full
 };

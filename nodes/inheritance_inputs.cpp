@@ -56,7 +56,7 @@ std::vector<InputSchema> when_inputs() {
 
 std::vector<InputSchema> how_inputs() {
   return {
-      combo_input("value", value_names(),
+      combo_input("value", plan_value_names(),
                   "What stands in for a feature that is not computed. hold: its last value. taylor1, taylor2: a "
                   "forecast from its last two or three values, closer at small intervals. affine: the last value with "
                   "the gain and shift of each channel that the last full evaluation showed."),
@@ -69,7 +69,7 @@ std::vector<InputSchema> how_inputs() {
       optional(string_input("full_at", "",
                             "Mode explicit: the full evaluations of the window, counted from 0 (0, 4, 9), or as a mask "
                             "of ones and zeros (1000100001).")),
-      optional(combo_input("storage", storage_names(),
+      optional(combo_input("storage", plan_storage_names(),
                            "How features are kept. compute: as they were computed. bf16: half the memory of fp32, "
                            "slightly coarser. cpu, cpu_bf16: in main memory, for GPUs that are short of theirs.")),
       optional(int_input("first_full", 0, kCountRange,

@@ -1,12 +1,17 @@
 // Bindings of native/inheritance: the state of one sampling run.
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "native/inheritance/run.h"
+#include "native/unet/sites.h"
+#include "native/unet/unet.h"
 #include "python_glue/module.h"
 
 namespace py = pybind11;
@@ -14,17 +19,56 @@ namespace py = pybind11;
 namespace asdm::python {
 namespace {
 
-InheritanceSettings settings_from(std::vector<NodeId> sites, const std::string& mode, int64_t interval,
-                                  int64_t full_evaluations, double start_percent, double end_percent,
-                                  int64_t max_age) {
-  return {.sites = std::move(sites),
-          .time_steps = {.mode = time_step_mode_from(mode), .interval = interval, .full_evaluations = full_evaluations},
-          .start_percent = start_percent,
-          .end_percent = end_percent,
-          .max_age = max_age};
+/// A run that speaks in addresses.
+class NamedRun {
+ public:
+  NamedRun(const std::optional<InheritanceSettings>& settings, const std::vector<double>& sigmas, const UNet& unet)
+      : topology_(unet.topology()),
+        whole_outputs_(settings ? settings->whole_outputs : std::set<NodeId>()),
+        sites_(settings ? sites_of(*settings) : std::set<NodeId>()),
+        run_(settings, sigmas, {topology_.whole(), static_cast<int64_t>(topology_.nodes.size())}) {}
+
+  Run& run() { return run_; }
+  [[nodiscard]] std::vector<std::string> texts(const std::vector<NodeId>& sites) const {
+    return site_texts(topology_, sites, whole_outputs_);
+  }
+  [[nodiscard]] std::vector<std::string> sites() const { return texts({sites_.begin(), sites_.end()}); }
+  [[nodiscard]] py::dict record() const;
+  [[nodiscard]] std::vector<std::vector<std::string>> plan() const {
+    std::vector<std::vector<std::string>> evaluations;
+    for (const std::vector<NodeId>& sites : run_.plan()) {
+      evaluations.push_back(texts(sites));
+    }
+    return evaluations;
+  }
+
+ private:
+  [[nodiscard]] py::list log() const;
+
+  Topology topology_;
+  std::set<NodeId> whole_outputs_;
+  std::set<NodeId> sites_;
+  Run run_;
+};
+
+py::list NamedRun::log() const {
+  py::list entries;
+  for (const EvaluationRecord& entry : run_.record().log) {
+    py::dict actions;
+    for (const auto& [node, action] : entry.actions) {
+      actions[py::str(topology_.node(node).address)] = std::string(1, static_cast<char>(action));
+    }
+    py::dict out;
+    out["sigma"] = entry.sigma;
+    out["sites"] = texts(entry.sites);
+    out["actions"] = std::move(actions);
+    entries.append(std::move(out));
+  }
+  return entries;
 }
 
-py::dict to_dict(const RunRecord& record) {
+py::dict NamedRun::record() const {
+  const RunRecord& record = run_.record();
   py::dict out;
   out["evaluations"] = record.evaluations;
   out["full"] = record.full;
@@ -32,29 +76,55 @@ py::dict to_dict(const RunRecord& record) {
   out["forced_refreshes"] = record.forced_refreshes;
   out["computed_nodes"] = record.computed_nodes;
   out["inherited_nodes"] = record.inherited_nodes;
+  out["forecast_nodes"] = record.forecast_nodes;
   out["calls"] = record.calls;
   out["peak_cache_bytes"] = record.peak_cache_bytes;
+  out["log"] = log();
   return out;
 }
 
 }  // namespace
 
 void init_run(py::module_& m) {
-  py::class_<InheritanceSettings>(m, "InheritanceSettings", "What is inherited, and when.")
-      .def(py::init(&settings_from), py::kw_only(), py::arg("sites"), py::arg("mode"), py::arg("interval"),
-           py::arg("full_evaluations"), py::arg("start_percent"), py::arg("end_percent"), py::arg("max_age"));
+  py::class_<InheritanceSettings>(m, "InheritanceSettings",
+                                  "What is inherited, and when: made by UNet.inheritance_settings or plan_settings.");
   py::class_<CallFeatures>(m, "CallFeatures", "Features that one call inherits, and those that it computed.")
       .def(py::init<>())
       .def_property_readonly("inherits", &CallFeatures::inherits)
+      .def_property_readonly("is_guided", &CallFeatures::is_guided,
+                             "Whether uncond was made from cond and the guidance: half of the batch ran.")
+      .def_property_readonly("inherits_control", &CallFeatures::inherits_control,
+                             "Whether the last residuals of ControlNets stand in.")
+      .def("holds", &CallFeatures::holds, py::arg("node"), "Whether something stands in for the node of this id.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
-  py::class_<Run>(m, "Run", "State of one sampling run.")
-      .def(py::init<std::optional<InheritanceSettings>, std::vector<double>, int64_t>(), py::arg("settings"),
-           py::arg("sigmas"), py::arg("nodes"))
-      .def("begin_evaluation", &Run::begin_evaluation, py::arg("sigma"))
-      .def("begin_call", &Run::begin_call, py::arg("keys"), py::call_guard<py::gil_scoped_release>())
-      .def("end_call", &Run::end_call, py::arg("call"))
-      .def("release", &Run::release)
-      .def_property_readonly("record", [](const Run& run) { return to_dict(run.record()); });
+  py::class_<NamedRun>(m, "Run", "State of one sampling run.")
+      .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
+           py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
+      .def("begin_evaluation", [](NamedRun& named, double sigma) { named.run().begin_evaluation(sigma); },
+           py::arg("sigma"))
+      .def("begin_call",
+           [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
+              const std::optional<at::Tensor>& x) {
+             return named.run().begin_call(keys, roles, x.value_or(at::Tensor()));
+           },
+           py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("x") = py::none(),
+           py::call_guard<py::gil_scoped_release>(),
+           "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch; `x`: the "
+           "UNet's input.")
+      .def("end_call",
+           [](NamedRun& named, CallFeatures& call, const std::optional<at::Tensor>& output) {
+             named.run().end_call(call, output.value_or(at::Tensor()));
+           },
+           py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
+      .def("release", [](NamedRun& named) { named.run().release(); })
+      .def_property_readonly("sites", &NamedRun::sites, "Addresses that some evaluation may inherit.")
+      .def_property_readonly("sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },
+                             "Addresses inherited at this evaluation, as far as that is decided.")
+      .def_property_readonly("plan", &NamedRun::plan,
+                             "For each evaluation so far the addresses that were inherited; UNet.plan_settings takes it.")
+      .def_property_readonly("record", &NamedRun::record,
+                             "Counts by node id exclude each other: a node that a call neither computed nor inherited "
+                             "nor forecast was not run.");
 }
 
 }  // namespace asdm::python

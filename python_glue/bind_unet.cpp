@@ -1,4 +1,6 @@
 // Bindings of native/unet: structure, addresses, cost and forward.
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -6,7 +8,11 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include "native/base/error.h"
 #include "native/unet/cost.h"
+#include "native/unet/feature_memory.h"
+#include "native/unet/inheritance_request.h"
+#include "native/unet/liveness.h"
 #include "native/unet/profile.h"
 #include "native/unet/sites.h"
 #include "native/unet/unet.h"
@@ -63,14 +69,6 @@ py::list layer_list(const UNet& unet) {
   return layers;
 }
 
-std::vector<std::string> node_addresses(const UNet& unet) {
-  std::vector<std::string> addresses;
-  for (const BlockTopology& block : unet.topology().blocks) {
-    addresses.push_back(block.address);
-  }
-  return addresses;
-}
-
 py::list profile_entries(const Profile& profile) {
   py::list entries;
   for (const Profile::Entry& entry : profile.entries()) {
@@ -79,16 +77,77 @@ py::list profile_entries(const Profile& profile) {
   return entries;
 }
 
-py::list macs_by_address(const UNet& unet, int64_t height, int64_t width, int64_t tokens) {
-  py::list costs;
-  for (const AddressCost& cost : address_macs(unet.topology(), height, width, tokens)) {
-    costs.append(py::make_tuple(cost.address, cost.macs));
+std::vector<std::pair<int64_t, int64_t>> node_channels(const UNet& unet) {
+  std::vector<std::pair<int64_t, int64_t>> channels;
+  for (const Node& node : unet.topology().nodes) {
+    channels.emplace_back(node.channels, node.level);
   }
-  return costs;
+  return channels;
 }
 
-std::vector<int64_t> node_macs(const UNet& unet, int64_t height, int64_t width, int64_t tokens) {
-  return block_macs(unet.topology(), height, width, tokens);
+/// What a finished call computed, as (done, full) for one sample of the batch.
+std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call, int64_t height, int64_t width,
+                                      int64_t tokens) {
+  const CallSize size{height, width, tokens};
+  NodesOfCall nodes{.computed = call.computed_nodes(), .inherited = call.inherited_nodes(), .whole_outputs = {}};
+  nodes.inherited.insert(nodes.inherited.end(), call.forecast_nodes().begin(), call.forecast_nodes().end());
+  std::copy_if(nodes.inherited.begin(), nodes.inherited.end(), std::back_inserter(nodes.whole_outputs),
+               [&](NodeId node) { return call.is_whole_output(node); });
+  const int64_t done = live_macs(unet.topology(), nodes, size);
+  return {call.is_guided() ? done / 2 : done, full_macs(unet.topology(), size)};
+}
+
+ResolvedSites resolved(const UNet& unet, const std::string& sites) {
+  return resolve_sites(unet.topology(), unet.spec(), SiteLevel::kBlock, sites);
+}
+
+/// The addresses that are computed when `sites` are inherited.
+std::vector<std::string> live_addresses(const UNet& unet, const std::vector<std::string>& sites) {
+  std::set<NodeId> nodes;
+  std::set<NodeId> whole_outputs;
+  if (!sites.empty()) {
+    ResolvedSites given = resolved(unet, asdm::join(sites));
+    nodes.insert(given.phases.front().sites.begin(), given.phases.front().sites.end());
+    whole_outputs = std::move(given.whole_outputs);
+  }
+  return site_texts(unet.topology(), live_nodes(unet.topology(), nodes, whole_outputs).computed, {});
+}
+
+InheritanceSettings plan_settings(const UNet& unet, const std::vector<std::vector<std::string>>& evaluations,
+                                  const std::string& value, const std::string& storage, const std::string& axis) {
+  const ValueSettings values{
+      .form = value_form_from(value), .axis = forecast_axis_from(axis), .storage = storage_from(storage)};
+  return settings_of_plan(evaluations, values, unet.topology(), unet.spec());
+}
+
+void bind_settings(py::class_<UNet>& unet) {
+  using Request = InheritanceRequest;
+  unet.def("inheritance_settings",
+           [](const UNet& self, const std::string& level, const std::string& sites, const std::string& mode,
+              int64_t interval, int64_t full_evaluations, double threshold, double start_percent, double end_percent,
+              const std::string& value, int64_t max_age, const std::string& full_at, const std::string& storage,
+              const std::string& axis, int64_t first_full, int64_t last_full) {
+             return settings_of({level, sites, mode, interval, full_evaluations, threshold, start_percent, end_percent,
+                                 value, max_age, full_at, storage, axis, first_full, last_full},
+                                self.topology(), self.spec());
+           },
+           py::kw_only(), py::arg("level"), py::arg("sites"), py::arg("mode"), py::arg("interval"),
+           py::arg("full_evaluations") = Request().full_evaluations, py::arg("threshold") = Request().threshold,
+           py::arg("start_percent") = Request().start_percent, py::arg("end_percent") = Request().end_percent,
+           py::arg("value") = Request().value, py::arg("max_age") = Request().max_age, py::arg("full_at") = "",
+           py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
+           py::arg("first_full") = Request().first_full, py::arg("last_full") = Request().last_full,
+           "Settings for Run; ValueError listing the known names for an unknown one.");
+  unet.def("plan_settings", &plan_settings, py::kw_only(), py::arg("evaluations"), py::arg("value"),
+           py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
+           "Settings that replay a plan: for each evaluation the addresses of its sites, none where it is full.");
+  unet.def("cache_bytes",
+           [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
+              int64_t element_size) {
+             return feature_bytes(settings, self.topology(), rows, height, width, element_size);
+           },
+           py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
+           "Bytes that the stored features of a call of this size take.");
 }
 
 }  // namespace
@@ -99,37 +158,34 @@ void init_unet(py::module_& m) {
       .def(py::init([](const std::string& device) { return Profile(c10::Device(device)); }), py::arg("device"))
       .def_property_readonly("entries", &profile_entries,
                              "[(address, calls, seconds)]; the seconds of a part include those of the parts in it.");
-  py::class_<UNet>(m, "UNet", "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.")
-      .def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
+  py::class_<UNet> unet(m, "UNet", "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.");
+  unet.def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
            py::arg("spec_json"))
       .def("leaves", &leaf_list, "[(checkpoint name, weight shape, has bias)] in the order that weights are given.")
       .def("layers", &layer_list, "[(address, checkpoint prefix)] in evaluation order.")
-      .def("node_addresses", &node_addresses, "Address of each node of the graph (its blocks), by node id.")
-      .def("node_channels",
-           [](const UNet& unet) {
-             std::vector<std::pair<int64_t, int64_t>> channels;
-             for (const BlockTopology& block : unet.topology().blocks) {
-               const bool down = !block.layers.empty() && block.layers.back().kind == LayerKind::kDown;
-               const bool up = !block.layers.empty() && block.layers.back().kind == LayerKind::kUp;
-               channels.emplace_back(block.out_channels, block.level + (down ? 1 : 0) - (up ? 1 : 0));
-             }
-             return channels;
-           },
+      .def("node_addresses", [](const UNet& self) { return all_addresses(self.topology()); },
+           "Address of each node of the graph (blocks, the whole UNet, layers, units, guidance, control), by node id.")
+      .def("node_channels", &node_channels,
            "(channels, level) of each node's value; its size is the latent's over 2^level, rounded up.")
-      .def("node_macs", &node_macs, py::arg("height"), py::arg("width"), py::arg("tokens"),
-           "Multiply-accumulates of each node for one sample.")
-      .def("address_macs", &macs_by_address, py::arg("height"), py::arg("width"), py::arg("tokens"),
-           "[(address, multiply-accumulates of one sample)] of all blocks, layers and units.")
-      .def("output_macs",
-           [](const UNet& unet, int64_t height, int64_t width) {
-             return output_macs(unet.topology(), unet.spec().out_channels, height, width);
+      .def("node_macs",
+           [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
+             return node_macs(self.topology(), {height, width, tokens});
            },
-           py::arg("height"), py::arg("width"))
+           py::arg("height"), py::arg("width"), py::arg("tokens"),
+           "Multiply-accumulates of each node for one sample; a block's include its layers', a layer's its units'.")
+      .def("full_macs",
+           [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
+             return full_macs(self.topology(), {height, width, tokens});
+           },
+           py::arg("height"), py::arg("width"), py::arg("tokens"),
+           "Multiply-accumulates of a call in which nothing is inherited, for one sample.")
+      .def("call_macs", &call_macs, py::arg("call"), py::arg("height"), py::arg("width"), py::arg("tokens"),
+           "(done, full): multiply-accumulates for one sample of what a finished call computed, and of a full one.")
       .def("resolve_sites",
-           [](const UNet& unet, const std::string& sites) {
-             return resolve_sites(unet.topology(), unet.spec(), sites);
-           },
+           [](const UNet& self, const std::string& sites) { return resolved(self, sites).phases.front().sites; },
            py::arg("sites"), "Node ids of inheritance sites; ValueError listing the known names for an unknown one.")
+      .def("live_addresses", &live_addresses, py::arg("sites"),
+           "Addresses of what is computed when `sites` (a list of addresses) are inherited.")
       .def("release_workspace", &UNet::release_workspace,
            "Gives the memory that calls leave behind for the next ones back to the system.")
       .def("workspace_bytes", &UNet::workspace_bytes, "Bytes of that memory.")
@@ -137,6 +193,7 @@ void init_unet(py::module_& m) {
            py::arg("control"), py::arg("weights"), py::arg("hooks"), py::arg("features"),
            py::arg("profile").none(true) = nullptr,
            "One forward call; releases the GIL except inside hooks and callbacks.");
+  bind_settings(unet);
 }
 
 }  // namespace asdm::python

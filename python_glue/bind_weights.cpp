@@ -16,7 +16,7 @@ namespace asdm::python {
 namespace {
 
 using OptionalTensor = std::optional<at::Tensor>;
-using GivenLeaf = std::optional<std::pair<at::Tensor, OptionalTensor>>;
+using GivenLeaf = std::pair<at::Tensor, OptionalTensor>;
 
 /// A Python object destroyed under the GIL, wherever the last reference goes.
 std::shared_ptr<void> lease_of(py::object object) {
@@ -40,14 +40,16 @@ std::shared_ptr<void> lease_of(py::object object) {
 /// at each use, so that offloaded weights never pile up.
 class HostWeights final : public WeightSource {
  public:
-  HostWeights(const UNet& unet, const std::vector<GivenLeaf>& given, py::object fetch) : fetch_(std::move(fetch)) {
+  /// `given`: (weight, bias or None), or None, for each leaf.
+  HostWeights(const UNet& unet, const std::vector<py::object>& given, py::object fetch) : fetch_(std::move(fetch)) {
     std::vector<LeafInfo> resident_leaves;
     std::vector<LeafTensors> tensors;
     for (size_t i = 0; i < given.size(); ++i) {
-      resident_index_.push_back(given[i] ? static_cast<LeafId>(tensors.size()) : -1);
-      if (given[i]) {
+      resident_index_.push_back(given[i].is_none() ? -1 : static_cast<LeafId>(tensors.size()));
+      if (!given[i].is_none()) {
+        const auto [weight, bias] = given[i].cast<GivenLeaf>();
         resident_leaves.push_back(unet.leaves().at(i));
-        tensors.push_back({given[i]->first, given[i]->second.value_or(at::Tensor()), nullptr});
+        tensors.push_back({weight, bias.value_or(at::Tensor()), nullptr});
       }
     }
     leaves_ = unet.leaves();
@@ -89,7 +91,7 @@ class HostWeights final : public WeightSource {
 void bind_weights(py::module_& m) {
   py::class_<WeightSource>(m, "WeightSource");
   py::class_<HostWeights, WeightSource>(m, "HostWeights", "Weights of a hosted model for one or more calls.")
-      .def(py::init<const UNet&, const std::vector<GivenLeaf>&, py::object>(), py::arg("unet"), py::arg("leaves"),
+      .def(py::init<const UNet&, const std::vector<py::object>&, py::object>(), py::arg("unet"), py::arg("leaves"),
            py::arg("fetch"),
            "leaves: per leaf (weight, bias or None), or None where fetch(leaf index, input) -> (weight, bias or None, "
            "release or None) is to be asked at each use.");

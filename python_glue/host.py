@@ -8,8 +8,8 @@ import folder_paths
 from .loader import load_unet
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
-from .seam import install, session_of
-from .session import dtype_of, new_reports, new_session
+from .seam import install, new_session, session_of
+from .session import dtype_of, new_reports
 from .unet_config import describe
 
 

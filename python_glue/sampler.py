@@ -10,8 +10,8 @@ from comfy.model_patcher import create_model_options_clone
 
 from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerprint, running
 from .sampling_run import SamplingRun, run_of
-from .seam import NativeForward, check_seam, memory_required, session_of
-from .session import KEY, new_reports, new_session
+from .seam import NativeForward, check_seam, memory_required, new_session, session_of
+from .session import KEY, new_reports
 
 # Reports of runs on models that carry nothing of this pack, by MODEL.
 _reports = weakref.WeakKeyDictionary()

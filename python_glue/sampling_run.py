@@ -32,6 +32,7 @@ class SamplingRun:
         self._started = time.perf_counter()
         self._control = ControlKeeper()
         self._sites = frozenset(self._native.sites)
+        self._whole = session.unet.node_addresses().index("out")
         self.weights = None
         self.residency = None
         self.fallbacks = Counter()
@@ -63,14 +64,12 @@ class SamplingRun:
         return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
 
     def _residuals(self, control: PromisedControl, keys: list[str], features, rows: int):
-        if features.inherits:
-            sites = self._native.sites_now
-            if "out" in sites:
-                self._control.skip(control)
-                return None
-            kept = self._control.kept(keys) if "control" in sites else None
-            if kept is not None:
-                return kept
+        if features.holds(self._whole):
+            self._control.skip(control)
+            return None
+        kept = self._control.kept(keys) if features.inherits_control else None
+        if kept is not None:
+            return kept
         residuals = self._control.ask(control)
         if "control" in self._sites and keys:
             self._control.keep(keys, residuals, rows)

@@ -1,6 +1,7 @@
 """The seam: stands in for `diffusion_model._forward` on a cloned patcher, runs the native engine, and hands every call
 that the engine does not know in full to the host's own forward."""
 
+import json
 import logging
 import time
 import weakref
@@ -12,7 +13,8 @@ from .control import residuals_of, seconds_of
 from .hooks import HostHooks, unknown_hooks
 from .run_wrappers import install_run
 from .sampling_run import run_of
-from .session import KEY, Session
+from .session import KEY, Session, new_reports
+from .unet_config import SD_FAMILIES, describe
 from .weights import Refusal, host_weights, residency
 
 SEAM = "diffusion_model._forward"
@@ -128,6 +130,17 @@ def memory_required(session: Session):
         dtype = session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()
         return own + session.cache_bytes(input_shape, dtype.itemsize)
     return with_features
+
+
+def new_session(base_model, reports=None) -> Session:
+    """Settings that leave everything to the host. RuntimeError where `base_model` holds no Stable Diffusion UNet."""
+    described = describe(base_model)
+    if described["refusal"]:
+        raise RuntimeError(f"ASDM: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
+                           f"{described['refusal']}")
+    spec = described["spec_json"]
+    return Session(unet=native.native_module().UNet(spec), base_model=weakref.ref(base_model),
+                   family=json.loads(spec)["family"], reports=new_reports() if reports is None else reports)
 
 
 def session_of(patcher) -> Session | None:

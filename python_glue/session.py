@@ -1,6 +1,5 @@
 """What a MODEL carries of this pack: the engine's settings, shared by the seam and the sampling run."""
 
-import json
 import logging
 import weakref
 from collections import deque
@@ -8,9 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-
-from . import native
-from .unet_config import SD_FAMILIES, describe
 
 KEY = "asdm"
 
@@ -70,17 +66,6 @@ class Session:
         if message not in self.told:
             self.told.add(message)
             log.warning(message)
-
-
-def new_session(base_model, reports: deque | None = None) -> Session:
-    """Settings that leave everything to the host. RuntimeError where `base_model` holds no Stable Diffusion UNet."""
-    described = describe(base_model)
-    if described["refusal"]:
-        raise RuntimeError(f"ASDM: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
-                           f"{described['refusal']}")
-    spec = described["spec_json"]
-    return Session(unet=native.native_module().UNet(spec), base_model=weakref.ref(base_model),
-                   family=json.loads(spec)["family"], reports=new_reports() if reports is None else reports)
 
 
 def dtype_of(name: str) -> torch.dtype | None:

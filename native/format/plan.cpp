@@ -57,12 +57,12 @@ PlanEvaluation read_evaluation(const nlohmann::json& json, const std::string& at
 
 }  // namespace
 
-const std::vector<std::string>& value_names() {
+const std::vector<std::string>& plan_value_names() {
   static const std::vector<std::string> names = {"hold", "taylor1", "taylor2", "affine"};
   return names;
 }
 
-const std::vector<std::string>& storage_names() {
+const std::vector<std::string>& plan_storage_names() {
   static const std::vector<std::string> names = {"compute", "bf16", "cpu", "cpu_bf16"};
   return names;
 }
@@ -100,8 +100,8 @@ Plan plan_from_json(std::string_view json) {
   if (plan.steps < 1) {
     throw invalid_input("plan.steps", "an integer from 1", std::to_string(plan.steps));
   }
-  plan.value = value_names()[read_name(parsed.at("value"), "plan.value", value_names())];
-  plan.storage = storage_names()[read_name(parsed.at("storage"), "plan.storage", storage_names())];
+  plan.value = plan_value_names()[read_name(parsed.at("value"), "plan.value", plan_value_names())];
+  plan.storage = plan_storage_names()[read_name(parsed.at("storage"), "plan.storage", plan_storage_names())];
   for (const nlohmann::json& item : read_list(parsed.at("evaluations"), "plan.evaluations")) {
     plan.evaluations.push_back(read_evaluation(item, element("plan.evaluations", plan.evaluations.size())));
   }

@@ -3,48 +3,101 @@
 #include <algorithm>
 #include <utility>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+
+#include "native/inheritance/relative_change.h"
+
 namespace asdm {
 
-CallFeatures::CallFeatures(std::vector<std::string> keys, std::vector<NodeId> wanted,
-                           std::map<NodeId, at::Tensor> inherited, std::map<NodeId, SpatialSize> entered)
-    : keys_(std::move(keys)),
-      wanted_(std::move(wanted)),
-      inherited_(std::move(inherited)),
-      entered_(std::move(entered)) {}
+CallFeatures::CallFeatures(CallOrder order) : order_(std::move(order)) {}
 
-at::Tensor CallFeatures::inherited(NodeId node) const {
-  const auto found = inherited_.find(node);
-  return found == inherited_.end() ? at::Tensor() : found->second;
+at::Tensor CallFeatures::inherited(NodeId node) {
+  if (!holds(node)) {
+    return {};
+  }
+  const FeatureSeries& series = order_.stored->nodes.at(node);
+  (series.forecasts() ? forecast_ : inherited_).push_back(node);
+  return series.value(order_.now, rows_.value_or(RowRange{0, series.rows()}));
 }
 
 bool CallFeatures::enter(NodeId node, SpatialSize size) {
-  const auto [known, is_new] = entered_.try_emplace(node, size);
-  return is_new || known->second == size;
+  entered_.insert_or_assign(node, size);
+  return !inherits() || entered_as_stored();
+}
+
+bool CallFeatures::entered_as_stored() const {
+  return std::all_of(entered_.begin(), entered_.end(), [&](const auto& entry) {
+    const auto known = order_.stored->entered.find(entry.first);
+    return known == order_.stored->entered.end() || known->second == entry.second;
+  });
 }
 
 void CallFeatures::computed(NodeId node, const at::Tensor& value) {
   computed_.push_back(node);
-  if (std::find(wanted_.begin(), wanted_.end(), node) != wanted_.end()) {
-    kept_.insert_or_assign(node, value.detach().clone());
+  if (!wants(node)) {
+    return;
+  }
+  kept_.insert_or_assign(node, KeptValue(value, order_.storage));
+  // A probe is worth comparing with as long as its cut is: both are replaced together.
+  if (const auto fresh = probed_.find(node); fresh != probed_.end()) {
+    kept_.insert_or_assign(probe_of(node), KeptValue(fresh->second, order_.storage));
+  }
+}
+
+NodeId CallFeatures::probe_of(NodeId node) const {
+  const auto found = std::find_if(order_.cuts.begin(), order_.cuts.end(),
+                                  [&](const CutProbe& candidate) { return candidate.cut == node; });
+  return found == order_.cuts.end() ? -1 : found->probe;
+}
+
+void CallFeatures::probe(NodeId cut, const at::Tensor& fresh) {
+  probed_.insert_or_assign(cut, fresh);
+  if (chosen_ || !order_.open_cuts.contains(cut) || !entered_as_stored()) {
+    return;
+  }
+  const at::Tensor before = order_.stored->nodes.at(probe_of(cut)).newest_value();
+  if (before.sizes() == fresh.sizes() && relative_change(fresh, before) < order_.threshold) {
+    chosen_ = cut;
+    order_.sites = {cut};
+  }
+}
+
+std::optional<RowRange> CallFeatures::guided_rows() const {
+  return holds(order_.guidance) ? order_.cond_rows : std::nullopt;
+}
+
+void CallFeatures::refuse_guidance(std::string reason) {
+  order_.sites.erase(order_.guidance);
+  refusals_.push_back(std::move(reason));
+}
+
+at::Tensor CallFeatures::with_guidance(const at::Tensor& cond) {
+  rows_.reset();
+  guided_ = true;
+  return at::cat({cond, cond}, 0) + inherited(order_.guidance);
+}
+
+void CallFeatures::keep_guidance(const at::Tensor& prediction) {
+  if (order_.cond_rows && wants(order_.guidance)) {
+    const at::Tensor cond = prediction.narrow(0, order_.cond_rows->first, order_.cond_rows->count);
+    computed(order_.guidance, prediction - at::cat({cond, cond}, 0));
   }
 }
 
 void CallFeatures::abandon_inheritance(std::string reason) {
-  inherited_.clear();
+  order_.sites.clear();
+  order_.open_cuts.clear();
+  rows_.reset();
+  guided_ = false;
   entered_.clear();
-  used_.clear();
-  computed_.clear();
+  probed_.clear();
+  chosen_.reset();
   kept_.clear();
-  abandoned_ = std::move(reason);
-}
-
-std::map<NodeId, at::Tensor> CallFeatures::chunk_features(size_t chunk) const {
-  std::map<NodeId, at::Tensor> features;
-  for (const auto& [node, value] : kept_) {
-    const int64_t rows = value.size(0) / static_cast<int64_t>(keys_.size());
-    features.emplace(node, value.narrow(0, static_cast<int64_t>(chunk) * rows, rows));
-  }
-  return features;
+  computed_.clear();
+  inherited_.clear();
+  forecast_.clear();
+  refusals_.push_back(std::move(reason));
 }
 
 }  // namespace asdm

@@ -1,21 +1,81 @@
 #include "native/inheritance/feature_store.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 namespace asdm {
 
-const Slot* FeatureStore::find(const std::string& key) const {
-  const auto found = slots_.find(key);
-  return found == slots_.end() ? nullptr : &found->second;
+bool FeatureStore::contains(const std::vector<std::string>& keys) const {
+  return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return chunks_.contains(key); });
 }
 
-void FeatureStore::put(const std::string& key, Slot slot) { slots_.insert_or_assign(key, std::move(slot)); }
+std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>& keys) {
+  if (keys.empty() || !contains(keys)) {
+    return nullptr;
+  }
+  std::vector<Chunk> chunks;
+  chunks.reserve(keys.size());
+  for (const std::string& key : keys) {
+    chunks.push_back(chunks_.at(key));
+  }
+  const bool together = std::all_of(chunks.begin(), chunks.end(),
+                                    [&](const Chunk& chunk) { return chunk.group == chunks.front().group; });
+  if (together && chunks.front().group->keys == keys) {
+    return chunks.front().group;
+  }
+  const bool one_size = std::all_of(chunks.begin(), chunks.end(), [&](const Chunk& chunk) {
+    return chunk.group->entered == chunks.front().group->entered;
+  });
+  if (!one_size) {
+    return nullptr;
+  }
+  auto group = std::make_shared<FeatureGroup>(regroup(chunks, keys));
+  put(group);
+  return group;
+}
+
+FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys) {
+  FeatureGroup group{.keys = keys, .nodes = {}, .entered = chunks.front().group->entered};
+  for (const auto& [node, series] : chunks.front().group->nodes) {
+    std::vector<FeatureSeries::Part> parts;
+    for (const Chunk& chunk : chunks) {
+      const auto found = chunk.group->nodes.find(node);
+      if (found == chunk.group->nodes.end() || found->second.empty()) {
+        break;
+      }
+      const int64_t rows = found->second.rows() / static_cast<int64_t>(chunk.group->keys.size());
+      parts.push_back({&found->second, {chunk.index * rows, rows}});
+    }
+    if (parts.size() == chunks.size()) {
+      group.nodes.emplace(node, FeatureSeries::join(parts));
+    }
+  }
+  return group;
+}
+
+std::shared_ptr<FeatureGroup> FeatureStore::open(const std::vector<std::string>& keys) {
+  if (std::shared_ptr<FeatureGroup> known = find(keys)) {
+    return known;
+  }
+  auto group = std::make_shared<FeatureGroup>();
+  group->keys = keys;
+  put(group);
+  return group;
+}
+
+void FeatureStore::put(const std::shared_ptr<FeatureGroup>& group) {
+  for (size_t i = 0; i < group->keys.size(); ++i) {
+    chunks_.insert_or_assign(group->keys[i], Chunk{group, static_cast<int64_t>(i)});
+  }
+}
 
 int64_t FeatureStore::bytes() const {
+  std::set<const void*> counted;
   int64_t total = 0;
-  for (const auto& [key, slot] : slots_) {
-    for (const auto& [node, feature] : slot.features) {
-      total += static_cast<int64_t>(feature.nbytes());
+  for (const auto& [key, chunk] : chunks_) {
+    for (const auto& [node, series] : chunk.group->nodes) {
+      total += series.bytes(counted);
     }
   }
   return total;

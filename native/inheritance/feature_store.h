@@ -1,17 +1,18 @@
-// Features of earlier evaluations, kept per cond chunk.
+// Features of earlier evaluations: per cond chunk and node.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
+#include "native/inheritance/feature_series.h"
 
 namespace asdm {
 
-/// Index of a node of the UNet graph (see native/unet/address.h).
+/// Index of a node of the UNet graph (see native/unet/topology.h).
 using NodeId = int64_t;
 
 /// Height and width of a node's input.
@@ -21,26 +22,36 @@ struct SpatialSize {
   bool operator==(const SpatialSize&) const = default;
 };
 
-/// The features of one cond chunk, taken at one full evaluation.
-struct Slot {
-  double sigma = 0.0;
-  int64_t evaluation = 0;  ///< index in the run, counted in model evaluations
-  std::map<NodeId, at::Tensor> features;  ///< each [rows, channels, height, width]
-  std::map<NodeId, SpatialSize> entered;  ///< what entered each node then; hooks may resize it from call to call
+/// The features of the chunks that one call holds, each for the whole batch.
+struct FeatureGroup {
+  std::vector<std::string> keys;          ///< one per chunk, in batch order
+  std::map<NodeId, FeatureSeries> nodes;
+  std::map<NodeId, SpatialSize> entered;  ///< what entered each block; hooks may resize it from call to call
 };
 
-/// Slots by chunk key. A key names everything that must agree for a feature to be reusable.
+/// Groups by chunk key. A key names everything that must agree for a feature to be reusable. As long as calls keep
+/// their chunks together, their tensors are stored and handed out whole; a call that groups or orders chunks in another
+/// way gets the rows put together anew.
 class FeatureStore {
  public:
-  /// The slot of `key`, or nullptr.
-  [[nodiscard]] const Slot* find(const std::string& key) const;
-  /// Replaces the slot of `key`.
-  void put(const std::string& key, Slot slot);
-  void clear() { slots_.clear(); }
+  /// The features of exactly these chunks in this order. Null where one of them has none, or where the blocks of two of
+  /// them were entered by inputs of different sizes.
+  [[nodiscard]] std::shared_ptr<FeatureGroup> find(const std::vector<std::string>& keys);
+  [[nodiscard]] bool contains(const std::vector<std::string>& keys) const;
+  /// From now on the features of `keys` are those of the group that is given back: what find() gives, or a fresh one.
+  std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys);
+  void clear() { chunks_.clear(); }
   [[nodiscard]] int64_t bytes() const;
 
  private:
-  std::unordered_map<std::string, Slot> slots_;
+  struct Chunk {
+    std::shared_ptr<FeatureGroup> group;
+    int64_t index = 0;
+  };
+  void put(const std::shared_ptr<FeatureGroup>& group);
+  [[nodiscard]] static FeatureGroup regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys);
+
+  std::unordered_map<std::string, Chunk> chunks_;
 };
 
 }  // namespace asdm

@@ -1,153 +1,240 @@
 #include "native/inheritance/run.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
-
-#include <ATen/ops/cat.h>
-
-#include "native/base/error.h"
 
 namespace asdm {
 namespace {
 
-/// Sigma at `percent` (0..1) of the schedule, linear between its entries.
-double sigma_at(const std::vector<double>& sigmas, double percent) {
-  const double position = percent * static_cast<double>(sigmas.size() - 1);
-  const auto below = static_cast<size_t>(std::floor(position));
-  if (below + 1 >= sigmas.size()) {
-    return sigmas.back();
+/// The cond chunk of a batch of `rows` that holds one cond and one uncond chunk and nothing else.
+std::optional<RowRange> cond_rows(const std::vector<int64_t>& roles, size_t chunks, const at::Tensor& x) {
+  const bool pair = chunks == 2 && roles.size() == 2 && std::min(roles[0], roles[1]) == 0 &&
+                    std::max(roles[0], roles[1]) == 1;
+  if (!pair || !x.defined()) {
+    return std::nullopt;
   }
-  const double share = position - static_cast<double>(below);
-  return sigmas[below] * (1.0 - share) + sigmas[below + 1] * share;
+  const int64_t rows = x.size(0) / 2;
+  return RowRange{roles[0] == 0 ? 0 : rows, rows};
 }
 
-/// Samplers evaluate a hair beside their schedule (uni_pc's last sigma, ancestral noise), so compare with a margin.
-constexpr double kSigmaMargin = 1e-4;
-
-void check(const InheritanceSettings& settings) {
-  check(settings.time_steps);
-  if (!(settings.start_percent >= 0.0 && settings.start_percent <= settings.end_percent &&
-        settings.end_percent <= 1.0)) {
-    throw invalid_input("start_percent, end_percent", "0 <= start_percent <= end_percent <= 1",
-                        std::to_string(settings.start_percent) + ", " + std::to_string(settings.end_percent));
-  }
-  if (settings.max_age < 0) {
-    throw invalid_input("max_age", "0 (no limit) or more", std::to_string(settings.max_age));
-  }
+at::Tensor first_chunk(const at::Tensor& batch, size_t chunks) {
+  return batch.defined() ? batch.narrow(0, 0, batch.size(0) / static_cast<int64_t>(chunks)) : batch;
 }
 
 }  // namespace
 
-Run::Run(std::optional<InheritanceSettings> settings, std::vector<double> sigmas, int64_t nodes)
-    : settings_(std::move(settings)) {
-  record_.computed_nodes.resize(static_cast<size_t>(nodes));
-  record_.inherited_nodes.resize(static_cast<size_t>(nodes));
-  if (!settings_) {
-    return;
+Run::Run(std::optional<InheritanceSettings> settings, const std::vector<double>& sigmas, NodeCount nodes)
+    : settings_(std::move(settings)), nodes_(nodes) {
+  for (std::vector<int64_t>* counts :
+       {&record_.computed_nodes, &record_.inherited_nodes, &record_.forecast_nodes}) {
+    counts->resize(static_cast<size_t>(nodes.nodes));
   }
-  check(*settings_);
-  if (sigmas.size() < 2) {
-    settings_.reset();  // no step, nothing to inherit
-    return;
+  if (settings_) {
+    decisions_.emplace(*settings_, sigmas);
   }
-  window_high_ = sigma_at(sigmas, settings_->start_percent);
-  window_low_ = settings_->end_percent >= 1.0 ? 0.0 : sigma_at(sigmas, settings_->end_percent);
-  if (settings_->start_percent <= 0.0) {
-    window_high_ = std::numeric_limits<double>::infinity();
-  }
-  const double steps = static_cast<double>(sigmas.size() - 1);
-  window_total_ = std::llround((settings_->end_percent - settings_->start_percent) * steps);
-}
-
-bool Run::in_window(double sigma) const {
-  const bool starts = sigma <= window_high_ * (1.0 + kSigmaMargin);
-  const bool open_end = settings_->end_percent >= 1.0;
-  return starts && (open_end || sigma > window_low_ * (1.0 + kSigmaMargin));
 }
 
 void Run::begin_evaluation(double sigma) {
-  ++evaluation_;
+  ++now_.evaluation;
+  now_.sigma = sigma;
+  first_call_ = true;
+  asked_.reset();
   ++record_.evaluations;
-  sigma_ = sigma;
-  inherit_ = false;
-  storing_ = false;
-  if (settings_ && !settings_->sites.empty() && in_window(sigma)) {
-    ++window_index_;
-    inherit_ = !is_full_evaluation(settings_->time_steps, window_index_, window_total_);
-    storing_ = inherits(settings_->time_steps, window_total_);
+  ++record_.full;
+  decision_ = {};
+  EvaluationRecord entry{.sigma = sigma, .sites = {}, .actions = {}};
+  for (NodeId block = 0; block < nodes_.blocks; ++block) {
+    entry.actions.emplace(block, NodeAction::kNotRun);
   }
-  ++(inherit_ ? record_.inherited : record_.full);
+  if (decisions_) {
+    for (const NodeId site : decisions_->sites()) {
+      entry.actions.emplace(site, NodeAction::kNotRun);
+    }
+    settle(decisions_->begin(sigma));
+  }
+  record_.log.push_back(std::move(entry));
 }
 
-std::string Run::obstacle(const std::vector<std::string>& keys) const {
-  const Slot* first = store_.find(keys.front());
+void Run::settle(Decision decision) {
+  decision_ = std::move(decision);
+  if (decision_.kind == Decision::Kind::kInherit) {
+    ++record_.inherited;
+    --record_.full;
+  }
+}
+
+std::string Run::obstacle(const FeatureGroup& group, NodeId node) const {
+  const auto found = group.nodes.find(node);
+  if (found == group.nodes.end() || found->second.empty()) {
+    return "site was not computed";
+  }
+  return obstacle(found->second.newest());
+}
+
+std::string Run::control_obstacle(const std::vector<std::string>& keys) const {
   for (const std::string& key : keys) {
-    const Slot* slot = store_.find(key);
-    if (slot == nullptr) {
-      return "no stored features for this conditioning and shape";
-    }
-    if (slot->sigma < sigma_ * (1.0 - kSigmaMargin)) {
-      return "sigma rose";
-    }
-    if (settings_->max_age > 0 && evaluation_ - slot->evaluation > settings_->max_age) {
-      return "older than max_age";
-    }
-    for (const NodeId site : settings_->sites) {
-      if (!slot->features.contains(site)) {
-        return "site was not computed";
-      }
-    }
-    if (slot->entered != first->entered) {
-      return "feature shape changed";  // a hook resized one chunk of the batch and not another
+    const auto found = controls_.find(key);
+    const std::string reason = found == controls_.end() ? "no stored residuals of ControlNets" : obstacle(found->second);
+    if (!reason.empty()) {
+      return reason;
     }
   }
   return {};
 }
 
-CallFeatures Run::begin_call(const std::vector<std::string>& keys) {
-  if (evaluation_ < 0 || !storing_ || keys.empty()) {
-    return {};
+std::string Run::obstacle(const Moment& taken) const {
+  if (rises(taken.sigma, now_.sigma)) {
+    return "sigma rose";
   }
-  std::map<NodeId, at::Tensor> inherited;
-  std::map<NodeId, SpatialSize> entered;
-  if (inherit_) {
-    if (const std::string reason = obstacle(keys); !reason.empty()) {
-      ++record_.forced_refreshes[reason];
-    } else {
-      for (const NodeId site : settings_->sites) {
-        std::vector<at::Tensor> rows;
-        rows.reserve(keys.size());
-        for (const std::string& key : keys) {
-          rows.push_back(store_.find(key)->features.at(site));
-        }
-        inherited.emplace(site, at::cat(rows, 0));
-      }
-      entered = store_.find(keys.front())->entered;
-    }
+  if (settings_->max_age > 0 && now_.evaluation - taken.evaluation > settings_->max_age) {
+    return "older than max_age";
   }
-  return {keys, settings_->sites, std::move(inherited), std::move(entered)};
+  return {};
 }
 
-void Run::end_call(CallFeatures& call) {
-  ++record_.calls;
-  for (const NodeId node : call.computed_nodes()) {
-    ++record_.computed_nodes[static_cast<size_t>(node)];
+void Run::inherit(CallOrder& order) {
+  std::set<NodeId> sites(decision_.sites.begin(), decision_.sites.end());
+  const bool control = sites.erase(settings_->control) > 0;  // the host's, not the UNet's
+  if (sites.contains(settings_->guidance) && !order.cond_rows) {
+    refuse("guidance needs cond and uncond, and nothing else, in one call");
+    sites.erase(settings_->guidance);
   }
-  for (const NodeId node : call.used_nodes()) {
-    ++record_.inherited_nodes[static_cast<size_t>(node)];
-  }
-  if (!call.abandoned().empty()) {
-    ++record_.forced_refreshes[call.abandoned()];
-  }
-  if (call.inherits() || call.keys().empty()) {
+  if (order.stored == nullptr && !sites.empty()) {
+    refuse(store_.contains(order.keys) ? "feature shape changed"  // of one chunk of the batch and not of another
+                                       : "no stored features for this conditioning and shape");
     return;
   }
-  for (size_t chunk = 0; chunk < call.keys().size(); ++chunk) {
-    store_.put(call.keys()[chunk], {sigma_, evaluation_, call.chunk_features(chunk), call.entered()});
+  for (const NodeId site : sites) {
+    if (const std::string reason = obstacle(*order.stored, site); !reason.empty()) {
+      refuse(reason);
+      return;
+    }
+  }
+  if (const std::string reason = control ? control_obstacle(order.keys) : ""; !reason.empty()) {
+    refuse(reason);
+  } else {
+    order.control = control;
+  }
+  order.sites = std::move(sites);
+}
+
+void Run::open_cuts(CallOrder& order) const {
+  if (order.stored == nullptr) {
+    return;
+  }
+  for (const CutProbe& candidate : settings_->cuts) {
+    if (obstacle(*order.stored, candidate.cut).empty() && order.stored->nodes.contains(candidate.probe)) {
+      order.open_cuts.insert(candidate.cut);
+    }
+  }
+}
+
+CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
+                             const at::Tensor& x) {
+  if (now_.evaluation < 0 || !decisions_ || !decisions_->ever_inherits() || keys.empty()) {
+    return {};
+  }
+  if (decision_.kind == Decision::Kind::kAsk) {
+    asked_ = first_chunk(x, keys.size());
+    settle(decisions_->ask(asked_));
+  }
+  CallOrder order;
+  order.keys = keys;
+  order.now = now_;
+  order.stored = store_.find(keys);
+  order.wanted = decisions_->sites();
+  order.whole_outputs = settings_->whole_outputs;
+  order.storage = settings_->values.storage;
+  order.cuts = settings_->cuts;
+  order.threshold = settings_->time_steps.threshold;
+  order.guidance = settings_->guidance;
+  order.cond_rows = cond_rows(roles, keys.size(), x);
+  if (decision_.kind == Decision::Kind::kInherit) {
+    inherit(order);
+  } else if (decision_.kind == Decision::Kind::kSearch) {
+    open_cuts(order);
+  }
+  return CallFeatures(std::move(order));
+}
+
+void Run::end_call(CallFeatures& call, const at::Tensor& prediction) {
+  ++record_.calls;
+  const auto book = [](const std::vector<NodeId>& nodes, std::vector<int64_t>& counts) {
+    for (const NodeId node : nodes) {
+      ++counts[static_cast<size_t>(node)];
+    }
+  };
+  book(call.computed_nodes(), record_.computed_nodes);
+  book(call.inherited_nodes(), record_.inherited_nodes);
+  book(call.forecast_nodes(), record_.forecast_nodes);
+  for (const std::string& reason : call.refusals()) {
+    refuse(reason);
+  }
+  if (decision_.kind == Decision::Kind::kSearch && !call.keys().empty()) {
+    // The first call decides, the others of this evaluation obey.
+    settle(call.chosen_cut() ? Decision{Decision::Kind::kInherit, {*call.chosen_cut()}} : Decision{});
+  }
+  if (asked_.defined() && first_call_ && prediction.defined() && !call.inherits()) {
+    decisions_->computed(asked_, first_chunk(prediction, call.keys().size()));
+  }
+  first_call_ = false;
+  asked_.reset();
+  const NodeId whole = nodes_.blocks;
+  if (!call.inherits_control() && !call.holds(whole)) {
+    for (const std::string& key : call.keys()) {
+      controls_.insert_or_assign(key, now_);
+    }
+  }
+  if (!record_.log.empty()) {
+    log(call);
+  }
+  if (!call.keys().empty()) {
+    store(call);
+  }
+}
+
+void Run::log(const CallFeatures& call) {
+  EvaluationRecord& entry = record_.log.back();
+  const auto mark = [&](const std::vector<NodeId>& nodes, NodeAction action) {
+    for (const NodeId node : nodes) {
+      const auto found = entry.actions.find(node);
+      const bool kept = found == entry.actions.end() ||
+                        (action == NodeAction::kComputed && found->second != NodeAction::kNotRun);
+      if (!kept) {
+        found->second = action;
+      }
+    }
+  };
+  mark(call.computed_nodes(), NodeAction::kComputed);
+  mark(call.inherited_nodes(), NodeAction::kInherited);
+  mark(call.forecast_nodes(), NodeAction::kForecast);
+  std::set<NodeId> sites(entry.sites.begin(), entry.sites.end());
+  std::copy_if(decision_.sites.begin(), decision_.sites.end(), std::inserter(sites, sites.end()),
+               [&](NodeId site) { return site == settings_->control ? call.inherits_control() : call.holds(site); });
+  entry.sites.assign(sites.begin(), sites.end());
+}
+
+void Run::store(const CallFeatures& call) {
+  if (call.kept().empty()) {
+    return;
+  }
+  const std::shared_ptr<FeatureGroup> group = store_.open(call.keys());
+  if (group->entered != call.entered() && !call.inherits()) {
+    group->nodes.clear();  // a hook resized something: what came before fits no more
+    group->entered = call.entered();
+  }
+  for (const auto& [node, kept] : call.kept()) {
+    group->nodes.try_emplace(node, settings_->values).first->second.push(kept, now_);
   }
   record_.peak_cache_bytes = std::max(record_.peak_cache_bytes, store_.bytes());
+}
+
+std::vector<std::vector<NodeId>> Run::plan() const {
+  std::vector<std::vector<NodeId>> evaluations;
+  for (const EvaluationRecord& entry : record_.log) {
+    evaluations.push_back(entry.sites);
+  }
+  return evaluations;
 }
 
 }  // namespace asdm

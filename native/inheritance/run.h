@@ -9,67 +9,69 @@
 #include <vector>
 
 #include "native/inheritance/call_features.h"
+#include "native/inheritance/decisions.h"
 #include "native/inheritance/feature_store.h"
-#include "native/inheritance/time_step_mode.h"
+#include "native/inheritance/run_record.h"
 
 namespace asdm {
 
-/// What is inherited, and when.
-struct InheritanceSettings {
-  std::vector<NodeId> sites;  ///< nodes whose stored value stands in on inherited evaluations
-  TimeStepSettings time_steps;
-  double start_percent = 0.0;  ///< window as share of this run's schedule
-  double end_percent = 1.0;
-  int64_t max_age = 0;  ///< in evaluations; 0 = no limit
-};
-
-/// What a run did; the report is made from it.
-struct RunRecord {
-  int64_t evaluations = 0;
-  int64_t full = 0;
-  int64_t inherited = 0;
-  std::map<std::string, int64_t> forced_refreshes;  ///< reason -> calls that computed although inheritance was due
-  std::vector<int64_t> computed_nodes;   ///< per node: calls that computed it
-  std::vector<int64_t> inherited_nodes;  ///< per node: calls that took its stored value
-  int64_t calls = 0;
-  int64_t peak_cache_bytes = 0;
+/// The nodes of a UNet graph, as far as a run must know them.
+struct NodeCount {
+  int64_t blocks = 0;  ///< ids below are blocks
+  int64_t nodes = 0;   ///< of all kinds
 };
 
 /// State of one sampling run.
 class Run {
  public:
-  /// `sigmas`: the run's schedule, falling; `nodes`: nodes of the UNet graph. No settings = nothing is inherited.
-  Run(std::optional<InheritanceSettings> settings, std::vector<double> sigmas, int64_t nodes);
+  /// `sigmas`: the run's schedule, falling. No settings = nothing is inherited.
+  Run(std::optional<InheritanceSettings> settings, const std::vector<double>& sigmas, NodeCount nodes);
 
   /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE).
   void begin_evaluation(double sigma);
 
-  /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order.
-  CallFeatures begin_call(const std::vector<std::string>& keys);
+  /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk the
+  /// index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input for
+  /// the whole batch, or undefined, with which controllers decide on a full evaluation.
+  CallFeatures begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles = {},
+                          const at::Tensor& x = {});
 
-  /// Books what a finished call did and stores its features.
-  void end_call(CallFeatures& call);
+  /// Books what a finished call did and stores its features. `prediction`: what the UNet gave for the whole batch.
+  void end_call(CallFeatures& call, const at::Tensor& prediction = {});
 
   [[nodiscard]] const RunRecord& record() const noexcept { return record_; }
+  /// What the evaluation inherits, as far as that is decided.
+  [[nodiscard]] const std::vector<NodeId>& sites_now() const noexcept { return decision_.sites; }
+  /// The sites of each evaluation so far, as InheritanceSettings::plan takes them.
+  [[nodiscard]] std::vector<std::vector<NodeId>> plan() const;
   [[nodiscard]] int64_t cache_bytes() const { return store_.bytes(); }
   /// Drops all features; the record stays.
   void release() { store_.clear(); }
 
  private:
-  [[nodiscard]] bool in_window(double sigma) const;
-  /// Why the chunks cannot inherit; empty = they can.
-  [[nodiscard]] std::string obstacle(const std::vector<std::string>& keys) const;
+  void settle(Decision decision);
+  /// Why `node` of `group` cannot be inherited; empty = it can.
+  [[nodiscard]] std::string obstacle(const FeatureGroup& group, NodeId node) const;
+  /// Why the last residuals of ControlNets cannot be inherited; empty = they can.
+  [[nodiscard]] std::string control_obstacle(const std::vector<std::string>& keys) const;
+  /// Why what was taken at `taken` cannot be inherited now; empty = it can.
+  [[nodiscard]] std::string obstacle(const Moment& taken) const;
+  /// Puts into `order` what the call inherits.
+  void inherit(CallOrder& order);
+  void open_cuts(CallOrder& order) const;
+  void refuse(const std::string& reason) { ++record_.forced_refreshes[reason]; }
+  void store(const CallFeatures& call);
+  void log(const CallFeatures& call);
 
   std::optional<InheritanceSettings> settings_;
-  double window_high_ = 0.0;  ///< sigmas of the window: low <= sigma <= high
-  double window_low_ = 0.0;
-  int64_t window_total_ = 0;
-  int64_t window_index_ = -1;
-  int64_t evaluation_ = -1;
-  double sigma_ = 0.0;
-  bool inherit_ = false;  ///< the decision of this evaluation
-  bool storing_ = false;
+  std::optional<Decisions> decisions_;
+  NodeCount nodes_;
+  Moment now_{.evaluation = -1, .sigma = 0.0};
+  Decision decision_;
+  bool first_call_ = true;
+  at::Tensor asked_;  ///< the input that the controller decided on, until the prediction for it is known
   FeatureStore store_;
+  std::map<std::string, Moment> controls_;  ///< by chunk key: when its ControlNets were to run last
   RunRecord record_;
 };
 

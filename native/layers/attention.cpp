@@ -51,7 +51,8 @@ at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& con
   if (!hooked) {
     return to_out_(mixed, layer, residual);
   }
-  return residual + layer.hooks.attention_output(unit_, to_out_(mixed, layer));
+  const at::Tensor output = layer.hooks.attention_output(unit_, to_out_(mixed, layer));
+  return residual.defined() ? residual + output : output;
 }
 
 at::Tensor CrossAttention::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

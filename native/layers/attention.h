@@ -18,7 +18,8 @@ class CrossAttention {
   CrossAttention(LeafTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
                  int64_t context_dim, int64_t heads, int64_t dim_head);
 
-  /// residual + attention of x [batch, tokens, query_dim] to context [batch, context tokens, context_dim].
+  /// residual + attention of x [batch, tokens, query_dim] to context [batch, context tokens, context_dim]; the
+  /// attention alone where `residual` is undefined.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual,
                         LayerContext& layer) const;
 

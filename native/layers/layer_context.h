@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "native/layers/layer_observer.h"
+#include "native/layers/unit_port.h"
 #include "native/layers/weight_source.h"
 #include "native/layers/workspace.h"
 
@@ -58,6 +59,7 @@ struct LayerContext {
   TransformerHooks& hooks;
   Workspace& workspace;
   LayerObserver* observer = nullptr;  ///< null where nobody watches
+  UnitPort* units = nullptr;          ///< of the layer that runs; null where all its units are computed
 };
 
 }  // namespace asdm

@@ -41,15 +41,22 @@ at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context,
     site.dim_head = attn1_.dim_head();
     layer.hooks.enter_transformer_block(site);
   }
-  x = observed(layer.observer, "attn1", [&] {
-    const at::Tensor normed = norm1_(x, layer);
-    return attn1_(normed, normed, x, layer);
+  const int64_t first_unit = site.block_index * kTransformerUnits;
+  x = add_unit(layer.units, first_unit + kAttn1Unit, x, [&](const at::Tensor& residual) {
+    return observed(layer.observer, "attn1", [&] {
+      const at::Tensor normed = norm1_(x, layer);
+      return attn1_(normed, normed, residual, layer);
+    });
   });
   if (hooked) {
     x = layer.hooks.between_attentions(std::move(x));
   }
-  x = observed(layer.observer, "attn2", [&] { return attn2_(norm2_(x, layer), context, x, layer); });
-  return observed(layer.observer, "ff", [&] { return ff_(norm3_(x, layer), x, layer); });
+  x = add_unit(layer.units, first_unit + kAttn2Unit, x, [&](const at::Tensor& residual) {
+    return observed(layer.observer, "attn2", [&] { return attn2_(norm2_(x, layer), context, residual, layer); });
+  });
+  return add_unit(layer.units, first_unit + kFeedForwardUnit, x, [&](const at::Tensor& residual) {
+    return observed(layer.observer, "ff", [&] { return ff_(norm3_(x, layer), residual, layer); });
+  });
 }
 
 SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape,
@@ -86,6 +93,16 @@ at::Tensor SpatialTransformer::project(const Projection& projection, const at::T
 }
 
 at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
+  const at::Tensor tokens = transformed(x, context, layer);
+  return to_map(project(proj_out_, tokens, layer, to_tokens(x)), x.size(2), x.size(3));
+}
+
+at::Tensor SpatialTransformer::delta(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
+  const at::Tensor tokens = transformed(x, context, layer);
+  return to_map(project(proj_out_, tokens, layer), x.size(2), x.size(3));
+}
+
+at::Tensor SpatialTransformer::transformed(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
   if (layer.hooks.hooks_transformers()) {
     layer.hooks.enter_transformer(transformer_index_, x.sizes());
   }
@@ -95,7 +112,7 @@ at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor&
     tokens = observed(layer.observer, std::to_string(i),
                       [&] { return blocks_[i](std::move(tokens), context, layer, site); });
   }
-  return to_map(project(proj_out_, tokens, layer, to_tokens(x)), x.size(2), x.size(3));
+  return tokens;
 }
 
 }  // namespace asdm

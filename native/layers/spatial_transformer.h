@@ -13,7 +13,7 @@ namespace asdm {
 class FeedForward {
  public:
   FeedForward(LeafTable& table, const std::string& name, int64_t channels);
-  /// residual + ff(x); [batch, tokens, channels] -> the same.
+  /// residual + ff(x), or ff(x) alone where `residual` is undefined; [batch, tokens, channels] -> the same.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const;
 
  private:
@@ -54,6 +54,8 @@ class SpatialTransformer {
 
   /// x [batch, channels, height, width] -> the same.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
+  /// What is added to x, alone.
+  at::Tensor delta(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
 
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
 
@@ -62,6 +64,8 @@ class SpatialTransformer {
   static Projection projection(LeafTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
   static at::Tensor project(const Projection& projection, const at::Tensor& tokens, LayerContext& layer,
                             const at::Tensor& residual = {});
+  /// All but proj_out, on tokens.
+  at::Tensor transformed(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
 
   Shape shape_;
   int64_t transformer_index_;

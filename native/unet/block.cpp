@@ -2,18 +2,33 @@
 
 #include <utility>
 
+#include <ATen/TensorOperators.h>
+
 #include "native/base/error.h"
+#include "native/unet/layer_units.h"
 
 namespace asdm {
+namespace {
+
+/// Whether what `layer` inherits or leaves behind is its output, not what it adds to its input.
+bool by_output(const LayerTopology& layer, const CallFeatures& features) {
+  return !layer.is_residual() || features.is_whole_output(layer.node);
+}
+
+bool holds_output(const LayerTopology& layer, const CallFeatures& features) {
+  return features.holds(layer.node) && by_output(layer, features);
+}
+
+}  // namespace
 
 Block::Block(LeafTable& table, const BlockTopology& topology, int64_t emb_channels) {
   for (const LayerTopology& layer : topology.layers) {
-    layers_.push_back(make_layer(table, layer, emb_channels));
-    names_.push_back(layer.address.substr(topology.address.size() + 1));
+    layers_.push_back({make_operation(table, layer, emb_channels), layer,
+                       layer.address.substr(topology.address.size() + 1)});
   }
 }
 
-Block::Layer Block::make_layer(LeafTable& table, const LayerTopology& topology, int64_t emb_channels) {
+Block::Operation Block::make_operation(LeafTable& table, const LayerTopology& topology, int64_t emb_channels) {
   switch (topology.kind) {
     case LayerKind::kConv:
       return Conv2d(table, topology.key, topology.in_channels, topology.out_channels, 3);
@@ -29,31 +44,79 @@ Block::Layer Block::make_layer(LeafTable& table, const LayerTopology& topology, 
   throw internal_fault("Block", "unknown layer kind");
 }
 
+size_t Block::start(const CallFeatures& features) const {
+  for (size_t i = layers_.size(); i-- > 0;) {
+    if (holds_output(layers_[i].topology, features)) {
+      return i;
+    }
+  }
+  return 0;
+}
+
+bool Block::needs_input(const CallFeatures& features) const {
+  return layers_.empty() || !holds_output(layers_[start(features)].topology, features);
+}
+
 at::Tensor Block::operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
-                             LayerContext& layer) const {
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    h = observed(layer.observer, names_[i],
-                 [&] { return run(layers_[i], std::move(h), conditioning, up_height, up_width, layer); });
+                             LayerContext& layer, CallFeatures& features) const {
+  for (size_t i = start(features); i < layers_.size(); ++i) {
+    h = run(layers_[i], h, conditioning, up_height, up_width, layer, features);
     layer.hooks.poll();
   }
   return h;
 }
 
-at::Tensor Block::run(const Layer& step, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
-                      int64_t up_width, LayerContext& layer) {
-  if (const auto* res = std::get_if<ResBlock>(&step)) {
+at::Tensor Block::run(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
+                      int64_t up_width, LayerContext layer, CallFeatures& features) {
+  const NodeId node = step.topology.node;
+  if (holds_output(step.topology, features)) {
+    return features.inherited(node);
+  }
+  if (features.holds(node)) {
+    const at::Tensor past = trunk(step, h, layer);
+    return past + fitting(features.inherited(node), past.sizes(), step.topology.address);
+  }
+  LayerUnits units(features, step.topology);
+  layer.units = &units;
+  return observed(layer.observer, step.name, [&] {
+    if (features.wants(node) && !by_output(step.topology, features)) {
+      const at::Tensor added = delta(step, h, conditioning, layer);
+      features.computed(node, added);
+      return trunk(step, h, layer) + added;
+    }
+    at::Tensor output = compute(step, h, conditioning, up_height, up_width, layer);
+    features.computed(node, output);
+    return output;
+  });
+}
+
+at::Tensor Block::trunk(const Layer& step, const at::Tensor& h, LayerContext& layer) {
+  const auto* res = std::get_if<ResBlock>(&step.operation);
+  return res == nullptr ? h : res->trunk(h, layer);
+}
+
+at::Tensor Block::delta(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
+                        LayerContext& layer) {
+  const auto* res = std::get_if<ResBlock>(&step.operation);
+  return res != nullptr ? res->delta(h, conditioning.emb, layer)
+                        : std::get<SpatialTransformer>(step.operation).delta(h, conditioning.context, layer);
+}
+
+at::Tensor Block::compute(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
+                          int64_t up_width, LayerContext& layer) {
+  if (const auto* res = std::get_if<ResBlock>(&step.operation)) {
     return (*res)(h, conditioning.emb, layer);
   }
-  if (const auto* transformer = std::get_if<SpatialTransformer>(&step)) {
+  if (const auto* transformer = std::get_if<SpatialTransformer>(&step.operation)) {
     return (*transformer)(h, conditioning.context, layer);
   }
-  if (const auto* conv = std::get_if<Conv2d>(&step)) {
+  if (const auto* conv = std::get_if<Conv2d>(&step.operation)) {
     return (*conv)(h, layer);
   }
-  if (const auto* down = std::get_if<Downsample>(&step)) {
+  if (const auto* down = std::get_if<Downsample>(&step.operation)) {
     return (*down)(h, layer);
   }
-  return std::get<Upsample>(step)(h, up_height, up_width, layer);
+  return std::get<Upsample>(step.operation)(h, up_height, up_width, layer);
 }
 
 }  // namespace asdm

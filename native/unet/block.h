@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "native/inheritance/call_features.h"
 #include "native/layers/res_block.h"
 #include "native/layers/resample.h"
 #include "native/layers/spatial_transformer.h"
@@ -18,24 +19,40 @@ struct Conditioning {
   at::Tensor context;  ///< [batch, context tokens, context_dim]
 };
 
-/// Layers of one block, applied in order.
+/// Layers of one block, applied in order; those that are inherited are not run, nor what only they need.
 class Block {
  public:
   Block(LeafTable& table, const BlockTopology& topology, int64_t emb_channels);
 
-  /// h [batch, channels, height, width]; `up_height` x `up_width`: target of an Upsample in this block.
+  /// False where the output of one of its layers is inherited: what comes before is then not needed.
+  [[nodiscard]] bool needs_input(const CallFeatures& features) const;
+
+  /// h [batch, channels, height, width], undefined where it is not needed; `up_height` x `up_width`: target of an
+  /// Upsample in this block. Throws InheritedFeatureMisfit.
   at::Tensor operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
-                        LayerContext& layer) const;
+                        LayerContext& layer, CallFeatures& features) const;
 
  private:
-  using Layer = std::variant<Conv2d, ResBlock, SpatialTransformer, Downsample, Upsample>;
-  static Layer make_layer(LeafTable& table, const LayerTopology& topology, int64_t emb_channels);
+  using Operation = std::variant<Conv2d, ResBlock, SpatialTransformer, Downsample, Upsample>;
+  struct Layer {
+    Operation operation;
+    LayerTopology topology;
+    std::string name;  ///< inside the block: "res", "attn", "up"
+  };
+  static Operation make_operation(LeafTable& table, const LayerTopology& topology, int64_t emb_channels);
+  /// The first layer to be run or inherited.
+  [[nodiscard]] size_t start(const CallFeatures& features) const;
 
-  static at::Tensor run(const Layer& step, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
-                        int64_t up_width, LayerContext& layer);
+  static at::Tensor run(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
+                        int64_t up_width, LayerContext layer, CallFeatures& features);
+  /// A residual layer in two summands: what goes past it, and what it adds.
+  static at::Tensor trunk(const Layer& step, const at::Tensor& h, LayerContext& layer);
+  static at::Tensor delta(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
+                          LayerContext& layer);
+  static at::Tensor compute(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
+                            int64_t up_height, int64_t up_width, LayerContext& layer);
 
   std::vector<Layer> layers_;
-  std::vector<std::string> names_;  ///< of each layer, inside the block: "res", "attn", "up"
 };
 
 }  // namespace asdm

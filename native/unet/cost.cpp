@@ -1,5 +1,9 @@
 #include "native/unet/cost.h"
 
+#include <algorithm>
+#include <array>
+#include <numeric>
+
 namespace asdm {
 namespace {
 
@@ -17,28 +21,34 @@ Size at_level(Size size, int64_t level) {
   return size;
 }
 
-/// One transformer block, unit by unit.
-struct UnitMacs {
-  int64_t attn1;
-  int64_t attn2;
-  int64_t ff;
-  [[nodiscard]] int64_t total() const { return attn1 + attn2 + ff; }
-};
-
-UnitMacs unit_macs(const SpatialTransformer::Shape& shape, int64_t area, int64_t tokens) {
+/// Units of one transformer block, by TransformerUnit.
+std::array<int64_t, kTransformerUnits> transformer_units(const SpatialTransformer::Shape& shape, int64_t area,
+                                                         int64_t tokens) {
   const int64_t c = shape.channels;
-  return {.attn1 = area * 4 * c * c + 2 * area * area * c,
-          .attn2 = area * 2 * c * c + tokens * 2 * c * shape.context_dim + 2 * area * tokens * c,
-          .ff = area * 12 * c * c};
+  return {area * 4 * c * c + 2 * area * area * c,
+          area * 2 * c * c + tokens * 2 * c * shape.context_dim + 2 * area * tokens * c, area * 12 * c * c};
 }
 
 int64_t transformer_macs(const SpatialTransformer::Shape& shape, int64_t area, int64_t tokens) {
-  return shape.depth * unit_macs(shape, area, tokens).total() + area * 2 * shape.channels * shape.channels;
+  const auto units = transformer_units(shape, area, tokens);
+  return shape.depth * std::accumulate(units.begin(), units.end(), int64_t{0}) +
+         area * 2 * shape.channels * shape.channels;
 }
 
-int64_t res_macs(int64_t in, int64_t out, int64_t area) {
-  const int64_t skip = in == out ? 0 : in * out;
-  return area * (9 * in * out + 9 * out * out + skip);
+/// A ResBlock's first convolution.
+int64_t conv_macs(const LayerTopology& layer, int64_t area) {
+  return area * 9 * layer.in_channels * layer.out_channels;
+}
+
+/// A ResBlock's skip connection.
+int64_t skip_macs(const LayerTopology& layer, int64_t area) {
+  return layer.in_channels == layer.out_channels ? 0 : area * layer.in_channels * layer.out_channels;
+}
+
+int64_t unit_macs(const LayerTopology& layer, int64_t unit, int64_t area, int64_t tokens) {
+  return layer.kind == LayerKind::kRes
+             ? conv_macs(layer, area)
+             : transformer_units(layer.transformer, area, tokens)[static_cast<size_t>(unit % kTransformerUnits)];
 }
 
 int64_t layer_macs(const LayerTopology& layer, Size size, int64_t tokens) {
@@ -48,7 +58,8 @@ int64_t layer_macs(const LayerTopology& layer, Size size, int64_t tokens) {
     case LayerKind::kUp:
       return size.area() * 9 * layer.in_channels * layer.out_channels;
     case LayerKind::kRes:
-      return res_macs(layer.in_channels, layer.out_channels, size.area());
+      return conv_macs(layer, size.area()) + size.area() * 9 * layer.out_channels * layer.out_channels +
+             skip_macs(layer, size.area());
     case LayerKind::kTransformer:
       return transformer_macs(layer.transformer, size.area(), tokens);
   }
@@ -63,41 +74,56 @@ Size size_of(const LayerTopology& layer, const BlockTopology& block, Size latent
 
 }  // namespace
 
-std::vector<AddressCost> address_macs(const Topology& topology, int64_t height, int64_t width, int64_t tokens) {
-  std::vector<AddressCost> costs;
-  for (const BlockTopology& block : topology.blocks) {
-    const size_t of_block = costs.size();
-    costs.push_back({.address = block.address});
+std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size) {
+  std::vector<int64_t> macs(topology.nodes.size());
+  const auto of = [&](NodeId node) -> int64_t& { return macs[static_cast<size_t>(node)]; };
+  for (size_t b = 0; b < topology.blocks.size(); ++b) {
+    const BlockTopology& block = topology.blocks[b];
     for (const LayerTopology& layer : block.layers) {
-      const Size size = size_of(layer, block, {height, width});
-      costs.push_back({.address = layer.address, .macs = layer_macs(layer, size, tokens)});
-      costs[of_block].macs += costs.back().macs;
-      for (int64_t i = 0; i < layer.transformer.depth; ++i) {
-        const UnitMacs units = unit_macs(layer.transformer, size.area(), tokens);
-        const std::string prefix = layer.address + "." + std::to_string(i) + ".";
-        costs.push_back({.address = prefix + "attn1", .macs = units.attn1});
-        costs.push_back({.address = prefix + "attn2", .macs = units.attn2});
-        costs.push_back({.address = prefix + "ff", .macs = units.ff});
+      const Size at = size_of(layer, block, {size.height, size.width});
+      of(layer.node) = layer_macs(layer, at, size.tokens);
+      macs[b] += of(layer.node);
+      for (int64_t unit = 0; unit < layer.units; ++unit) {
+        of(layer.first_unit + unit) = unit_macs(layer, unit, at.area(), size.tokens);
       }
     }
   }
-  return costs;
-}
-
-std::vector<int64_t> block_macs(const Topology& topology, int64_t height, int64_t width, int64_t tokens) {
-  std::vector<int64_t> macs;
-  macs.reserve(topology.blocks.size());
-  for (const BlockTopology& block : topology.blocks) {
-    int64_t& total = macs.emplace_back(0);
-    for (const LayerTopology& layer : block.layers) {
-      total += layer_macs(layer, size_of(layer, block, {height, width}), tokens);
-    }
-  }
+  of(topology.whole()) = size.height * size.width * 9 * topology.blocks.back().out_channels *
+                         topology.node(topology.whole()).channels;
   return macs;
 }
 
-int64_t output_macs(const Topology& topology, int64_t out_channels, int64_t height, int64_t width) {
-  return height * width * 9 * topology.blocks.back().out_channels * out_channels;
+int64_t live_macs(const Topology& topology, const NodesOfCall& nodes, const CallSize& size) {
+  const std::vector<int64_t> macs = node_macs(topology, size);
+  // Each node's own: without what its parts do.
+  std::vector<int64_t> own = macs;
+  for (size_t id = 0; id < topology.nodes.size(); ++id) {
+    const Node& node = topology.nodes[id];
+    if (node.kind == NodeKind::kLayer) {
+      own[static_cast<size_t>(node.block)] -= macs[id];
+    } else if (node.kind == NodeKind::kUnit) {
+      own[static_cast<size_t>(topology.layer(node).node)] -= macs[id];
+    }
+  }
+  int64_t total = 0;
+  for (const NodeId node : nodes.computed) {
+    total += own[static_cast<size_t>(node)];
+  }
+  for (const NodeId id : nodes.inherited) {
+    const Node& node = topology.node(id);
+    const bool whole =
+        std::find(nodes.whole_outputs.begin(), nodes.whole_outputs.end(), id) != nodes.whole_outputs.end();
+    if (node.kind == NodeKind::kLayer && topology.layer(node).kind == LayerKind::kRes && !whole) {
+      const LayerTopology& layer = topology.layer(node);
+      total += skip_macs(layer, size_of(layer, topology.block(node.block), {size.height, size.width}).area());
+    }
+  }
+  return total;
+}
+
+int64_t full_macs(const Topology& topology, const CallSize& size) {
+  const std::vector<int64_t> macs = node_macs(topology, size);
+  return std::accumulate(macs.begin(), macs.begin() + topology.whole() + 1, int64_t{0});
 }
 
 }  // namespace asdm

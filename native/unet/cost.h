@@ -1,29 +1,37 @@
-// Multiply-accumulates of a UNet, block by block; the measure behind "share of the UNet computed".
+// Multiply-accumulates of a UNet, node by node; the measure behind "share of the UNet computed".
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "native/unet/topology.h"
 
 namespace asdm {
 
-/// Multiply-accumulates of each block (index = node id) for one sample of a latent `height` x `width` with `tokens`
-/// context tokens: convolutions, linears and both attention products. Norms, activations and embeddings are left out.
-[[nodiscard]] std::vector<int64_t> block_macs(const Topology& topology, int64_t height, int64_t width,
-                                              int64_t tokens);
-
-struct AddressCost {
-  std::string address;
-  int64_t macs = 0;
+/// Sizes that the cost depends on.
+struct CallSize {
+  int64_t height = 0;  ///< of the latent
+  int64_t width = 0;
+  int64_t tokens = 0;  ///< of the context
 };
 
-/// The same for every address, in the order of all_addresses: a block's include its layers', a layer's its units'.
-[[nodiscard]] std::vector<AddressCost> address_macs(const Topology& topology, int64_t height, int64_t width,
-                                                    int64_t tokens);
+/// Multiply-accumulates of each node (by node id) for one sample: convolutions, linears and both attention products. A
+/// block's include its layers', a layer's its units'; those of "out" are the final convolution's, guidance and control
+/// have none. Norms, activations and embeddings are left out.
+[[nodiscard]] std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size);
 
-/// The final convolution, always run.
-[[nodiscard]] int64_t output_macs(const Topology& topology, int64_t out_channels, int64_t height, int64_t width);
+/// What a call does with the nodes it meets.
+struct NodesOfCall {
+  std::vector<NodeId> computed;
+  std::vector<NodeId> inherited;     ///< as held or forecast values
+  std::vector<NodeId> whole_outputs;  ///< those inherited layers of which nothing is run
+};
+
+/// Multiply-accumulates of one sample in such a call, each counted once: what of a computed node was itself inherited
+/// is left out, and what an inherited ResBlock's skip connection still costs is in.
+[[nodiscard]] int64_t live_macs(const Topology& topology, const NodesOfCall& nodes, const CallSize& size);
+
+/// Multiply-accumulates of one sample where nothing is inherited.
+[[nodiscard]] int64_t full_macs(const Topology& topology, const CallSize& size);
 
 }  // namespace asdm

@@ -8,6 +8,7 @@
 #include <ATen/ops/cat.h>
 
 #include "native/base/log.h"
+#include "native/unet/layer_units.h"
 
 namespace asdm {
 namespace {
@@ -32,10 +33,16 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
       trunks_(static_cast<size_t>(topology_.inputs)) {}
 
 at::Tensor Evaluation::output() {
+  if (const at::Tensor stored = features_.inherited(topology_.whole()); stored.defined()) {
+    return own_copy(stored);  // the host may write into what it gets
+  }
   embed();
-  const at::Tensor h = value(static_cast<NodeId>(topology_.blocks.size()) - 1);
-  return observed(layer_.observer, "out",
-                  [&] { return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous(); });
+  const at::Tensor h = value(topology_.whole() - 1);
+  at::Tensor prediction = observed(layer_.observer, "out", [&] {
+    return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous();
+  });
+  features_.computed(topology_.whole(), prediction);
+  return prediction;
 }
 
 void Evaluation::embed() {
@@ -53,8 +60,10 @@ at::Tensor Evaluation::value(NodeId node) {
   if (known.defined()) {
     return known;
   }
+  if (const NodeId probe = features_.probe_of(node); probe >= 0) {
+    features_.probe(node, value(probe));
+  }
   if (at::Tensor stored = features_.inherited(node); stored.defined()) {
-    features_.used(node);
     return known = std::move(stored);
   }
   at::Tensor fresh;
@@ -82,18 +91,21 @@ void Evaluation::enter(const BlockTopology& block) {
 at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
   const auto index = static_cast<size_t>(node);
   const std::string& address = topology_.blocks[index].address;
-  if (!features_.enter(node, {h.size(2), h.size(3)})) {
+  if (h.defined() && !features_.enter(node, {h.size(2), h.size(3)})) {
     std::ostringstream what;
     what << address << " gets " << h.sizes() << ", got another size before";
     throw InheritedFeatureMisfit(what.str());
   }
   return observed(layer_.observer, address, [&] {
-    return unet_.blocks_[index](std::move(h), conditioning_, up_height, up_width, layer_);
+    return unet_.blocks_[index](std::move(h), conditioning_, up_height, up_width, layer_, features_);
   });
 }
 
 at::Tensor Evaluation::compute_input(NodeId node) {
-  at::Tensor h = node == 0 ? channels_last(inputs_.x) : trunk_after_input(node - 1);
+  at::Tensor h;
+  if (needs_input(node)) {
+    h = node == 0 ? channels_last(inputs_.x) : trunk_after_input(node - 1);
+  }
   enter(topology_.blocks[static_cast<size_t>(node)]);
   h = run_block(node, std::move(h), 0, 0);
   h = add_control(std::move(h), inputs_.control.input, node);
@@ -112,7 +124,7 @@ at::Tensor Evaluation::trunk_after_input(NodeId node) {
     trunk = skip;
     if (hooks_.hooks_input_blocks()) {  // an inherited block: its skip is stored, the hook behind it still acts
       enter(topology_.blocks[static_cast<size_t>(node)]);
-      trunk = channels_last(hooks_.input_block_after_skip(skip.contiguous()));
+      trunk = channels_last(hooks_.input_block_after_skip(own_copy(skip)));
     }
   }
   return trunk;
@@ -120,24 +132,40 @@ at::Tensor Evaluation::trunk_after_input(NodeId node) {
 
 at::Tensor Evaluation::compute_middle() {
   const NodeId node = topology_.middle();
-  at::Tensor h = trunk_after_input(node - 1);
+  at::Tensor h = needs_input(node) ? trunk_after_input(node - 1) : at::Tensor();
   enter(topology_.blocks[static_cast<size_t>(node)]);
   h = run_block(node, std::move(h), 0, 0);
   return add_control(std::move(h), inputs_.control.middle, 0);
 }
 
 at::Tensor Evaluation::compute_output(NodeId node) {
-  const BlockTopology& block = topology_.blocks[static_cast<size_t>(node)];
-  at::Tensor h = value(node - 1);
-  at::Tensor skip = value(topology_.skip_of_output(block.number));
-  int64_t up_height = h.size(2) * 2;
-  int64_t up_width = h.size(3) * 2;
+  const BlockTopology& block = topology_.block(node);
+  at::Tensor h;
+  at::Tensor skip;
+  if (needs_input(node)) {
+    h = value(node - 1);
+    skip = value(topology_.skip_of_output(block.number));
+  }
+  int64_t up_height = 0;  // the last block enlarges nothing
+  int64_t up_width = 0;
   if (block.number + 1 < topology_.outputs) {
     const at::Tensor next_skip = value(topology_.skip_of_output(block.number + 1));
     up_height = next_skip.size(2);
     up_width = next_skip.size(3);
   }
   enter(block);
+  if (h.defined()) {
+    h = join(block, std::move(h), std::move(skip));
+    // Nobody asks for these again; without this the whole decoder would stay in memory.
+    const auto consumed = static_cast<size_t>(topology_.skip_of_output(block.number));
+    values_[static_cast<size_t>(node - 1)].reset();
+    values_[consumed].reset();
+    trunks_[consumed].reset();
+  }
+  return run_block(node, std::move(h), up_height, up_width);
+}
+
+at::Tensor Evaluation::join(const BlockTopology& block, at::Tensor h, at::Tensor skip) {
   skip = add_control(std::move(skip), inputs_.control.output, block.number);
   if (hooks_.hooks_output_blocks()) {
     // Copies: hooks such as FreeU write into both, and both may be asked for again or be stored features.
@@ -150,13 +178,11 @@ at::Tensor Evaluation::compute_output(NodeId node) {
     what << block.address << " joins " << h.sizes() << " with " << skip.sizes();
     throw InheritedFeatureMisfit(what.str());
   }
-  h = at::cat({h, skip}, 1);
-  // Nobody asks for these again; without this the whole decoder would stay in memory.
-  const auto consumed = static_cast<size_t>(topology_.skip_of_output(block.number));
-  values_[static_cast<size_t>(node - 1)].reset();
-  values_[consumed].reset();
-  trunks_[consumed].reset();
-  return run_block(node, std::move(h), up_height, up_width);
+  return at::cat({h, skip}, 1);
+}
+
+bool Evaluation::needs_input(NodeId node) const {
+  return unet_.blocks_[static_cast<size_t>(node)].needs_input(features_);
 }
 
 at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const {

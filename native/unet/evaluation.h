@@ -1,25 +1,19 @@
-// One call of the UNet: asks the output for its value, and each node for those it needs. A node nobody asks for is
-// not run, and an inherited node ends the walk.
+// One call of the UNet: asks the output for its value, and each block for those it needs. A block nobody asks for is
+// not run, and an inherited one ends the walk.
 #pragma once
 
-#include <stdexcept>
 #include <vector>
 
 #include "native/unet/unet.h"
 
 namespace asdm {
 
-/// An inherited feature no longer fits: a hook changed the resolution since it was stored.
-class InheritedFeatureMisfit : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 class Evaluation {
  public:
   Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
              CallFeatures& features, LayerObserver* observer);
 
-  /// [batch, out_channels, height, width], contiguous.
+  /// [batch, out_channels, height, width], contiguous. Throws InheritedFeatureMisfit.
   at::Tensor output();
 
  private:
@@ -28,11 +22,15 @@ class Evaluation {
   at::Tensor compute_input(NodeId node);
   at::Tensor compute_middle();
   at::Tensor compute_output(NodeId node);
+  /// The input of an output block: the trunk and its skip, with the host's control and hooks.
+  at::Tensor join(const BlockTopology& block, at::Tensor h, at::Tensor skip);
   /// The trunk value that enters the block behind input block `node`.
   at::Tensor trunk_after_input(NodeId node);
 
   void embed();
   void enter(const BlockTopology& block);
+  /// Whether block `node` needs what comes before it.
+  [[nodiscard]] bool needs_input(NodeId node) const;
   /// The layers of block `node` on `h`; `up_height` x `up_width`: target of an Upsample in it.
   at::Tensor run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width);
   at::Tensor add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const;

@@ -1,57 +1,198 @@
 #include "native/unet/sites.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/unet/liveness.h"
 
 namespace asdm {
 namespace {
 
 constexpr std::string_view kAutomatic = "auto";
+constexpr std::string_view kOutputForm = ":output";
+constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::string_view kPhasesWanted =
+    "phases such as '0-0.5: out.8; 0.5-1: out.10', rising shares of the window";
 
-std::vector<std::string> split(std::string_view text) {
+std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+std::vector<std::string> split(std::string_view text, std::string_view separators) {
   std::vector<std::string> words;
-  std::string word;
-  for (const char c : text) {
-    if (c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-      if (!word.empty()) {
-        words.push_back(std::exchange(word, {}));
-      }
-    } else {
-      word += c;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find_first_of(separators, at), text.size());
+    if (end > at) {
+      words.emplace_back(text.substr(at, end - at));
     }
-  }
-  if (!word.empty()) {
-    words.push_back(std::move(word));
+    at = end + 1;
   }
   return words;
 }
 
-/// The error for a `word` that names no site; says more where it names another part of this UNet.
-Error no_site(const Topology& topology, const std::vector<std::string>& known, const std::string& word) {
-  const std::vector<std::string> addresses = all_addresses(topology);
-  if (std::find(addresses.begin(), addresses.end(), word) != addresses.end()) {
-    const auto block = std::find_if(known.begin(), known.end(),
-                                    [&](const std::string& site) { return word.starts_with(site + "."); });
-    const std::string expected = block == known.end() ? "a block before the last one, whose value is the whole UNet's"
-                                                      : "a whole block, such as " + *block;
-    return invalid_input("sites", expected, "'" + word + "'");
+/// Whether `pattern` stands for `address`: * for any characters but a dot, ? for one such character.
+bool matches(std::string_view pattern, std::string_view address) {
+  if (pattern.empty()) {
+    return address.empty();
   }
-  std::vector<std::string> choices = {std::string(kAutomatic)};
-  choices.insert(choices.end(), known.begin(), known.end());
-  return unknown_name("sites", word, choices);
+  if (pattern.front() == '*') {
+    return matches(pattern.substr(1), address) ||
+           (!address.empty() && address.front() != '.' && matches(pattern, address.substr(1)));
+  }
+  const bool same = !address.empty() &&
+                    (pattern.front() == '?' ? address.front() != '.' : pattern.front() == address.front());
+  return same && matches(pattern.substr(1), address.substr(1));
 }
 
-/// SD1.x and SD2.x spend most of their work at full resolution, so the cut sits just below it (62 % of the MACs dead
-/// at 64x64). SDXL spends it in the deep transformers: the same rule would leave 7 % alive and inherit nearly all
-/// there is, so its cut lies one level deeper (69 % dead).
-NodeId automatic_cut(const Topology& topology, const UNetSpec& spec) {
-  const bool deep = spec.family == Family::kSDXL || spec.family == Family::kSDXLRefiner;
-  const int64_t full_resolution = spec.num_res_blocks.front() + 1;
-  const int64_t level_below = spec.num_res_blocks.size() > 1 ? spec.num_res_blocks[1] + 1 : 0;
-  const int64_t live = deep ? full_resolution + level_below : full_resolution;
-  return topology.output(std::max<int64_t>(topology.outputs - 1 - live, 0));
+/// Reads the sites of one phase.
+class Reader {
+ public:
+  Reader(const Topology& topology, const UNetSpec& spec, SiteLevel level)
+      : topology_(topology), spec_(spec), level_(level) {}
+
+  /// Sites in evaluation order; layers that were asked for as outputs go to `whole_outputs`.
+  std::vector<NodeId> read(std::string_view text, ResolvedSites& resolved) {
+    const std::vector<std::string> words = split(text, ", \t\r\n");
+    if (words.empty()) {
+      throw no_site("");
+    }
+    if (std::find(words.begin(), words.end(), kAutomatic) != words.end()) {
+      if (words.size() > 1) {
+        throw invalid_input("sites", "auto alone, or addresses and presets without it", in_quotes(text));
+      }
+      return named(kAutomatic, automatic_sites(topology_, spec_, level_));
+    }
+    std::set<NodeId> sites;
+    for (const std::string& word : words) {
+      add(word, sites, resolved.whole_outputs);
+    }
+    return {sites.begin(), sites.end()};
+  }
+
+ private:
+  void add(const std::string& word, std::set<NodeId>& sites, std::set<NodeId>& whole_outputs) {
+    const bool by_output = word.ends_with(kOutputForm);
+    const std::string name = by_output ? word.substr(0, word.size() - kOutputForm.size()) : word;
+    const std::vector<NodeId> found = nodes_of(name, word);
+    for (const NodeId node : found) {
+      if (by_output && topology_.node(node).kind != NodeKind::kLayer) {
+        throw invalid_input("sites", "a layer before ':output', such as " + example(NodeKind::kLayer), in_quotes(word));
+      }
+      const bool other_form = by_output ? asked_by_delta_.contains(node) : whole_outputs.contains(node);
+      if (other_form && topology_.node(node).kind == NodeKind::kLayer) {
+        throw invalid_input("sites", "one form of " + topology_.node(node).address + ", with ':output' or without",
+                            "both");
+      }
+      (by_output ? whole_outputs : asked_by_delta_).insert(node);
+      sites.insert(node);
+    }
+  }
+
+  /// What one `name`, the word without its suffix, stands for.
+  std::vector<NodeId> nodes_of(const std::string& name, const std::string& word) const {
+    const std::vector<std::string> presets = preset_site_names();
+    if (std::find(presets.begin(), presets.end(), name) != presets.end()) {
+      return named(name, preset_sites(topology_, spec_, name));
+    }
+    const bool pattern = name.find_first_of("*?") != std::string::npos;
+    std::vector<NodeId> found;
+    for (size_t id = 0; id < topology_.nodes.size(); ++id) {
+      const Node& node = topology_.nodes[id];
+      const bool part = node.block >= 0 && static_cast<NodeId>(id) != topology_.whole() - 1;
+      if (pattern ? part && matches(name, node.address) : node.address == name) {
+        found.push_back(static_cast<NodeId>(id));
+      }
+    }
+    if (found.empty()) {
+      throw no_site(word);
+    }
+    if (found.front() == topology_.whole() - 1) {
+      throw invalid_input("sites", "a block before the last one, whose value is the whole UNet's: that is 'out'",
+                          in_quotes(word));
+    }
+    return found;
+  }
+
+  static std::vector<NodeId> named(std::string_view name, std::vector<NodeId> nodes) {
+    if (nodes.empty()) {
+      throw invalid_input("sites", "parts that this UNet has", in_quotes(name) + ", of which it has none");
+    }
+    return nodes;
+  }
+
+  /// Some address of that kind.
+  [[nodiscard]] std::string example(NodeKind kind) const {
+    const auto found = std::find_if(topology_.nodes.rbegin(), topology_.nodes.rend(),
+                                    [&](const Node& node) { return node.kind == kind; });
+    return found->address;
+  }
+
+  /// The error for a `word` that names no site; says more where it names another part of this UNet.
+  [[nodiscard]] Error no_site(const std::string& word) const {
+    const auto inside = std::find_if(topology_.nodes.begin(), topology_.nodes.end(), [&](const Node& node) {
+      return node.kind == NodeKind::kUnit && node.address.starts_with(word + ".");
+    });
+    if (!word.empty() && inside != topology_.nodes.end()) {
+      return invalid_input("sites", "a block, a layer, or a unit such as " + inside->address, in_quotes(word));
+    }
+    std::vector<std::string> choices = {std::string(kAutomatic)};
+    const auto append = [&](const std::vector<std::string>& names) {
+      choices.insert(choices.end(), names.begin(), names.end());
+    };
+    append(preset_site_names());
+    append({"out", "guidance", "control"});
+    append(site_names(topology_));
+    append({"layers such as " + example(NodeKind::kLayer), "units such as " + example(NodeKind::kUnit)});
+    return unknown_name("sites", word, choices);
+  }
+
+  const Topology& topology_;
+  const UNetSpec& spec_;
+  SiteLevel level_;
+  std::set<NodeId> asked_by_delta_;
+};
+
+/// "0.5" at the start of `text`, which loses it.
+double take_share(std::string_view& text) {
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  double share = -1.0;
+  const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), share);
+  text.remove_prefix(static_cast<size_t>(rest - text.data()));
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return fault == std::errc{} ? share : -1.0;
+}
+
+bool take(std::string_view& text, char wanted) {
+  if (text.empty() || text.front() != wanted) {
+    return false;
+  }
+  text.remove_prefix(1);
+  return true;
+}
+
+/// "0-0.5: out.8" as a phase without its sites; `text` keeps these.
+SitePhase take_phase(std::string_view& text, double from) {
+  const std::string_view whole = text;
+  SitePhase phase;
+  phase.start = take_share(text);
+  const bool dashed = take(text, '-');
+  phase.end = take_share(text);
+  if (!dashed || !take(text, ':') || !(phase.start >= from && phase.end > phase.start && phase.end <= 1.0)) {
+    throw invalid_input("sites", kPhasesWanted, in_quotes(whole));
+  }
+  return phase;
+}
+
+bool is_phased(std::string_view text) {
+  if (text.find(';') != std::string_view::npos) {
+    return true;
+  }
+  return take_share(text) >= 0.0 && text.starts_with('-');
+}
+
+void drop_dead(const Topology& topology, const std::set<NodeId>& whole_outputs, std::vector<NodeId>& sites) {
+  const std::vector<NodeId> live = live_nodes(topology, {sites.begin(), sites.end()}, whole_outputs).inherited;
+  std::erase_if(sites, [&](NodeId site) { return std::find(live.begin(), live.end(), site) == live.end(); });
 }
 
 }  // namespace
@@ -64,30 +205,43 @@ std::vector<std::string> site_names(const Topology& topology) {
   return names;
 }
 
-std::vector<NodeId> resolve_sites(const Topology& topology, const UNetSpec& spec, std::string_view sites) {
-  const std::vector<std::string> words = split(sites);
-  const bool automatic = std::find(words.begin(), words.end(), kAutomatic) != words.end();
-  if (automatic && words.size() > 1) {
-    throw invalid_input("sites", "auto alone, or addresses of blocks without it", "'" + std::string(sites) + "'");
+ResolvedSites resolve_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level, std::string_view text) {
+  ResolvedSites resolved;
+  resolved.phased = is_phased(text);
+  resolved.automatic = split(text, ", \t\r\n") == std::vector<std::string>{std::string(kAutomatic)};
+  Reader reader(topology, spec, level);
+  if (!resolved.phased) {
+    resolved.phases.push_back({.sites = reader.read(text, resolved)});
   }
-  if (automatic) {
-    return {automatic_cut(topology, spec)};
-  }
-  const std::vector<std::string> known = site_names(topology);
-  std::vector<NodeId> nodes;
-  for (const std::string& word : words) {
-    const auto found = std::find(known.begin(), known.end(), word);
-    if (found == known.end()) {
-      throw no_site(topology, known, word);
+  double from = 0.0;
+  for (const std::string& part : resolved.phased ? split(text, ";") : std::vector<std::string>()) {
+    if (part.find_first_not_of(kBlanks) == std::string::npos) {
+      continue;
     }
-    nodes.push_back(static_cast<NodeId>(found - known.begin()));
+    std::string_view rest = part;
+    SitePhase phase = take_phase(rest, from);
+    from = phase.end;
+    phase.sites = reader.read(rest, resolved);
+    resolved.phases.push_back(std::move(phase));
   }
-  if (nodes.empty()) {
-    throw no_site(topology, known, "");
+  if (resolved.phases.empty()) {
+    throw invalid_input("sites", kPhasesWanted, in_quotes(text));
   }
-  std::sort(nodes.begin(), nodes.end());
-  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
-  return nodes;
+  for (SitePhase& phase : resolved.phases) {
+    drop_dead(topology, resolved.whole_outputs, phase.sites);
+  }
+  return resolved;
+}
+
+std::vector<std::string> site_texts(const Topology& topology, const std::vector<NodeId>& sites,
+                                    const std::set<NodeId>& whole_outputs) {
+  std::vector<std::string> texts;
+  texts.reserve(sites.size());
+  for (const NodeId site : sites) {
+    texts.push_back(topology.node(site).address +
+                    (whole_outputs.contains(site) ? std::string(kOutputForm) : std::string()));
+  }
+  return texts;
 }
 
 }  // namespace asdm

@@ -5,6 +5,60 @@
 namespace asdm {
 namespace {
 
+/// Resolution of a layer's value in a block whose input is at `level`.
+int64_t level_behind(const LayerTopology& layer, int64_t level) {
+  return level + (layer.kind == LayerKind::kDown ? 1 : 0) - (layer.kind == LayerKind::kUp ? 1 : 0);
+}
+
+/// Names of the units of `layer`, in the order of native/layers/unit_port.h.
+std::vector<std::string> unit_names(const LayerTopology& layer) {
+  if (layer.kind == LayerKind::kRes) {
+    return {"conv"};
+  }
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < layer.transformer.depth; ++i) {
+    for (const char* unit : {"attn1", "attn2", "ff"}) {
+      names.push_back(std::to_string(i) + "." + unit);
+    }
+  }
+  return names;
+}
+
+/// Lists the nodes of all `blocks` and tells each layer its own.
+void add_nodes(Topology& topology, int64_t out_channels) {
+  std::vector<Node>& nodes = topology.nodes;
+  const auto next = [&] { return static_cast<NodeId>(nodes.size()); };
+  for (const BlockTopology& block : topology.blocks) {
+    const int64_t level = block.layers.empty() ? block.level : level_behind(block.layers.back(), block.level);
+    nodes.push_back({block.address, NodeKind::kBlock, next(), -1, block.out_channels, level});
+  }
+  nodes.push_back({"out", NodeKind::kWhole, -1, -1, out_channels, 0});
+  for (size_t b = 0; b < topology.blocks.size(); ++b) {
+    BlockTopology& block = topology.blocks[b];
+    for (size_t i = 0; i < block.layers.size(); ++i) {
+      LayerTopology& layer = block.layers[i];
+      layer.node = next();
+      nodes.push_back({layer.address, NodeKind::kLayer, static_cast<int64_t>(b), static_cast<int64_t>(i),
+                       layer.out_channels, level_behind(layer, block.level)});
+    }
+  }
+  for (size_t b = 0; b < topology.blocks.size(); ++b) {
+    BlockTopology& block = topology.blocks[b];
+    for (size_t i = 0; i < block.layers.size(); ++i) {
+      LayerTopology& layer = block.layers[i];
+      const std::vector<std::string> names = unit_names(layer);
+      layer.first_unit = next();
+      layer.units = static_cast<int64_t>(names.size());
+      for (const std::string& name : names) {
+        nodes.push_back({layer.address + "." + name, NodeKind::kUnit, static_cast<int64_t>(b), static_cast<int64_t>(i),
+                         layer.out_channels, block.level});
+      }
+    }
+  }
+  nodes.push_back({"guidance", NodeKind::kGuidance, -1, -1, out_channels, 0});
+  nodes.push_back({"control", NodeKind::kControl, -1, -1, 0, 0});
+}
+
 /// Walks the spec in checkpoint order; follows the construction order of the ldm UNet.
 class Builder {
  public:
@@ -14,6 +68,7 @@ class Builder {
     add_encoder();
     add_middle();
     add_decoder();
+    add_nodes(topology_, spec_.out_channels);
     return std::move(topology_);
   }
 
@@ -153,16 +208,9 @@ Topology make_topology(const UNetSpec& spec) {
 
 std::vector<std::string> all_addresses(const Topology& topology) {
   std::vector<std::string> addresses;
-  for (const BlockTopology& block : topology.blocks) {
-    addresses.push_back(block.address);
-    for (const LayerTopology& layer : block.layers) {
-      addresses.push_back(layer.address);
-      for (int64_t i = 0; i < layer.transformer.depth; ++i) {
-        for (const char* unit : {"attn1", "attn2", "ff"}) {
-          addresses.push_back(layer.address + "." + std::to_string(i) + "." + unit);
-        }
-      }
-    }
+  addresses.reserve(topology.nodes.size());
+  for (const Node& node : topology.nodes) {
+    addresses.push_back(node.address);
   }
   return addresses;
 }

@@ -1,4 +1,5 @@
-// The UNet as a list of addressed blocks, derived from its spec. Numbers are those of the checkpoint.
+// The UNet as a graph of addressed nodes (blocks, their layers, the units of these), derived from its spec. Numbers are
+// those of the checkpoint.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,15 @@ namespace asdm {
 
 enum class BlockKind { kInput, kMiddle, kOutput };
 enum class LayerKind { kConv, kRes, kTransformer, kDown, kUp };
+/// What a node of the graph stands for.
+enum class NodeKind {
+  kBlock,
+  kWhole,     ///< "out": the prediction of the whole UNet
+  kLayer,
+  kUnit,
+  kGuidance,  ///< "guidance": the prediction for uncond less that for cond
+  kControl,   ///< "control": the residuals of the host's ControlNets, which are computed outside of the UNet
+};
 
 [[nodiscard]] std::string_view to_string(BlockKind kind);
 
@@ -25,6 +35,12 @@ struct LayerTopology {
   int64_t out_channels = 0;
   SpatialTransformer::Shape transformer;  ///< for kTransformer
   int64_t transformer_index = 0;          ///< ordinal among all transformers, evaluation order
+  NodeId node = -1;
+  NodeId first_unit = -1;  ///< node of its unit 0; the others follow (native/layers/unit_port.h has their order)
+  int64_t units = 0;
+
+  /// True where the layer is x plus something: what is inherited of it is that something, unless asked otherwise.
+  [[nodiscard]] bool is_residual() const { return kind == LayerKind::kRes || kind == LayerKind::kTransformer; }
 };
 
 /// One block: a node of the graph.
@@ -37,22 +53,43 @@ struct BlockTopology {
   std::vector<LayerTopology> layers;
 };
 
-/// All blocks in evaluation order. Node ids are indices into `blocks`.
+/// One node: something that has a value in each call, and that can be inherited.
+struct Node {
+  std::string address;
+  NodeKind kind = NodeKind::kBlock;
+  int64_t block = -1;     ///< index into Topology::blocks; -1 where it is no part of a block
+  int64_t layer = -1;     ///< index into the block's layers, for layers and units
+  int64_t channels = 0;   ///< of its value
+  int64_t level = 0;      ///< the size of its value is the latent's over 2^level, rounded up
+};
+
+/// All blocks in evaluation order, and all nodes. Node ids are indices into `nodes`; those below blocks.size() are also
+/// indices into `blocks`. The whole UNet follows, then all layers, all units, the guidance and the control.
 struct Topology {
   std::vector<BlockTopology> blocks;
+  std::vector<Node> nodes;
   int64_t inputs = 0;   ///< number of input blocks
   int64_t outputs = 0;  ///< number of output blocks
 
   [[nodiscard]] NodeId input(int64_t number) const { return number; }
   [[nodiscard]] NodeId middle() const { return inputs; }
   [[nodiscard]] NodeId output(int64_t number) const { return inputs + 1 + number; }
+  [[nodiscard]] NodeId whole() const { return static_cast<NodeId>(blocks.size()); }
+  [[nodiscard]] NodeId guidance() const { return static_cast<NodeId>(nodes.size()) - 2; }
+  [[nodiscard]] NodeId control() const { return static_cast<NodeId>(nodes.size()) - 1; }
+  [[nodiscard]] const Node& node(NodeId id) const { return nodes[static_cast<size_t>(id)]; }
+  [[nodiscard]] const BlockTopology& block(NodeId id) const { return blocks[static_cast<size_t>(id)]; }
+  /// The layer that `node`, a layer or a unit, is or belongs to.
+  [[nodiscard]] const LayerTopology& layer(const Node& node) const {
+    return block(node.block).layers[static_cast<size_t>(node.layer)];
+  }
   /// The input block whose skip output block `number` takes.
   [[nodiscard]] NodeId skip_of_output(int64_t number) const { return inputs - 1 - number; }
 };
 
 [[nodiscard]] Topology make_topology(const UNetSpec& spec);
 
-/// Every address of the UNet: blocks, layers, and the units of transformer blocks ("in.4.attn.0.attn1").
+/// The address of every node, by node id: "in.4", "out", "in.4.res", "in.4.attn.0.attn1", "in.4.res.conv", "guidance".
 [[nodiscard]] std::vector<std::string> all_addresses(const Topology& topology);
 
 }  // namespace asdm

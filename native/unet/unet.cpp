@@ -6,6 +6,8 @@
 #include "native/base/error.h"
 #include "native/base/log.h"
 #include "native/unet/evaluation.h"
+#include "native/unet/guidance.h"
+#include "native/unet/layer_units.h"
 
 namespace asdm {
 namespace {
@@ -78,13 +80,28 @@ void UNet::check(const ForwardInputs& inputs) const {
 at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
                          CallFeatures& features, LayerObserver* observer) const {
   check(inputs);
+  const auto run = [&](const ForwardInputs& given) {
+    return Evaluation(*this, given, weights, hooks, features, observer).output();
+  };
+  if (features.guided_rows()) {
+    if (std::string reason = narrowing_obstacle(inputs, hooks); !reason.empty()) {
+      features.refuse_guidance(std::move(reason));
+    }
+  }
+  at::Tensor prediction;
   try {
-    return Evaluation(*this, inputs, weights, hooks, features, observer).output();
+    if (const std::optional<RowRange> rows = features.guided_rows()) {
+      features.run_guided_rows();
+      return features.with_guidance(run(narrowed(inputs, *rows)));
+    }
+    prediction = run(inputs);
   } catch (const InheritedFeatureMisfit& misfit) {
     log::debug(std::string("inherited feature does not fit, the call is computed in full: ") + misfit.what());
     features.abandon_inheritance("feature shape changed");
-    return Evaluation(*this, inputs, weights, hooks, features, observer).output();
+    prediction = run(inputs);
   }
+  features.keep_guidance(prediction);
+  return prediction;
 }
 
 }  // namespace asdm

@@ -4,21 +4,62 @@ import pytest
 import torch
 from tiny_unet import TinyUNet
 
-SETTINGS = {"mode": "uniform", "interval": 3, "full_evaluations": 0, "start_percent": 0.0, "end_percent": 1.0,
-            "max_age": 0}
+SIGMAS = [10.0 - i for i in range(11)]
+SIZES = [(8, 8), (7, 9)]
 
 
-@pytest.mark.parametrize("sites", ["auto", "mid", "out.5", "in.2 in.3 out.2 out.10"])
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 9)])
+def peak_bytes(native, tiny, session, height, width):
+    """What a run of three full evaluations and some between them keeps at most."""
+    run = native.Run(session.settings, SIGMAS, tiny.unet)
+    for sigma in SIGMAS[:-1]:
+        run.begin_evaluation(sigma)
+        features = run.begin_call(["cond", "uncond"], [0, 1], torch.zeros(2, 4, height, width))
+        run.end_call(features, tiny.forward(height, width, batch=2, features=features))
+    return run.record["peak_cache_bytes"]
+
+
+def make_session(glue, tiny, **settings):
+    inheritance = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 4, **settings}
+    return glue("session").Session(unet=tiny.unet, base_model=None, inheritance=inheritance)
+
+
+@pytest.mark.parametrize("sites", ["auto", "mid", "out.5", "in.2 in.3 out.2 out.10", "out", "guidance",
+                                   "in.1.attn in.2.res out.11.res:output", "out.9.attn.0.attn1 in.4.res.conv out.8"])
+@pytest.mark.parametrize(("height", "width"), SIZES)
 def test_declared_bytes_are_the_stored_ones(glue, native, sites, height, width):
     tiny = TinyUNet(native)
-    session = glue("session").Session(unet=tiny.unet, base_model=None, inheritance=SETTINGS | {"sites": sites})
-    run = native.Run(session.settings(), [3.0, 2.0, 1.0, 0.0], len(tiny.unet.node_addresses()))
-    run.begin_evaluation(3.0)
-    features = run.begin_call(["cond", "uncond"])
-    tiny.forward(height, width, batch=2, features=features)
-    run.end_call(features)
-    assert run.record["peak_cache_bytes"] == session.cache_bytes((2, 4, height, width), 4) > 0
+    session = make_session(glue, tiny, sites=sites)
+    assert peak_bytes(native, tiny, session, height, width) == session.cache_bytes((2, 4, height, width), 4) > 0
+
+
+@pytest.mark.parametrize("level", ["layer", "unit"])
+def test_automatic_sites_of_every_level_are_declared(glue, native, level):
+    tiny = TinyUNet(native)
+    session = make_session(glue, tiny, level=level)
+    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
+
+
+@pytest.mark.parametrize(("value", "snapshots"), [("hold", 1), ("taylor1", 2), ("taylor2", 3), ("affine", 1)])
+@pytest.mark.parametrize(("storage", "size"), [("compute", 4), ("bf16", 2), ("cpu", 4), ("cpu_bf16", 2)])
+def test_forecasts_declare_the_values_that_they_look_back_on(glue, native, value, snapshots, storage, size):
+    tiny = TinyUNet(native)
+    session = make_session(glue, tiny, sites="mid", value=value, storage=storage)
+    declared = session.cache_bytes((2, 4, 8, 8), 4)
+    assert declared == snapshots * size * 2 * 128 * 1 * 1
+    assert peak_bytes(native, tiny, session, 8, 8) == declared
+
+
+def test_progressive_depth_declares_its_probes_too(glue, native):
+    tiny = TinyUNet(native)
+    session = make_session(glue, tiny, mode="adaptive", threshold=1e-9)
+    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
+
+
+def test_a_plan_declares_all_that_it_inherits_anywhere(glue, native):
+    tiny = TinyUNet(native)
+    plan = {"value": "hold", "storage": "compute", "evaluations": [(2.0, []), (1.0, ["mid"]), (0.5, ["out.5"])]}
+    session = glue("session").Session(unet=tiny.unet, base_model=None, inheritance=plan)
+    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ def test_a_watched_call_gives_the_same_and_says_where_its_time_went(native):
     profile = native.Profile("cpu")
     assert torch.equal(tiny.forward(profile=profile), tiny.forward())
     seconds = {address: spent for address, calls, spent in profile.entries if calls == 1}
-    costs = dict(tiny.unet.address_macs(8, 8, TOKENS))
-    assert seconds.keys() >= costs.keys()
+    costs = dict(zip(tiny.unet.node_addresses(), tiny.unet.node_macs(8, 8, TOKENS), strict=True))
+    assert seconds.keys() >= {address for address, macs in costs.items() if macs}
     assert seconds["in.1"] >= seconds["in.1.res"] + seconds["in.1.attn"] > 0
-    assert [costs[node] for node in tiny.unet.node_addresses()] == tiny.unet.node_macs(8, 8, TOKENS)
+    assert seconds["in.1.res"] >= seconds["in.1.res.conv"] > 0
 
 
 def test_a_profile_of_an_unknown_device_is_refused(native):

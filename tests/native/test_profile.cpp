@@ -33,6 +33,9 @@ TEST(Profile, MeetsEveryAddressOncePerCall) {
     TinyUNet tiny(preset);
     const auto entries = watched(tiny, 2);
     for (const std::string& address : all_addresses(tiny.unet.topology())) {
+      if (address == "guidance" || address == "control") {
+        continue;  // no parts of a forward
+      }
       ASSERT_TRUE(entries.contains(address)) << preset << " " << address;
       EXPECT_EQ(entries.at(address).calls, 2) << preset << " " << address;
     }

@@ -24,13 +24,19 @@ using Keys = std::vector<std::string>;
 using Values = std::vector<float>;
 
 constexpr NodeId kSite = 2;
-constexpr int64_t kNodes = 4;
+constexpr NodeCount kNodes{.blocks = 4, .nodes = 4};
+constexpr NodeId kNodeCount = 4;
 constexpr int64_t kRowBytes = 2 * 3 * 1 * 4;  // one row of a feature [rows, 2, 3, 1] in fp32
 constexpr int64_t kNever = 1000;              // an interval that no test comes to the end of
 
 const std::vector<double> kTenSteps = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
 
-InheritanceSettings every(int64_t interval) { return {.sites = {kSite}, .time_steps = {.interval = interval}}; }
+InheritanceSettings every(int64_t interval, std::vector<NodeId> sites = {kSite}) {
+  InheritanceSettings settings;
+  settings.phases = {SitePhase{.sites = std::move(sites)}};
+  settings.time_steps.interval = interval;
+  return settings;
+}
 
 /// A feature whose row i is filled with values[i].
 at::Tensor feature(const Values& values) {
@@ -56,9 +62,7 @@ Values rows_of(const at::Tensor& value) {
 Values call(SamplingRun& run, const Keys& keys, const Values& fresh) {
   CallFeatures features = run.begin_call(keys);
   at::Tensor value = features.inherited(kSite);
-  if (value.defined()) {
-    features.used(kSite);
-  } else {
+  if (!value.defined()) {
     value = feature(fresh);
     features.computed(kSite, value);
   }
@@ -227,9 +231,7 @@ TEST(Run, MaxAgeIsCountedInEvaluations) {
 }
 
 TEST(Run, ASiteThatWasNotComputedIsNoFeature) {
-  InheritanceSettings settings = every(kNever);
-  settings.sites = {1, kSite};
-  SamplingRun run(settings, kTenSteps, kNodes);
+  SamplingRun run(every(kNever, {1, kSite}), kTenSteps, kNodes);
   evaluate(run, 10, {"cond"}, {1});  // computes kSite alone
   EXPECT_EQ(evaluate(run, 9, {"cond"}, {2}), Values{2});
   const std::map<std::string, int64_t> expected = {{"site was not computed", 1}};
@@ -276,7 +278,7 @@ TEST(Run, AnInputOfAnotherSizeIsNoticed) {
   EXPECT_TRUE(inheriting.enter(1, {6, 8}));
 }
 
-TEST(Run, FeaturesAreCopiesBothWays) {
+TEST(Run, FeaturesAreCopiesOfWhatWasComputed) {
   SamplingRun run(every(kNever), kTenSteps, kNodes);
   run.begin_evaluation(10);
   CallFeatures full = run.begin_call({"cond"});
@@ -286,19 +288,36 @@ TEST(Run, FeaturesAreCopiesBothWays) {
   run.end_call(full);
   run.begin_evaluation(9);
   CallFeatures inheriting = run.begin_call({"cond"});
-  at::Tensor stored = inheriting.inherited(kSite);
+  const at::Tensor stored = inheriting.inherited(kSite);
   EXPECT_EQ(rows_of(stored), Values{1});
   EXPECT_FALSE(stored.requires_grad());
-  stored.fill_(98);
-  run.end_call(inheriting);
-  EXPECT_EQ(evaluate(run, 8, {"cond"}, {-1}), Values{1});
+}
+
+TEST(Run, CallsThatKeepTheirChunksTogetherInheritTheStoredTensorItself) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  evaluate(run, 10, {"cond", "uncond"}, {1, 2});
+  const auto inherited = [&](double sigma, const Keys& keys) {
+    run.begin_evaluation(sigma);
+    CallFeatures features = run.begin_call(keys);
+    const at::Tensor value = features.inherited(kSite);
+    run.end_call(features);
+    return value;
+  };
+  const at::Tensor first = inherited(9, {"cond", "uncond"});
+  EXPECT_EQ(inherited(8, {"cond", "uncond"}).data_ptr(), first.data_ptr());
+  EXPECT_EQ(inherited(7, {"cond"}).data_ptr(), first.data_ptr());  // a view of its rows
+  const at::Tensor turned = inherited(6, {"uncond", "cond"});
+  EXPECT_NE(turned.data_ptr(), first.data_ptr());
+  EXPECT_EQ(rows_of(turned), (Values{2, 1}));
+  EXPECT_EQ(inherited(5, {"uncond", "cond"}).data_ptr(), turned.data_ptr());
+  EXPECT_EQ(run.cache_bytes(), 2 * kRowBytes);
 }
 
 TEST(Run, OnlySitesAreKept) {
   SamplingRun run(every(2), kTenSteps, kNodes);
   run.begin_evaluation(10);
   CallFeatures features = run.begin_call({"cond"});
-  for (NodeId node = 0; node < kNodes; ++node) {
+  for (NodeId node = 0; node < kNodeCount; ++node) {
     features.computed(node, feature({static_cast<float>(node)}));
   }
   run.end_call(features);
@@ -311,18 +330,21 @@ TEST(Run, OnlySitesAreKept) {
 }
 
 TEST(Run, WhatInheritsNothingStoresNothing) {
-  InheritanceSettings no_sites = every(3);
-  no_sites.sites.clear();
   InheritanceSettings all_full = every(3);
   all_full.time_steps.full_evaluations = 10;
   InheritanceSettings more_than_all = all_full;
   more_than_all.time_steps.full_evaluations = 1000;
-  const std::vector<SamplingRun> runs = {
-      SamplingRun(every(1), kTenSteps, kNodes), SamplingRun(std::nullopt, kTenSteps, kNodes),
-      SamplingRun(no_sites, kTenSteps, kNodes), SamplingRun(every(3), {}, kNodes),
-      SamplingRun(every(3), {7}, kNodes), SamplingRun(all_full, kTenSteps, kNodes),
-      SamplingRun(more_than_all, kTenSteps, kNodes)};
-  for (SamplingRun run : runs) {
+  InheritanceSettings empty_plan = every(3);
+  empty_plan.plan.emplace(10);
+  struct Row {
+    std::optional<InheritanceSettings> settings;
+    std::vector<double> sigmas;
+  };
+  const std::vector<Row> rows = {{every(1), kTenSteps},    {std::nullopt, kTenSteps},  {every(3, {}), kTenSteps},
+                                 {every(3), {}},           {every(3), {7}},            {all_full, kTenSteps},
+                                 {more_than_all, kTenSteps}, {empty_plan, kTenSteps}};
+  for (const Row& row : rows) {
+    SamplingRun run(row.settings, row.sigmas, kNodes);
     for (int i = 0; i < 4; ++i) {
       const auto fresh = static_cast<float>(i);
       EXPECT_EQ(evaluate(run, 10 - i, {"cond"}, {fresh}), Values{fresh});
@@ -379,7 +401,7 @@ TEST(Run, AnAbandonedCallCountsAsFullAndStores) {
   evaluate(run, 10, {"cond"}, {1});
   run.begin_evaluation(9);
   CallFeatures features = run.begin_call({"cond"});
-  features.used(kSite);
+  EXPECT_TRUE(features.inherited(kSite).defined());
   features.computed(3, feature({7}));
   features.abandon_inheritance("feature shape changed");
   EXPECT_FALSE(features.inherits());

@@ -173,20 +173,61 @@ TEST(Topology, AddressesNameBlocksLayersAndUnitsOnce) {
   const Names addresses = all_addresses(topology_of("sd15"));
   const std::set<std::string> set(addresses.begin(), addresses.end());
   EXPECT_EQ(set.size(), addresses.size());
-  // 25 blocks; 1 conv, 22 res, 16 attn, 3 down, 3 up; 3 units in each of the 16.
-  EXPECT_EQ(addresses.size(), 25U + 45U + 48U);
+  // 25 blocks; 1 conv, 22 res, 16 attn, 3 down, 3 up; 3 units in each of the 16 and 1 in each of the 22; the whole
+  // UNet, guidance and control.
+  EXPECT_EQ(addresses.size(), 25U + 45U + 48U + 22U + 3U);
   for (const char* known : {"in.4", "in.4.res", "in.4.attn", "in.4.attn.0.attn1", "in.4.attn.0.attn2", "mid",
                             "mid.res0", "mid.attn.0.ff", "mid.res1", "out.9.attn.0.ff", "in.0.conv", "in.9.down",
-                            "out.8.up"}) {
+                            "out.8.up", "in.4.res.conv", "mid.res1.conv", "out", "guidance", "control"}) {
     EXPECT_TRUE(set.contains(known)) << known;
   }
-  EXPECT_EQ(Names(addresses.begin(), addresses.begin() + 6),
-            (Names{"in.0", "in.0.conv", "in.1", "in.1.res", "in.1.attn", "in.1.attn.0.attn1"}));
+  EXPECT_EQ(addresses[0], "in.0");
+  EXPECT_EQ(Names(addresses.begin() + 24, addresses.begin() + 30),
+            (Names{"out.11", "out", "in.0.conv", "in.1.res", "in.1.attn", "in.2.res"}));
+  EXPECT_EQ(Names(addresses.begin() + 71, addresses.begin() + 76),
+            (Names{"in.1.res.conv", "in.1.attn.0.attn1", "in.1.attn.0.attn2", "in.1.attn.0.ff", "in.2.res.conv"}));
   const Names sdxl = all_addresses(topology_of("sdxl"));
   EXPECT_EQ(std::count(sdxl.begin(), sdxl.end(), "in.8.attn.9.attn2"), 1);
   EXPECT_EQ(std::count(sdxl.begin(), sdxl.end(), "in.8.attn.10.attn2"), 0);
-  // 19 blocks; 1 conv, 17 res, 11 attn, 2 down, 2 up; 70 transformer blocks.
-  EXPECT_EQ(sdxl.size(), 19U + 33U + 3U * 70U);
+  // 19 blocks; 1 conv, 17 res, 11 attn, 2 down, 2 up; 70 transformer blocks; and the three outside of blocks.
+  EXPECT_EQ(sdxl.size(), 19U + 33U + 3U * 70U + 17U + 3U);
+}
+
+TEST(Topology, NodesKnowTheirPlaceAndTheSizeOfTheirValue) {
+  const Topology topology = topology_of("sd15");
+  const auto find = [&](const std::string& address) {
+    const auto found = std::find_if(topology.nodes.begin(), topology.nodes.end(),
+                                    [&](const Node& node) { return node.address == address; });
+    return static_cast<NodeId>(found - topology.nodes.begin());
+  };
+  struct Row {
+    const char* address;
+    NodeKind kind;
+    const char* block;  // nullptr: none
+    int64_t channels;
+    int64_t level;
+  };
+  const std::vector<Row> rows = {
+      {"in.3", NodeKind::kBlock, "in.3", 320, 1},           {"out.8", NodeKind::kBlock, "out.8", 640, 0},
+      {"mid", NodeKind::kBlock, "mid", 1280, 3},            {"out", NodeKind::kWhole, nullptr, 4, 0},
+      {"in.4.res", NodeKind::kLayer, "in.4", 640, 1},       {"in.3.down", NodeKind::kLayer, "in.3", 320, 1},
+      {"out.8.attn", NodeKind::kLayer, "out.8", 640, 1},    {"out.8.up", NodeKind::kLayer, "out.8", 640, 0},
+      {"in.4.res.conv", NodeKind::kUnit, "in.4", 640, 1},   {"out.8.attn.0.ff", NodeKind::kUnit, "out.8", 640, 1},
+      {"guidance", NodeKind::kGuidance, nullptr, 4, 0},     {"control", NodeKind::kControl, nullptr, 0, 0},
+  };
+  for (const Row& row : rows) {
+    const Node& node = topology.node(find(row.address));
+    EXPECT_EQ(node.kind, row.kind) << row.address;
+    EXPECT_EQ(node.channels, row.channels) << row.address;
+    EXPECT_EQ(node.level, row.level) << row.address;
+    EXPECT_EQ(node.block < 0 ? "" : topology.block(node.block).address, row.block == nullptr ? "" : row.block);
+    if (node.layer >= 0) {
+      EXPECT_TRUE(node.address.starts_with(topology.layer(node).address)) << row.address;
+    }
+  }
+  EXPECT_EQ(find("out"), topology.whole());
+  EXPECT_EQ(find("guidance"), topology.guidance());
+  EXPECT_EQ(find("control"), topology.control());
 }
 
 TEST(Topology, KindsHaveTheHostsNames) {

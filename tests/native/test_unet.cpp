@@ -172,7 +172,7 @@ TEST(UNet, AThrowingHookLeavesEverythingUsable) {
   TinyUNet tiny;
   const ForwardInputs inputs = tiny.inputs();
   const at::Tensor expected = tiny.full(inputs);
-  asdm::Run run = testing::inheriting_run(tiny, {tiny.unet.topology().output(8)});
+  asdm::Run run = testing::inheriting_run(tiny, "out.8");
   Hooks none;
   tiny.evaluate(run, 10, inputs, none);
   const int64_t calls = run.record().calls;
@@ -301,7 +301,7 @@ TEST(UNet, ServesTwoThreadsAtOnce) {
   }
   const auto work = [&](size_t index) {
     testing::LendingWeights weights(tiny.unet.leaves(), tiny.tensors, testing::Lending::kSame);
-    asdm::Run run = testing::inheriting_run(tiny, {tiny.unet.topology().output(8)});
+    asdm::Run run = testing::inheriting_run(tiny, "out.8");
     const ForwardInputs inputs = tiny.inputs(7, 9, 1, 10 * index);
     Hooks hooks;
     for (int i = 0; i < 6; ++i) {

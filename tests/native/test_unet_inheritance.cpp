@@ -14,16 +14,14 @@
 namespace asdm {
 namespace {
 
+using testing::call_with;
 using testing::difference;
+using testing::group_of;
 using testing::inheriting_run;
 using testing::TinyUNet;
 
 using Names = std::set<std::string>;
 using SamplingRun = asdm::Run;  // inside a test, `Run` is a member of ::testing::Test
-
-std::vector<NodeId> sites(const TinyUNet& tiny, const std::string& text) {
-  return resolve_sites(tiny.unet.topology(), tiny.unet.spec(), text);
-}
 
 /// "input_blocks.FROM" to "input_blocks.TO" and so on.
 Names modules(const std::string& kind, int from, int to) {
@@ -41,6 +39,18 @@ Names join(std::vector<Names> parts) {
   }
   return all;
 }
+
+/// The `values`, by node id, of `sites` alone.
+std::map<NodeId, at::Tensor> values_at(const std::vector<at::Tensor>& values, const std::vector<NodeId>& sites) {
+  std::map<NodeId, at::Tensor> found;
+  for (const NodeId site : sites) {
+    found.emplace(site, values[static_cast<size_t>(site)]);
+  }
+  return found;
+}
+
+/// Of `counts` by node, those of the 25 blocks.
+std::vector<int64_t> of_blocks(const std::vector<int64_t>& counts) { return {counts.begin(), counts.begin() + 25}; }
 
 TEST(UNetInheritance, NodesNobodyAsksForAreNotRun) {
   struct Row {
@@ -66,7 +76,7 @@ TEST(UNetInheritance, NodesNobodyAsksForAreNotRun) {
     TinyUNet tiny(row.preset);
     const ForwardInputs inputs = tiny.inputs();
     Hooks none;
-    SamplingRun run = inheriting_run(tiny, sites(tiny, row.sites));
+    SamplingRun run = inheriting_run(tiny, row.sites);
     tiny.evaluate(run, 10, inputs, none);
     EXPECT_EQ(tiny.weights.fetches().size(), tiny.unet.leaves().size());
     tiny.weights.clear();
@@ -90,17 +100,14 @@ TEST(UNetInheritance, WhatWasJustComputedGivesTheFullResult) {
   choices.insert(choices.end(), {"out.2 out.5 out.8", "in.4 mid out.3",
                                  "in.0 in.1 in.2 in.3 in.4 in.5 in.6 in.7 in.8 in.9 in.10 in.11 mid"});
   for (const std::string& choice : choices) {
-    std::map<NodeId, at::Tensor> stored;
-    for (const NodeId site : sites(tiny, choice)) {
-      stored.emplace(site, values[static_cast<size_t>(site)].clone());
-    }
-    CallFeatures features({"cond", "uncond"}, sites(tiny, choice), stored);
+    const auto group = group_of({"cond", "uncond"}, values_at(values, tiny.sites(choice)));
+    CallFeatures features = call_with(group);
     Hooks none;
     EXPECT_LE(difference(tiny.unet.forward(inputs, tiny.weights, none, features), expected), 1e-6) << choice;
-    EXPECT_FALSE(features.used_nodes().empty()) << choice;
-    EXPECT_TRUE(features.abandoned().empty()) << choice;
-    for (const auto& [site, value] : stored) {
-      EXPECT_EQ(difference(value, values[static_cast<size_t>(site)]), 0.0) << choice;
+    EXPECT_FALSE(features.inherited_nodes().empty()) << choice;
+    EXPECT_TRUE(features.refusals().empty()) << choice;
+    for (const auto& [site, series] : group->nodes) {
+      EXPECT_EQ(difference(series.newest_value(), values[static_cast<size_t>(site)]), 0.0) << choice;
     }
   }
 }
@@ -111,21 +118,21 @@ TEST(UNetInheritance, TheStoredValueIsTheOneOfTheFullEvaluation) {
   const ForwardInputs after = tiny.inputs(8, 8, 1, 50);
   const NodeId cut = tiny.unet.topology().output(8);
   Hooks none;
-  SamplingRun run = inheriting_run(tiny, {cut});
+  SamplingRun run = inheriting_run(tiny, "out.8");
   tiny.evaluate(run, 10, before, none);
   const at::Tensor inherited = tiny.evaluate(run, 9, after, none);
   // By hand: a call whose features are given.
-  CallFeatures given({"cond"}, {cut}, {{cut, tiny.block_values(before)[static_cast<size_t>(cut)]}});
+  CallFeatures given = call_with(group_of({"cond"}, {{cut, tiny.block_values(before)[static_cast<size_t>(cut)]}}));
   EXPECT_LE(difference(inherited, tiny.unet.forward(after, tiny.weights, none, given)), 1e-6);
   EXPECT_GT(difference(inherited, tiny.full(after)), 1e-3);
   EXPECT_GT(difference(inherited, tiny.full(before)), 1e-3);
-  EXPECT_EQ(given.used_nodes(), std::vector<NodeId>{cut});
+  EXPECT_EQ(given.inherited_nodes(), std::vector<NodeId>{cut});
 }
 
 TEST(UNetInheritance, ARecordOfACut) {
   TinyUNet tiny;
   Hooks none;
-  SamplingRun run = inheriting_run(tiny, sites(tiny, "out.8"));
+  SamplingRun run = inheriting_run(tiny, "out.8");
   for (int i = 0; i < 4; ++i) {
     tiny.evaluate(run, 10 - i, tiny.inputs(), none);
   }
@@ -135,8 +142,8 @@ TEST(UNetInheritance, ARecordOfACut) {
   }
   std::vector<int64_t> inherited(25, 0);
   inherited[21] = 3;
-  EXPECT_EQ(run.record().computed_nodes, computed);
-  EXPECT_EQ(run.record().inherited_nodes, inherited);
+  EXPECT_EQ(of_blocks(run.record().computed_nodes), computed);
+  EXPECT_EQ(of_blocks(run.record().inherited_nodes), inherited);
   EXPECT_EQ(run.cache_bytes(), int64_t{64} * 8 * 8 * 4);  // 64 channels at 8x8 in fp32
 }
 
@@ -149,7 +156,7 @@ TEST(UNetInheritance, ChunksFlipBetweenOneCallAndTwo) {
   };
   const at::Tensor expected = tiny.full(both);
   Hooks none;
-  SamplingRun run = inheriting_run(tiny, sites(tiny, "out.8"));
+  SamplingRun run = inheriting_run(tiny, "out.8");
   tiny.evaluate(run, 10, both, none, {"cond", "uncond"});
   run.begin_evaluation(9);
   for (const int64_t row : {1, 0}) {
@@ -190,7 +197,7 @@ TEST(UNetInheritance, AShapeThatChangedMakesTheCallFull) {
     SCOPED_TRACE(choice);
     ShrinkingHooks hooks;
     hooks.shrink = false;
-    SamplingRun run = inheriting_run(tiny, sites(tiny, choice));
+    SamplingRun run = inheriting_run(tiny, choice);
     tiny.evaluate(run, 10, inputs, hooks);
     hooks.shrink = true;
     const at::Tensor got = tiny.evaluate(run, 9, inputs, hooks);
@@ -204,8 +211,8 @@ TEST(UNetInheritance, AShapeThatChangedMakesTheCallFull) {
     EXPECT_EQ(difference(got, tiny.full(inputs, hooks)), 0.0);
     const std::map<std::string, int64_t> expected = {{"feature shape changed", 1}};
     EXPECT_EQ(run.record().forced_refreshes, expected);
-    EXPECT_EQ(run.record().computed_nodes, std::vector<int64_t>(25, 2));
-    EXPECT_EQ(run.record().inherited_nodes, std::vector<int64_t>(25, 0));
+    EXPECT_EQ(of_blocks(run.record().computed_nodes), std::vector<int64_t>(25, 2));
+    EXPECT_EQ(of_blocks(run.record().inherited_nodes), std::vector<int64_t>(25, 0));
     // The refreshed features have the new size and serve from now on.
     EXPECT_LE(difference(tiny.evaluate(run, 8, inputs, hooks), got), 1e-6);
     EXPECT_EQ(run.record().forced_refreshes, expected);
@@ -237,7 +244,7 @@ TEST(UNetInheritance, HooksThatWriteInPlaceSpoilNothing) {
   const at::Tensor expected = tiny.full(inputs);
   for (const char* choice : {"out.8", "mid", "in.2 out.8", "in.11 in.10 in.9 mid"}) {
     WritingHooks hooks;
-    SamplingRun run = inheriting_run(tiny, sites(tiny, choice));
+    SamplingRun run = inheriting_run(tiny, choice);
     for (int i = 0; i < 3; ++i) {
       EXPECT_LE(difference(tiny.evaluate(run, 10 - i, inputs, hooks), expected), 1e-5) << choice << " " << i;
     }
@@ -252,15 +259,17 @@ TEST(UNetInheritance, HooksNeverWriteIntoAStoredFeature) {
   const ForwardInputs inputs = tiny.inputs();
   const std::vector<at::Tensor> values = tiny.block_values(inputs);
   for (const char* choice : {"mid", "out.8", "in.0 in.11 mid"}) {
-    std::map<NodeId, at::Tensor> stored;
-    for (const NodeId site : sites(tiny, choice)) {  // contiguous already, so that nothing is copied by chance
-      stored.emplace(site, values[static_cast<size_t>(site)].clone(at::MemoryFormat::Contiguous));
+    std::map<NodeId, at::Tensor> stored = values_at(values, tiny.sites(choice));
+    for (auto& [site, value] : stored) {  // contiguous already, so that nothing is copied by chance
+      value = value.clone(at::MemoryFormat::Contiguous);
     }
-    CallFeatures features({"cond"}, sites(tiny, choice), stored);
+    const auto group = group_of({"cond"}, stored);
+    CallFeatures features = call_with(group);
     WritingHooks hooks;
     (void)tiny.unet.forward(inputs, tiny.weights, hooks, features);
-    for (const auto& [site, value] : stored) {
-      EXPECT_EQ(difference(value, values[static_cast<size_t>(site)]), 0.0) << choice << ", node " << site;
+    for (const auto& [site, series] : group->nodes) {
+      EXPECT_EQ(difference(series.newest_value(), values[static_cast<size_t>(site)]), 0.0)
+          << choice << ", node " << site;
     }
   }
 }
@@ -281,7 +290,7 @@ TEST(UNetInheritance, TheHooksOfAnInheritedInputBlockStillActOnTheTrunk) {
   TinyUNet tiny;
   const ForwardInputs inputs = tiny.inputs();
   AfterHooks hooks;
-  SamplingRun run = inheriting_run(tiny, sites(tiny, "in.0 in.1 out.8"));
+  SamplingRun run = inheriting_run(tiny, "in.0 in.1 out.8");
   const at::Tensor full = tiny.evaluate(run, 10, inputs, hooks);
   hooks.calls.clear();
   EXPECT_LE(difference(tiny.evaluate(run, 9, inputs, hooks), full), 1e-5);
@@ -293,7 +302,7 @@ TEST(UNetInheritance, FeaturesOfInferenceModeServeOutsideOfIt) {
   TinyUNet tiny;
   const ForwardInputs inputs = tiny.inputs();
   Hooks none;
-  SamplingRun run = inheriting_run(tiny, sites(tiny, "out.8"));
+  SamplingRun run = inheriting_run(tiny, "out.8");
   at::Tensor full;
   {
     const c10::InferenceMode guard;

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <numeric>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +16,8 @@
 #include <ATen/ops/full.h>
 
 #include "native/inheritance/run.h"
+#include "native/unet/inheritance_request.h"
+#include "native/unet/sites.h"
 #include "native/unet/unet.h"
 #include "tests/native/tensors.h"
 
@@ -63,32 +68,60 @@ struct TinyUNet {
     return unet.forward(given, weights, hooks, features);
   }
 
-  /// One call of one evaluation of `run`.
-  at::Tensor evaluate(Run& run, double sigma, const ForwardInputs& given, Hooks& hooks,
-                      const std::vector<std::string>& keys = {"cond"}) {
-    run.begin_evaluation(sigma);
-    CallFeatures features = run.begin_call(keys);
+  /// One call of the current evaluation of `run`.
+  at::Tensor call(Run& run, const ForwardInputs& given, Hooks& hooks, const std::vector<std::string>& keys = {"cond"},
+                  const std::vector<int64_t>& roles = {}) {
+    CallFeatures features = run.begin_call(keys, roles, given.x);
     at::Tensor result = unet.forward(given, weights, hooks, features);
-    run.end_call(features);
+    run.end_call(features, result);
     return result;
+  }
+
+  /// One evaluation of `run` that makes one call.
+  at::Tensor evaluate(Run& run, double sigma, const ForwardInputs& given, Hooks& hooks,
+                      const std::vector<std::string>& keys = {"cond"}, const std::vector<int64_t>& roles = {}) {
+    run.begin_evaluation(sigma);
+    return call(run, given, hooks, keys, roles);
   }
 
   /// The value of every block in a full call.
   std::vector<at::Tensor> block_values(const ForwardInputs& given) {
-    const size_t blocks = unet.topology().blocks.size();
-    std::vector<NodeId> all;
-    for (size_t node = 0; node < blocks; ++node) {
-      all.push_back(static_cast<NodeId>(node));
-    }
-    Hooks none;
-    CallFeatures features({"all"}, all, {});
-    (void)unet.forward(given, weights, none, features);
+    std::vector<NodeId> blocks(unet.topology().blocks.size());
+    std::iota(blocks.begin(), blocks.end(), NodeId{0});
     std::vector<at::Tensor> values;
-    for (const auto& [node, value] : features.chunk_features(0)) {
+    for (const auto& [node, value] : node_values(given, blocks)) {
       values.push_back(value);
     }
-    EXPECT_EQ(values.size(), blocks);
     return values;
+  }
+
+  /// The values of `nodes` in a full call; layers in `whole_outputs` by their output.
+  std::map<NodeId, at::Tensor> node_values(const ForwardInputs& given, const std::vector<NodeId>& nodes,
+                                           const std::set<NodeId>& whole_outputs = {}) {
+    CallOrder order;
+    order.keys = {"all"};
+    order.wanted = {nodes.begin(), nodes.end()};
+    order.whole_outputs = whole_outputs;
+    Hooks none;
+    CallFeatures features(std::move(order));
+    (void)unet.forward(given, weights, none, features);
+    std::map<NodeId, at::Tensor> values;
+    for (const auto& [node, kept] : features.kept()) {
+      values.emplace(node, kept.value);
+    }
+    EXPECT_EQ(values.size(), nodes.size());
+    return values;
+  }
+
+  /// Node ids of `text`, as a user writes sites.
+  [[nodiscard]] ResolvedSites resolve(const std::string& text, const std::string& level = "block") const {
+    return resolve_sites(unet.topology(), unet.spec(), site_level_from(level), text);
+  }
+  [[nodiscard]] std::vector<NodeId> sites(const std::string& text, const std::string& level = "block") const {
+    return resolve(text, level).phases.front().sites;
+  }
+  [[nodiscard]] NodeCount node_count() const {
+    return {unet.topology().whole(), static_cast<int64_t>(unet.topology().nodes.size())};
   }
 
   UNet unet;
@@ -96,11 +129,44 @@ struct TinyUNet {
   LendingWeights weights;
 };
 
+inline const std::vector<double> kTenSteps = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
+
+/// A run of ten steps with the settings of `request`.
+inline Run run_of(const TinyUNet& tiny, const InheritanceRequest& request) {
+  return {settings_of(request, tiny.unet.topology(), tiny.unet.spec()), kTenSteps, tiny.node_count()};
+}
+
 /// A run of ten steps that is full once and then inherits `sites`.
-inline Run inheriting_run(const TinyUNet& tiny, std::vector<NodeId> sites) {
-  return {InheritanceSettings{.sites = std::move(sites), .time_steps = {.interval = 1000}},
-          {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0},
-          static_cast<int64_t>(tiny.unet.topology().blocks.size())};
+inline Run inheriting_run(const TinyUNet& tiny, const std::string& sites) {
+  InheritanceRequest request;
+  request.sites = sites;
+  request.interval = 1000;
+  return run_of(tiny, request);
+}
+
+/// The features of `values`, as if they had just been computed.
+inline std::shared_ptr<FeatureGroup> group_of(const std::vector<std::string>& keys,
+                                              const std::map<NodeId, at::Tensor>& values) {
+  auto group = std::make_shared<FeatureGroup>();
+  group->keys = keys;
+  for (const auto& [node, value] : values) {
+    group->nodes.try_emplace(node).first->second.push(KeptValue(value, Storage::kCompute), {0, 10.0});
+  }
+  return group;
+}
+
+/// A call that inherits everything in `group`.
+inline CallFeatures call_with(const std::shared_ptr<FeatureGroup>& group,
+                              const std::set<NodeId>& whole_outputs = {}) {
+  CallOrder order;
+  order.keys = group->keys;
+  order.now = {1, 9.0};
+  order.stored = group;
+  order.whole_outputs = whole_outputs;
+  for (const auto& [node, series] : group->nodes) {
+    order.sites.insert(node);
+  }
+  return CallFeatures(std::move(order));
 }
 
 }  // namespace asdm::testing

@@ -45,8 +45,7 @@ class HostedUNet:
         """Multiply-accumulates of the whole batch."""
         unet = self._patcher.get_attachment("asdm").unet
         tokens = self._inputs["context"].shape[1]
-        nodes = unet.node_macs(case.latent, case.latent, tokens)
-        return case.batch * (sum(nodes) + unet.output_macs(case.latent, case.latent))
+        return case.batch * unet.full_macs(case.latent, case.latent, tokens)
 
     def run(self) -> dict:
         from support import calls

@@ -16,9 +16,9 @@ class ProfiledUNet(HostedUNet):
         facts = super().prepare(case)
         self._device = case.device
         unet = self._patcher.get_attachment("asdm").unet
-        macs = unet.address_macs(case.latent, case.latent, self._inputs["context"].shape[1])
-        macs.append(("out", unet.output_macs(case.latent, case.latent)))
-        return {**facts, "address_macs": {address: case.batch * count for address, count in macs}}
+        macs = unet.node_macs(case.latent, case.latent, self._inputs["context"].shape[1])
+        by_address = zip(unet.node_addresses(), macs, strict=True)
+        return {**facts, "address_macs": {address: case.batch * count for address, count in by_address if count}}
 
     def run(self, way: str) -> dict:
         if way == "plain":

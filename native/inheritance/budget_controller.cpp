@@ -1,0 +1,50 @@
+#include "native/inheritance/budget_controller.h"
+
+#include <utility>
+
+namespace asdm {
+
+BudgetController::BudgetController(TimeStepPattern guards, int64_t total, int64_t budget)
+    : guards_(std::move(guards)), total_(total), left_(budget) {}
+
+bool BudgetController::inherits(int64_t index, const at::Tensor& x) {
+  return inherits_after(index, x.defined() ? input_.step(x) : -1.0);
+}
+
+bool BudgetController::inherits_after(int64_t index, double change) {
+  if (change >= 0.0) {
+    path_ += change;
+    ++steps_;
+    since_full_ += change;
+  } else if (steps_ > 0) {
+    since_full_ += path_ / static_cast<double>(steps_);
+  }
+  if (!is_due(index)) {
+    return true;
+  }
+  --left_;
+  since_full_ = 0.0;
+  return false;
+}
+
+bool BudgetController::is_due(int64_t index) const {
+  if (guards_.is_full(index)) {
+    return true;
+  }
+  int64_t guarded = 0;
+  for (int64_t later = index + 1; later < total_; ++later) {
+    guarded += guards_.is_full(later) ? 1 : 0;
+  }
+  const int64_t free = left_ - guarded;
+  if (free <= 0) {
+    return false;
+  }
+  if (total_ - index - guarded <= free) {
+    return true;
+  }
+  const double pace = steps_ > 0 ? path_ / static_cast<double>(steps_) : 0.0;
+  const double ahead = pace * static_cast<double>(total_ - index);
+  return since_full_ >= (since_full_ + ahead) / static_cast<double>(free + 1);
+}
+
+}  // namespace asdm

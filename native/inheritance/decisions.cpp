@@ -1,0 +1,108 @@
+#include "native/inheritance/decisions.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "native/base/error.h"
+
+namespace asdm {
+namespace {
+
+/// Phases meet at sigmas that were computed, not given: allow for rounding.
+constexpr double kShareMargin = 1e-6;
+
+const InheritanceSettings& checked(const InheritanceSettings& settings) {
+  check(settings);
+  return settings;
+}
+
+}  // namespace
+
+std::set<NodeId> sites_of(const InheritanceSettings& settings) {
+  std::set<NodeId> sites;
+  if (settings.plan) {
+    for (const std::vector<NodeId>& evaluation : *settings.plan) {
+      sites.insert(evaluation.begin(), evaluation.end());
+    }
+    return sites;
+  }
+  for (const SitePhase& phase : settings.phases) {
+    sites.insert(phase.sites.begin(), phase.sites.end());
+  }
+  return sites;
+}
+
+void check(const InheritanceSettings& settings) {
+  check(settings.time_steps);
+  if (!(settings.start_percent >= 0.0 && settings.start_percent <= settings.end_percent &&
+        settings.end_percent <= 1.0)) {
+    throw invalid_input("start_percent, end_percent", "0 <= start_percent <= end_percent <= 1",
+                        std::to_string(settings.start_percent) + ", " + std::to_string(settings.end_percent));
+  }
+  if (settings.max_age < 0) {
+    throw invalid_input("max_age", "0 (no limit) or more", std::to_string(settings.max_age));
+  }
+}
+
+Decisions::Decisions(InheritanceSettings settings, const std::vector<double>& sigmas)
+    : settings_(std::move(settings)),
+      window_(sigmas, checked(settings_).start_percent, settings_.end_percent),
+      pattern_(settings_.time_steps, window_.sigmas()),
+      sites_(sites_of(settings_)) {
+  const auto total = static_cast<int64_t>(window_.sigmas().size());
+  if (settings_.cuts.empty()) {
+    controller_ = make_controller(settings_.time_steps, pattern_, total);
+  }
+  ever_inherits_ = !sites_.empty() && (settings_.plan || (total > 0 && pattern_.inherits()));
+}
+
+Decision Decisions::inherit() const {
+  if (settings_.plan) {
+    return {Decision::Kind::kInherit, (*settings_.plan)[static_cast<size_t>(evaluation_)]};
+  }
+  const double share = std::clamp(window_.share(sigma_), 0.0, 1.0);
+  for (const SitePhase& phase : settings_.phases) {
+    const bool last = phase.end >= 1.0;
+    if (share >= phase.start - kShareMargin && (last || share < phase.end - kShareMargin)) {
+      return {phase.sites.empty() ? Decision::Kind::kFull : Decision::Kind::kInherit, phase.sites};
+    }
+  }
+  return {};
+}
+
+Decision Decisions::begin(double sigma) {
+  ++evaluation_;
+  sigma_ = sigma;
+  if (!ever_inherits_) {
+    return {};
+  }
+  if (settings_.plan) {
+    const auto& plan = *settings_.plan;
+    const auto index = static_cast<size_t>(evaluation_);
+    return index < plan.size() && !plan[index].empty() ? inherit() : Decision{};
+  }
+  if (!window_.contains(sigma)) {
+    return {};
+  }
+  ++window_index_;
+  if (controller_ != nullptr) {
+    return {Decision::Kind::kAsk, {}};
+  }
+  if (pattern_.is_full(window_index_)) {
+    return {};
+  }
+  return settings_.cuts.empty() ? inherit() : Decision{Decision::Kind::kSearch, {}};
+}
+
+Decision Decisions::ask(const at::Tensor& x) {
+  return controller_->inherits(window_index_, x) ? inherit() : Decision{};
+}
+
+void Decisions::computed(const at::Tensor& x, const at::Tensor& prediction) {
+  if (controller_ != nullptr) {
+    controller_->computed(x, prediction);
+  }
+}
+
+}  // namespace asdm

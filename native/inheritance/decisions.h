@@ -1,0 +1,58 @@
+// What each evaluation of a run does: compute in full, or inherit which sites.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "native/inheritance/controller.h"
+#include "native/inheritance/inheritance_settings.h"
+#include "native/inheritance/run_window.h"
+
+namespace asdm {
+
+struct Decision {
+  enum class Kind {
+    kFull,
+    kInherit,  ///< `sites`
+    kSearch,   ///< progressive depth: the first call finds out
+    kAsk       ///< a controller must see the input of the first call: Decisions::ask()
+  };
+  Kind kind = Kind::kFull;
+  std::vector<NodeId> sites;
+};
+
+/// Taken once per evaluation, in order.
+class Decisions {
+ public:
+  /// `sigmas`: the run's schedule. Throws Error where the settings make no sense.
+  Decisions(InheritanceSettings settings, const std::vector<double>& sigmas);
+
+  /// Whether any evaluation may inherit, so that storing features serves somebody.
+  [[nodiscard]] bool ever_inherits() const noexcept { return ever_inherits_; }
+  /// Every node that some evaluation may inherit.
+  [[nodiscard]] const std::set<NodeId>& sites() const noexcept { return sites_; }
+
+  /// The decision on the next evaluation, at `sigma`.
+  Decision begin(double sigma);
+  /// The controller's decision on it, from the UNet's input for the first chunk of its first call.
+  Decision ask(const at::Tensor& x);
+  /// The evaluation that was asked about was computed in full.
+  void computed(const at::Tensor& x, const at::Tensor& prediction);
+
+ private:
+  [[nodiscard]] Decision inherit() const;
+
+  InheritanceSettings settings_;
+  RunWindow window_;
+  TimeStepPattern pattern_;
+  std::unique_ptr<Controller> controller_;
+  std::set<NodeId> sites_;
+  bool ever_inherits_ = false;
+  int64_t evaluation_ = -1;
+  int64_t window_index_ = -1;
+  double sigma_ = 0.0;
+};
+
+}  // namespace asdm

@@ -1,0 +1,27 @@
+// EasyCache's rule, as a reference to compare with.
+#pragma once
+
+#include "native/inheritance/controller.h"
+
+namespace asdm {
+
+/// EasyCache (arXiv 2507.02860): the output is taken to change in proportion to the input, at the rate seen between the
+/// last two computed evaluations; the relative change foretold for each evaluation adds up until it reaches the
+/// threshold, then one is computed. What stands in for the output is left to the run's values and sites.
+class EasyCache final : public Controller {
+ public:
+  EasyCache(TimeStepPattern guards, double threshold);
+
+  bool inherits(int64_t index, const at::Tensor& x) override;
+  void computed(const at::Tensor& x, const at::Tensor& prediction) override;
+
+ private:
+  TimeStepPattern guards_;
+  double threshold_;
+  at::Tensor x_;           ///< of the last computed evaluation
+  at::Tensor prediction_;
+  at::Tensor rate_;        ///< mean |change of prediction| per mean |change of x|, a scalar
+  double foretold_ = 0.0;  ///< relative change of the prediction since then
+};
+
+}  // namespace asdm

@@ -1,0 +1,224 @@
+#include "native/inheritance/feature_series.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/lerp.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
+
+namespace asdm {
+namespace {
+
+/// [rows, everything else], as a view where the memory allows it: for sums, in which the order does not matter.
+at::Tensor flat_rows(const at::Tensor& t) {
+  const bool nhwc = t.dim() == 4 && t.is_contiguous(at::MemoryFormat::ChannelsLast);
+  return (nhwc ? t.permute({0, 2, 3, 1}) : t).flatten(1);
+}
+
+/// [rows, positions, channels].
+at::Tensor by_channel(const at::Tensor& t) { return t.dim() == 4 ? t.permute({0, 2, 3, 1}).flatten(1, 2) : t; }
+
+/// `per_channel` [rows, 1, channels] in the shape that spreads over `like`.
+at::Tensor spread_channels(const at::Tensor& per_channel, const at::Tensor& like) {
+  return like.dim() == 4 ? per_channel.transpose(1, 2).unsqueeze(-1) : per_channel;
+}
+
+/// `per_row` [rows] in the shape that spreads over a tensor of `dimensions`.
+at::Tensor spread_rows(const at::Tensor& per_row, int64_t dimensions) {
+  std::vector<int64_t> shape(static_cast<size_t>(dimensions), 1);
+  shape[0] = per_row.size(0);
+  return per_row.view(shape);
+}
+
+at::Tensor rows_of(const at::Tensor& t, const RowRange& rows) {
+  return !t.defined() || t.size(0) == rows.count ? t : t.narrow(0, rows.first, rows.count);
+}
+
+/// The rows of one tensor per part, put together; without a copy for one part.
+template <class Pick>
+at::Tensor joined(const std::vector<FeatureSeries::Part>& parts, const Pick& pick) {
+  std::vector<at::Tensor> pieces;
+  pieces.reserve(parts.size());
+  for (const FeatureSeries::Part& part : parts) {
+    const at::Tensor whole = pick(*part.series);
+    if (!whole.defined()) {
+      return {};
+    }
+    pieces.push_back(rows_of(whole, part.rows));
+  }
+  return pieces.size() == 1 ? pieces.front() : at::cat(pieces, 0);
+}
+
+}  // namespace
+
+KeptValue::KeptValue(const at::Tensor& computed, Storage storage) : computed_as(computed.options()) {
+  at::TensorOptions form = computed.options();
+  if (storage == Storage::kBf16 || storage == Storage::kCpuBf16) {
+    form = form.dtype(at::kBFloat16);
+  }
+  if (storage == Storage::kCpu || storage == Storage::kCpuBf16) {
+    form = form.device(at::kCPU);
+  }
+  value = computed.detach().to(form, /*non_blocking=*/false, /*copy=*/true);
+}
+
+void FeatureSeries::forget() {
+  snapshots_.clear();
+  trust_.reset();
+  gain_.reset();
+  shift_.reset();
+}
+
+void FeatureSeries::push(const KeptValue& kept, const Moment& now) {
+  if (!empty() && (snapshots_.front().value.sizes() != kept.value.sizes() || rises(newest().sigma, now.sigma))) {
+    forget();
+  }
+  computed_as_ = kept.computed_as;
+  // Two values of one time say nothing of a change: the later one replaces the other.
+  if (!empty() && time_of(newest(), settings_.axis) == time_of(now, settings_.axis)) {
+    snapshots_.front() = {kept.value, now};
+    return;
+  }
+  if (!empty() && settings_.form == ValueForm::kAffine) {
+    learn_affine(restored(kept.value, all_rows()), now);
+  } else if (snapshots_.size() > 1 && settings_.damped) {
+    learn_trust(restored(kept.value, all_rows()), now);
+  }
+  snapshots_.insert(snapshots_.begin(), {kept.value, now});
+  const auto limit = static_cast<size_t>(snapshots_of(settings_.form));
+  if (snapshots_.size() > limit) {
+    snapshots_.resize(limit);
+  }
+}
+
+at::Tensor FeatureSeries::restored(const at::Tensor& value, const RowRange& rows) const {
+  return rows_of(value, rows).to(computed_as_);
+}
+
+std::vector<double> FeatureSeries::times() const {
+  std::vector<double> times;
+  for (const Snapshot& snapshot : snapshots_) {
+    times.push_back(time_of(snapshot.taken, settings_.axis));
+  }
+  return times;
+}
+
+DifferenceWeights FeatureSeries::weights_at(const Moment& now) const {
+  return newton_weights(times(), time_of(now, settings_.axis));
+}
+
+bool FeatureSeries::forecasts() const { return snapshots_.size() > 1 || gain_.defined(); }
+
+at::Tensor FeatureSeries::value(const Moment& now, const RowRange& rows) const {
+  if (!forecasts()) {
+    return restored(snapshots_.front().value, rows);
+  }
+  return settings_.form == ValueForm::kAffine ? affine(now, rows) : taylor(now, rows);
+}
+
+/// F0 + trust * (near * (F0 - F1) + far * (F1 - F2)).
+at::Tensor FeatureSeries::taylor(const Moment& now, const RowRange& rows) const {
+  const DifferenceWeights weights = weights_at(now);
+  const at::Tensor newest = restored(snapshots_[0].value, rows);
+  const at::Tensor second = restored(snapshots_[1].value, rows);
+  const auto scaled = [&](double weight) {
+    return (spread_rows(rows_of(trust_, rows), newest.dim()) * weight).to(newest.scalar_type());
+  };
+  at::Tensor forecast = trust_.defined() ? at::lerp(second, newest, scaled(weights.near) + 1.0)
+                                         : at::lerp(second, newest, weights.near + 1.0);
+  if (weights.far == 0.0) {
+    return forecast;
+  }
+  const at::Tensor step = second - restored(snapshots_[2].value, rows);
+  return trust_.defined() ? forecast.addcmul_(step, scaled(weights.far)) : forecast.add_(step, weights.far);
+}
+
+/// How much of the last forecast's difference terms came true: <F - F0, D> / <D, D> for D = forecast - F0, cut to
+/// [0, 1]. Where a feature does not go on as it went, its forecast falls back to holding it, node by node and row by row.
+void FeatureSeries::learn_trust(const at::Tensor& value, const Moment& now) {
+  const DifferenceWeights weights = weights_at(now);
+  const at::Tensor newest = restored(snapshots_[0].value, all_rows());
+  at::Tensor foretold = (newest - restored(snapshots_[1].value, all_rows())) * weights.near;
+  if (weights.far != 0.0) {
+    foretold.add_(restored(snapshots_[1].value, all_rows()) - restored(snapshots_[2].value, all_rows()), weights.far);
+  }
+  const at::Tensor direction = flat_rows(foretold);
+  const auto along = [&](const at::Tensor& other) { return (direction * other).sum(1, false, at::kFloat); };
+  const at::Tensor length = along(direction);
+  const at::Tensor share = along(flat_rows(value - newest)) / length;
+  trust_ = at::where(length > 0.0, share, at::zeros_like(share)).clamp_(0.0, 1.0);
+}
+
+/// The affine map of each channel that takes the last value nearest to this one: gain = covariance / variance,
+/// shift = the gap that is left between the means. Block Caching trains such a map; here each full evaluation gives it.
+void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
+  const at::Tensor before = by_channel(restored(snapshots_.front().value, all_rows())).to(at::kFloat);
+  const at::Tensor after = by_channel(value).to(at::kFloat);
+  const at::Tensor mean_before = before.mean(1, true);
+  const at::Tensor mean_after = after.mean(1, true);
+  const at::Tensor deviation = before - mean_before;
+  const at::Tensor variance = (deviation * deviation).sum(1, true);
+  const at::Tensor covariance = (deviation * (after - mean_after)).sum(1, true);
+  gain_ = at::where(variance > 0.0, covariance / variance, at::zeros_like(variance) + 1.0);
+  shift_ = mean_after - gain_ * mean_before;
+  step_ = time_of(now, settings_.axis) - time_of(newest(), settings_.axis);
+}
+
+at::Tensor FeatureSeries::affine(const Moment& now, const RowRange& rows) const {
+  const at::Tensor newest = restored(snapshots_.front().value, rows);
+  const double age = time_of(now, settings_.axis) - time_of(this->newest(), settings_.axis);
+  const double share = step_ == 0.0 || !std::isfinite(age / step_) ? 0.0 : age / step_;
+  const auto spread = [&](const at::Tensor& per_channel) {
+    return spread_channels(per_channel, newest).to(newest.scalar_type());
+  };
+  const at::Tensor gain = spread((rows_of(gain_, rows) - 1.0) * share + 1.0);
+  return at::addcmul(spread(rows_of(shift_, rows) * share), newest, gain);
+}
+
+int64_t FeatureSeries::bytes(std::set<const void*>& counted) const {
+  int64_t total = 0;
+  for (const Snapshot& snapshot : snapshots_) {
+    const at::Storage& memory = snapshot.value.storage();
+    if (counted.insert(memory.data()).second) {
+      total += static_cast<int64_t>(memory.nbytes());
+    }
+  }
+  return total;
+}
+
+FeatureSeries FeatureSeries::join(const std::vector<Part>& parts) {
+  const FeatureSeries& first = *parts.front().series;
+  FeatureSeries series(first.settings_);
+  series.computed_as_ = first.computed_as_;
+  const bool alike = std::all_of(parts.begin(), parts.end(), [&](const Part& part) {
+    return std::equal(first.snapshots_.begin(), first.snapshots_.end(), part.series->snapshots_.begin(),
+                      part.series->snapshots_.end(),
+                      [](const Snapshot& a, const Snapshot& b) { return a.taken == b.taken; });
+  });
+  const size_t kept = alike ? first.snapshots_.size() : 1;
+  for (size_t i = 0; i < kept; ++i) {
+    Snapshot snapshot;
+    snapshot.value = joined(parts, [i](const FeatureSeries& from) { return from.snapshots_[i].value; });
+    snapshot.taken = first.snapshots_[i].taken;
+    for (const Part& part : parts) {
+      const Moment& taken = part.series->snapshots_[i].taken;
+      snapshot.taken.evaluation = std::min(snapshot.taken.evaluation, taken.evaluation);
+      snapshot.taken.sigma = std::min(snapshot.taken.sigma, taken.sigma);
+    }
+    series.snapshots_.push_back(std::move(snapshot));
+  }
+  if (alike) {
+    series.trust_ = joined(parts, [](const FeatureSeries& from) { return from.trust_; });
+    series.gain_ = joined(parts, [](const FeatureSeries& from) { return from.gain_; });
+    series.shift_ = joined(parts, [](const FeatureSeries& from) { return from.shift_; });
+    series.step_ = first.step_;
+  }
+  return series;
+}
+
+}  // namespace asdm

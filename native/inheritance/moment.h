@@ -1,0 +1,21 @@
+// When in a run something happened.
+#pragma once
+
+#include <cstdint>
+
+namespace asdm {
+
+/// One model evaluation of a run.
+struct Moment {
+  int64_t evaluation = 0;  ///< 0-based, counted in model evaluations
+  double sigma = 0.0;
+  bool operator==(const Moment&) const = default;
+};
+
+/// Samplers evaluate a hair beside their schedule (uni_pc's last sigma, ancestral noise), so compare with a margin.
+constexpr double kSigmaMargin = 1e-4;
+
+/// True where the noise level went up between `earlier` and `later`, as restart samplers do.
+[[nodiscard]] inline bool rises(double earlier, double later) { return earlier < later * (1.0 - kSigmaMargin); }
+
+}  // namespace asdm

@@ -1,0 +1,97 @@
+#include "native/inheritance/value_form.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "native/base/error.h"
+
+namespace asdm {
+namespace {
+
+template <class Value, size_t Count>
+using NameTable = std::array<std::pair<const char*, Value>, Count>;
+
+constexpr NameTable<ValueForm, 4> kForms = {{{"hold", ValueForm::kHold},
+                                            {"taylor1", ValueForm::kTaylor1},
+                                            {"taylor2", ValueForm::kTaylor2},
+                                            {"affine", ValueForm::kAffine}}};
+constexpr NameTable<ForecastAxis, 2> kAxes = {
+    {{"evaluation", ForecastAxis::kEvaluation}, {"log_snr", ForecastAxis::kLogSnr}}};
+constexpr NameTable<Storage, 4> kStorages = {{{"compute", Storage::kCompute},
+                                             {"bf16", Storage::kBf16},
+                                             {"cpu", Storage::kCpu},
+                                             {"cpu_bf16", Storage::kCpuBf16}}};
+
+template <class Table>
+std::vector<std::string> names_of(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : table) {
+    names.emplace_back(name);
+  }
+  return names;
+}
+
+template <class Table>
+auto value_of(const Table& table, std::string_view where, std::string_view name) {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == name; });
+  if (found == table.end()) {
+    throw unknown_name(where, name, names_of(table));
+  }
+  return found->second;
+}
+
+}  // namespace
+
+ValueForm value_form_from(std::string_view name) { return value_of(kForms, "value", name); }
+std::vector<std::string> value_form_names() { return names_of(kForms); }
+
+ForecastAxis forecast_axis_from(std::string_view name) { return value_of(kAxes, "axis", name); }
+std::vector<std::string> forecast_axis_names() { return names_of(kAxes); }
+
+Storage storage_from(std::string_view name) { return value_of(kStorages, "storage", name); }
+std::vector<std::string> storage_names() { return names_of(kStorages); }
+
+int64_t snapshots_of(ValueForm form) {
+  switch (form) {
+    case ValueForm::kHold:
+    case ValueForm::kAffine:  // gain and shift are learned when a value replaces the one before
+      return 1;
+    case ValueForm::kTaylor1:
+      return 2;
+    case ValueForm::kTaylor2:
+      return 3;
+  }
+  return 1;
+}
+
+double time_of(const Moment& moment, ForecastAxis axis) {
+  return axis == ForecastAxis::kEvaluation ? static_cast<double>(moment.evaluation) : -std::log(moment.sigma);
+}
+
+DifferenceWeights newton_weights(const std::vector<double>& times, double time) {
+  // F(t) = F0 + (t - t0) F[0,1] + (t - t0)(t - t1) F[0,1,2] with the divided differences F[.], sorted by F0 - F1 and
+  // F1 - F2.
+  const double near_gap = times[0] - times[1];
+  const double age = time - times[0];
+  if (near_gap == 0.0 || !std::isfinite(near_gap) || !std::isfinite(age)) {
+    return {};
+  }
+  DifferenceWeights weights{.near = age / near_gap};
+  if (times.size() < 3) {
+    return weights;
+  }
+  const double far_gap = times[1] - times[2];
+  const double span = times[0] - times[2];
+  if (far_gap == 0.0 || span == 0.0 || !std::isfinite(far_gap)) {
+    return weights;
+  }
+  const double curve = age * (time - times[1]) / span;
+  weights.near += curve / near_gap;
+  weights.far = -curve / far_gap;
+  return weights;
+}
+
+}  // namespace asdm

@@ -1,0 +1,35 @@
+#include "native/unet/feature_memory.h"
+
+namespace asdm {
+namespace {
+
+constexpr int64_t kBf16Size = 2;
+
+bool is_bf16(Storage storage) { return storage == Storage::kBf16 || storage == Storage::kCpuBf16; }
+
+/// `size` over 2^level, rounded up at each halving as strided convolutions do.
+int64_t size_at(int64_t size, int64_t level) { return (size + (int64_t{1} << level) - 1) >> level; }
+
+}  // namespace
+
+std::set<NodeId> kept_nodes(const InheritanceSettings& settings) {
+  std::set<NodeId> nodes = sites_of(settings);
+  for (const CutProbe& cut : settings.cuts) {
+    nodes.insert(cut.probe);
+  }
+  nodes.erase(settings.control);  // the host's
+  return nodes;
+}
+
+int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows, int64_t height,
+                      int64_t width, int64_t element_size) {
+  int64_t elements = 0;
+  for (const NodeId id : kept_nodes(settings)) {
+    const Node& node = topology.node(id);
+    elements += rows * node.channels * size_at(height, node.level) * size_at(width, node.level);
+  }
+  const int64_t size = is_bf16(settings.values.storage) ? kBf16Size : element_size;
+  return elements * size * snapshots_of(settings.values.form);
+}
+
+}  // namespace asdm

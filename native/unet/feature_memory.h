@@ -1,0 +1,19 @@
+// How much memory the stored features of a run take, for those who plan memory ahead.
+#pragma once
+
+#include <cstdint>
+
+#include "native/inheritance/inheritance_settings.h"
+#include "native/unet/topology.h"
+
+namespace asdm {
+
+/// Every node whose value a run under `settings` keeps: the sites, and what tells of cuts.
+[[nodiscard]] std::set<NodeId> kept_nodes(const InheritanceSettings& settings);
+
+/// Bytes that the features of a call with `rows` rows of latents of `height` x `width` take, once as many values are
+/// stored as forecasts look back on. `element_size`: bytes of an element as it is computed.
+[[nodiscard]] int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows,
+                                    int64_t height, int64_t width, int64_t element_size);
+
+}  // namespace asdm

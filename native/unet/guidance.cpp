@@ -1,0 +1,45 @@
+#include "native/unet/guidance.h"
+
+#include <algorithm>
+
+namespace asdm {
+namespace {
+
+/// Calls `visit` with each list of residuals.
+template <class Lists, class Visit>
+void each_list(Lists& control, const Visit& visit) {
+  visit(control.input);
+  visit(control.middle);
+  visit(control.output);
+}
+
+}  // namespace
+
+std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks) {
+  if (hooks.follows_blocks() || hooks.hooks_input_blocks() || hooks.hooks_output_blocks() ||
+      hooks.hooks_transformers()) {
+    return "guidance: a patch must see cond and uncond together";
+  }
+  bool fits = true;
+  each_list(inputs.control, [&](const std::vector<at::Tensor>& residuals) {
+    fits = fits && std::all_of(residuals.begin(), residuals.end(), [&](const at::Tensor& residual) {
+             return !residual.defined() || residual.dim() == 0 || residual.size(0) == 1 ||
+                    residual.size(0) == inputs.x.size(0);
+           });
+  });
+  return fits ? "" : "guidance: control residuals of another batch size";
+}
+
+ForwardInputs narrowed(const ForwardInputs& inputs, const RowRange& rows) {
+  const int64_t batch = inputs.x.size(0);
+  const auto part = [&](const at::Tensor& t) {
+    return t.defined() && t.dim() > 0 && t.size(0) == batch ? t.narrow(0, rows.first, rows.count) : t;
+  };
+  ForwardInputs narrow{part(inputs.x), part(inputs.timesteps), part(inputs.context), part(inputs.y), inputs.control};
+  each_list(narrow.control, [&](std::vector<at::Tensor>& residuals) {
+    std::transform(residuals.begin(), residuals.end(), residuals.begin(), part);
+  });
+  return narrow;
+}
+
+}  // namespace asdm

@@ -1,0 +1,116 @@
+#include "native/unet/inheritance_request.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "native/base/error.h"
+#include "native/unet/sites.h"
+
+namespace asdm {
+namespace {
+
+TimeStepSettings time_steps_of(const InheritanceRequest& request) {
+  TimeStepSettings settings{.mode = time_step_mode_from(request.mode),
+                            .interval = request.interval,
+                            .full_evaluations = request.full_evaluations,
+                            .full_at = {},
+                            .first_full = request.first_full,
+                            .last_full = request.last_full,
+                            .threshold = request.threshold};
+  if (settings.mode == TimeStepMode::kExplicit) {
+    settings.full_at = full_at_from(request.full_at);
+  }
+  if (!(settings.threshold >= 0.0)) {
+    throw invalid_input("threshold", "0 or more", std::to_string(settings.threshold));
+  }
+  const bool by_threshold = settings.mode == TimeStepMode::kEasyCache ||
+                            (settings.mode == TimeStepMode::kAdaptive && settings.full_evaluations == 0);
+  if (by_threshold && settings.threshold == 0.0) {
+    throw invalid_input("threshold",
+                        settings.mode == TimeStepMode::kAdaptive
+                            ? "more than 0, or full_evaluations above 0, in mode 'adaptive'"
+                            : "more than 0 in mode 'easycache'",
+                        "0, with which nothing would be inherited");
+  }
+  return settings;
+}
+
+/// The cuts among which progressive depth chooses, with their probes; none where `sites` are not all cuts.
+std::vector<CutProbe> cuts_of(const Topology& topology, const std::vector<NodeId>& sites) {
+  std::vector<CutProbe> cuts;
+  for (int64_t number = 0; number < topology.inputs; ++number) {
+    if (const NodeId cut = cut_behind(topology, number); std::find(sites.begin(), sites.end(), cut) != sites.end()) {
+      cuts.push_back({.probe = topology.input(number), .cut = cut});
+    }
+  }
+  return cuts.size() == sites.size() ? cuts : std::vector<CutProbe>();
+}
+
+/// The sites of `request`; where "auto" stands for them, those that suit its mode.
+ResolvedSites sites_of(const InheritanceRequest& request, const TimeStepSettings& time_steps, const Topology& topology,
+                       const UNetSpec& spec) {
+  ResolvedSites resolved = resolve_sites(topology, spec, site_level_from(request.level), request.sites);
+  if (resolved.phased && time_steps.mode != TimeStepMode::kSegment) {
+    throw invalid_input("sites", "phases in mode 'segment' alone", "phases in mode '" + request.mode + "'");
+  }
+  if (resolved.automatic && time_steps.mode == TimeStepMode::kEasyCache) {
+    resolved.phases.front().sites = {topology.whole()};
+  }
+  return resolved;
+}
+
+}  // namespace
+
+InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology, const UNetSpec& spec) {
+  InheritanceSettings settings;
+  settings.time_steps = time_steps_of(request);
+  settings.values = {.form = value_form_from(request.value),
+                     .axis = forecast_axis_from(request.axis),
+                     .storage = storage_from(request.storage)};
+  settings.start_percent = request.start_percent;
+  settings.end_percent = request.end_percent;
+  settings.max_age = request.max_age;
+  settings.guidance = topology.guidance();
+  settings.control = topology.control();
+  ResolvedSites resolved = sites_of(request, settings.time_steps, topology, spec);
+  const bool searches =
+      settings.time_steps.mode == TimeStepMode::kAdaptive && settings.time_steps.full_evaluations == 0;
+  if (searches && resolved.automatic && site_level_from(request.level) == SiteLevel::kBlock) {
+    resolved.phases.front().sites = level_cuts(topology, spec);
+  }
+  if (searches) {
+    settings.cuts = cuts_of(topology, resolved.phases.front().sites);
+  }
+  settings.phases = std::move(resolved.phases);
+  settings.whole_outputs = std::move(resolved.whole_outputs);
+  check(settings);
+  return settings;
+}
+
+InheritanceSettings settings_of_plan(const std::vector<std::vector<std::string>>& evaluations,
+                                     const ValueSettings& values, const Topology& topology, const UNetSpec& spec) {
+  InheritanceSettings settings;
+  settings.values = values;
+  settings.guidance = topology.guidance();
+  settings.control = topology.control();
+  settings.plan.emplace();
+  std::map<std::string, std::vector<NodeId>> known;  // plans say the same again and again
+  for (const std::vector<std::string>& evaluation : evaluations) {
+    std::vector<NodeId> sites;
+    if (!evaluation.empty()) {
+      const std::string text = join(evaluation);
+      auto found = known.find(text);
+      if (found == known.end()) {
+        ResolvedSites resolved = resolve_sites(topology, spec, SiteLevel::kBlock, text);
+        settings.whole_outputs.merge(resolved.whole_outputs);
+        found = known.emplace(text, std::move(resolved.phases.front().sites)).first;
+      }
+      sites = found->second;
+    }
+    settings.plan->push_back(std::move(sites));
+  }
+  return settings;
+}
+
+}  // namespace asdm

@@ -1,0 +1,94 @@
+#include "native/unet/liveness.h"
+
+#include <vector>
+
+namespace asdm {
+namespace {
+
+class Walk {
+ public:
+  Walk(const Topology& topology, const std::set<NodeId>& sites, const std::set<NodeId>& whole_outputs)
+      : topology_(topology), sites_(sites), whole_outputs_(whole_outputs), asked_(topology.blocks.size()) {}
+
+  NodesOfCall run() {
+    if (take(topology_.whole())) {
+      return std::move(nodes_);
+    }
+    for (const NodeId outside : {topology_.guidance(), topology_.control()}) {
+      if (sites_.contains(outside)) {
+        nodes_.inherited.push_back(outside);
+      }
+    }
+    ask(topology_.whole() - 1);
+    nodes_.computed.push_back(topology_.whole());
+    return std::move(nodes_);
+  }
+
+ private:
+  bool take(NodeId node) {
+    if (!sites_.contains(node)) {
+      return false;
+    }
+    nodes_.inherited.push_back(node);
+    return true;
+  }
+
+  void ask(NodeId node) {
+    if (asked_[static_cast<size_t>(node)]) {
+      return;
+    }
+    asked_[static_cast<size_t>(node)] = true;
+    if (take(node)) {
+      return;
+    }
+    nodes_.computed.push_back(node);
+    const BlockTopology& block = topology_.block(node);
+    if (run_layers(block)) {
+      if (node > 0) {
+        ask(node - 1);
+      }
+      if (block.kind == BlockKind::kOutput) {
+        ask(topology_.skip_of_output(block.number));
+      }
+    }
+    if (block.kind == BlockKind::kOutput && block.number + 1 < topology_.outputs) {
+      ask(topology_.skip_of_output(block.number + 1));  // its size is an Upsample's target
+    }
+  }
+
+  /// From the last layer to the first; whether the block's input is needed.
+  bool run_layers(const BlockTopology& block) {
+    for (size_t i = block.layers.size(); i-- > 0;) {
+      const LayerTopology& layer = block.layers[i];
+      if (take(layer.node)) {
+        if (!layer.is_residual() || whole_outputs_.contains(layer.node)) {
+          nodes_.whole_outputs.push_back(layer.node);
+          return false;
+        }
+        continue;
+      }
+      nodes_.computed.push_back(layer.node);
+      for (NodeId unit = layer.first_unit; unit < layer.first_unit + layer.units; ++unit) {
+        if (!take(unit)) {
+          nodes_.computed.push_back(unit);
+        }
+      }
+    }
+    return true;
+  }
+
+  const Topology& topology_;
+  const std::set<NodeId>& sites_;
+  const std::set<NodeId>& whole_outputs_;
+  std::vector<bool> asked_;
+  NodesOfCall nodes_;
+};
+
+}  // namespace
+
+NodesOfCall live_nodes(const Topology& topology, const std::set<NodeId>& sites,
+                       const std::set<NodeId>& whole_outputs) {
+  return Walk(topology, sites, whole_outputs).run();
+}
+
+}  // namespace asdm

@@ -1,0 +1,30 @@
+// Sets of sites that have a name.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "native/unet/topology.h"
+
+namespace asdm {
+
+/// How large the inherited parts are.
+enum class SiteLevel { kBlock, kLayer, kUnit };
+[[nodiscard]] SiteLevel site_level_from(std::string_view name);
+[[nodiscard]] std::vector<std::string> site_level_names();
+
+/// What "auto" means at `level`. The reason for each choice stands beside it.
+[[nodiscard]] std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level);
+
+/// "encoder", "deepcache", ...
+[[nodiscard]] std::vector<std::string> preset_site_names();
+/// The nodes of the preset `name`; none where this UNet has no such parts. Throws Error for an unknown name.
+[[nodiscard]] std::vector<NodeId> preset_sites(const Topology& topology, const UNetSpec& spec, std::string_view name);
+
+/// The cut behind which everything is inherited when input block `number` is the last one computed.
+[[nodiscard]] NodeId cut_behind(const Topology& topology, int64_t number);
+/// One cut per level, the shallowest first: behind the last block of each level of the encoder.
+[[nodiscard]] std::vector<NodeId> level_cuts(const Topology& topology, const UNetSpec& spec);
+
+}  // namespace asdm
