@@ -15,6 +15,10 @@ bool runs_convolution(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 at::Tensor in_fp32(const at::Tensor& bias) { return bias.defined() ? bias.to(at::kFloat).contiguous() : bias; }
 
+const char* bytes(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
+}
+
 const float* floats(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
 }

@@ -14,6 +14,9 @@ bool runs_convolution(const at::Tensor& x, const at::Tensor& weight, const at::T
 /// bias [out] in fp32; undefined where it is.
 at::Tensor in_fp32(const at::Tensor& bias);
 
+/// Memory of a tensor; null where it is undefined.
+const char* bytes(const at::Tensor& tensor);
+
 /// Values of a fp32 tensor; null where it is undefined.
 const float* floats(const at::Tensor& tensor);
 

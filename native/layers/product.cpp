@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/image_view.h"
@@ -12,11 +11,11 @@
 namespace asdm {
 namespace {
 
-using avx512::FinishRow;
-using avx512::Kernels;
-using avx512::kPanelColumns;
-using avx512::kTileRows;
-using avx512::PanelHalf;
+using simd::FinishRow;
+using simd::Kernels;
+using simd::kPanelColumns;
+using simd::kTileRows;
+using simd::PanelHalf;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
 constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more than it saves
@@ -176,10 +175,6 @@ void run(const Product& product) {
 /// True where a product of this size has a kernel and is worth packing the weights.
 bool pays(const Kernels* kernels, int64_t channels, int64_t rows) {
   return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows;
-}
-
-const char* bytes(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
 }
 
 /// Tokens one after the other.
