@@ -22,7 +22,6 @@ constexpr int64_t kHalf = kPanelColumns / 2;
 constexpr int64_t kSmallestTiles = 32;  // below, transforming the weights costs more than it saves
 constexpr int64_t kBlockRows = 8;       // rows of kTileRows tiles that are transformed together
 constexpr int64_t kGroupPanels = 2;     // panels that share a chunk of them in the second cache
-constexpr int64_t kChunk = 320;         // channels of a panel in the first cache
 
 /// One convolution: tiles of 2x2 outputs, counted through all images row by row.
 struct Filtering {
@@ -117,7 +116,7 @@ class FilteringTask {
         pack(i);
       }
     }
-    const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, kChunk));
+    const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, f_.kernels.chunk));
     for (int64_t position = 0; position < kPositions; ++position) {
       for (int64_t from = 0; from < f_.channels; from += chunk) {
         for (int64_t i = panel; i < last; ++i) {

@@ -176,7 +176,7 @@ struct ProductTile {
   }
 
  private:
-  static constexpr int64_t kDepthAtOnce = 320;  // lanes that are widened together, in the first cache
+  static constexpr int64_t kDepthAtOnce = kChunk;  // lanes that are widened together
 
   /// As many rows and columns as the registers hold.
   static void multiply_block(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth,

@@ -26,6 +26,7 @@ struct Mask {
 // One Vec of 6 rows is 12 of 16 registers.
 inline constexpr int kRowsAtOnce = 6;
 inline constexpr int kVectorsAtOnce = 1;
+inline constexpr int64_t kChunk = 192;  // measured best
 
 static inline Mask first_lanes(int64_t count) { return {count < 16 ? count : 16}; }
 
