@@ -57,8 +57,9 @@ Run::Run(std::optional<InheritanceSettings> settings, std::vector<double> sigmas
   if (settings_->start_percent <= 0.0) {
     window_high_ = std::numeric_limits<double>::infinity();
   }
-  const double steps = static_cast<double>(sigmas.size() - 1);
-  window_total_ = std::llround((settings_->end_percent - settings_->start_percent) * steps);
+  sigmas.pop_back();  // where the last step ends; nothing is evaluated there
+  std::erase_if(sigmas, [this](double sigma) { return !in_window(sigma); });
+  pattern_.emplace(settings_->time_steps, sigmas);
 }
 
 bool Run::in_window(double sigma) const {
@@ -75,8 +76,8 @@ void Run::begin_evaluation(double sigma) {
   storing_ = false;
   if (settings_ && !settings_->sites.empty() && in_window(sigma)) {
     ++window_index_;
-    inherit_ = !is_full_evaluation(settings_->time_steps, window_index_, window_total_);
-    storing_ = inherits(settings_->time_steps, window_total_);
+    inherit_ = !pattern_->is_full(window_index_);
+    storing_ = pattern_->inherits();
   }
   ++(inherit_ ? record_.inherited : record_.full);
 }

@@ -63,7 +63,7 @@ class Run {
   std::optional<InheritanceSettings> settings_;
   double window_high_ = 0.0;  ///< sigmas of the window: low <= sigma <= high
   double window_low_ = 0.0;
-  int64_t window_total_ = 0;
+  std::optional<TimeStepPattern> pattern_;  ///< full evaluations of the window
   int64_t window_index_ = -1;
   int64_t evaluation_ = -1;
   double sigma_ = 0.0;

@@ -1,16 +1,88 @@
 #include "native/inheritance/time_step_mode.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+#include <utility>
 
 #include "native/base/error.h"
 
 namespace asdm {
+namespace {
 
-std::vector<std::string> time_step_mode_names() { return {"uniform"}; }
+/// All modes with the names users know them by, in the order in which they are offered.
+constexpr std::array kModes = {
+    std::pair{"uniform", TimeStepMode::kUniform},
+    std::pair{"front", TimeStepMode::kFront},
+    std::pair{"triangular", TimeStepMode::kTriangular},
+    std::pair{"quadratic", TimeStepMode::kQuadratic},
+    std::pair{"centre", TimeStepMode::kCentre},
+    std::pair{"centre_published", TimeStepMode::kCentrePublished},
+    std::pair{"segment", TimeStepMode::kSegment},
+    std::pair{"growing", TimeStepMode::kGrowing},
+    std::pair{"growing_published", TimeStepMode::kGrowingPublished},
+    std::pair{"explicit", TimeStepMode::kExplicit},
+    std::pair{"log_snr", TimeStepMode::kLogSnr},
+    std::pair{"equal_change", TimeStepMode::kEqualChange},
+    std::pair{"adaptive", TimeStepMode::kAdaptive},
+    std::pair{"easycache", TimeStepMode::kEasyCache},
+};
+
+/// Far above any run, and far below where sums of indices overflow.
+constexpr int64_t kLargestIndex = 1'000'000;
+
+void check_full_at(const std::vector<int64_t>& full_at) {
+  if (full_at.empty()) {
+    throw invalid_input("full_at", "the evaluations that are full (mode 'explicit' has no other source)", "none");
+  }
+  for (size_t i = 0; i < full_at.size(); ++i) {
+    if (full_at[i] < 0 || full_at[i] > kLargestIndex) {
+      throw invalid_input("full_at", "numbers from 0 to " + std::to_string(kLargestIndex), std::to_string(full_at[i]));
+    }
+    if (i > 0 && full_at[i] <= full_at[i - 1]) {
+      throw invalid_input("full_at", "rising numbers",
+                          std::to_string(full_at[i]) + " after " + std::to_string(full_at[i - 1]));
+    }
+  }
+}
+
+void check_not_negative(std::string_view name, std::string_view expected, int64_t value) {
+  if (value < 0) {
+    throw invalid_input(name, expected, std::to_string(value));
+  }
+}
+
+bool is_mask(std::string_view text) {
+  return text.size() > 1 && text.find_first_not_of("01") == std::string_view::npos;
+}
+
+int64_t index_from(std::string_view word) {
+  int64_t index = 0;
+  const char* end = word.data() + word.size();
+  const auto [rest, fault] = std::from_chars(word.data(), end, index);
+  if (fault != std::errc{} || rest != end) {
+    throw invalid_input("full_at", "evaluations such as '0, 3, 6' or a mask such as '1001001'",
+                        "'" + std::string(word) + "'");
+  }
+  return index;
+}
+
+}  // namespace
+
+std::vector<std::string> time_step_mode_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, mode] : kModes) {
+    names.emplace_back(name);
+  }
+  return names;
+}
 
 TimeStepMode time_step_mode_from(std::string_view name) {
-  if (name == "uniform") {
-    return TimeStepMode::kUniform;
+  for (const auto& [known, mode] : kModes) {
+    if (name == known) {
+      return mode;
+    }
   }
   throw unknown_name("mode", name, time_step_mode_names());
 }
@@ -19,26 +91,45 @@ void check(const TimeStepSettings& settings) {
   if (settings.interval < 1) {
     throw invalid_input("interval", "at least 1 (1 inherits nothing)", std::to_string(settings.interval));
   }
-  if (settings.full_evaluations < 0) {
-    throw invalid_input("full_evaluations", "0 (from interval) or more", std::to_string(settings.full_evaluations));
+  check_not_negative("full_evaluations", "0 (from interval) or more", settings.full_evaluations);
+  check_not_negative("first_full", "0 (no guard) or more", settings.first_full);
+  check_not_negative("last_full", "0 (no guard) or more", settings.last_full);
+  if (settings.mode == TimeStepMode::kExplicit) {
+    check_full_at(settings.full_at);
   }
 }
 
-bool inherits(const TimeStepSettings& settings, int64_t total) {
-  return settings.full_evaluations == 0 ? settings.interval > 1 : settings.full_evaluations < total;
-}
-
-bool is_full_evaluation(const TimeStepSettings& settings, int64_t index, int64_t total) {
-  if (index <= 0) {
-    return true;
+std::vector<int64_t> full_at_from(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t start = text.find_first_not_of(kBlanks);
+  if (start == std::string_view::npos) {
+    throw invalid_input("full_at", "evaluations such as '0, 3, 6' or a mask such as '1001001'", "an empty text");
   }
-  if (settings.full_evaluations == 0) {
-    return index % settings.interval == 0;
+  text = text.substr(start, text.find_last_not_of(kBlanks) + 1 - start);
+  std::vector<int64_t> full_at;
+  if (is_mask(text)) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '1') {
+        full_at.push_back(static_cast<int64_t>(i));
+      }
+    }
+  } else {
+    constexpr std::string_view kSeparators = ", \t\r\n";
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+      full_at.push_back(index_from(text.substr(at, end - at)));
+      // One comma at most stands between two numbers, with any blanks around it.
+      at = std::min(text.find_first_not_of(kBlanks, end), text.size());
+      if (at < text.size() && text[at] == ',') {
+        at = std::min(text.find_first_not_of(kBlanks, at + 1), text.size() - 1);
+      }
+    }
   }
-  // The j-th full evaluation is the first index with floor(index * full / total) = j.
-  const int64_t span = std::max<int64_t>(total, 1);
-  const int64_t full = std::min(settings.full_evaluations, span);
-  return index * full / span != (index - 1) * full / span;
+  if (full_at.empty() || full_at.front() > 0) {
+    full_at.insert(full_at.begin(), 0);
+  }
+  check_full_at(full_at);
+  return full_at;
 }
 
 }  // namespace asdm

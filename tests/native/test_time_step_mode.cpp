@@ -1,6 +1,6 @@
+// Names, settings and the text form of full_at. Placement is tested in test_time_step_pattern.cpp.
 #include "native/inheritance/time_step_mode.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -13,104 +13,40 @@ namespace {
 
 using testing::error_of;
 using testing::expect_contains;
+using Indices = std::vector<int64_t>;
 
-/// 'F' for a full evaluation, '.' for an inherited one.
-std::string pattern(const TimeStepSettings& settings, int64_t total, int64_t evaluations) {
-  std::string text;
-  for (int64_t i = 0; i < evaluations; ++i) {
-    text += is_full_evaluation(settings, i, total) ? 'F' : '.';
-  }
-  return text;
-}
+constexpr const char* kAllNames =
+    "uniform, front, triangular, quadratic, centre, centre_published, segment, growing, growing_published, explicit, "
+    "log_snr, equal_change, adaptive, easycache";
 
-int64_t count_full(const std::string& text) { return static_cast<int64_t>(std::count(text.begin(), text.end(), 'F')); }
-
-TEST(TimeStepMode, UniformIntervalsOverTwentyEvaluations) {
+TEST(TimeStepMode, NamesAreKnownAndUnknownOnesListThem) {
   struct Row {
-    int64_t interval;
-    const char* full;
+    const char* name;
+    TimeStepMode mode;
   };
   const std::vector<Row> rows = {
-      {1, "FFFFFFFFFFFFFFFFFFFF"}, {2, "F.F.F.F.F.F.F.F.F.F."},  {3, "F..F..F..F..F..F..F."},
-      {5, "F....F....F....F...."}, {19, "F..................F"}, {20, "F..................."},
-      {1000, "F..................."},
+      {"uniform", TimeStepMode::kUniform},
+      {"front", TimeStepMode::kFront},
+      {"triangular", TimeStepMode::kTriangular},
+      {"quadratic", TimeStepMode::kQuadratic},
+      {"centre", TimeStepMode::kCentre},
+      {"centre_published", TimeStepMode::kCentrePublished},
+      {"segment", TimeStepMode::kSegment},
+      {"growing", TimeStepMode::kGrowing},
+      {"growing_published", TimeStepMode::kGrowingPublished},
+      {"explicit", TimeStepMode::kExplicit},
+      {"log_snr", TimeStepMode::kLogSnr},
+      {"equal_change", TimeStepMode::kEqualChange},
+      {"adaptive", TimeStepMode::kAdaptive},
+      {"easycache", TimeStepMode::kEasyCache},
   };
+  EXPECT_EQ(join(time_step_mode_names()), kAllNames);
   for (const Row& row : rows) {
-    const TimeStepSettings settings{.interval = row.interval};
-    EXPECT_EQ(pattern(settings, 20, 20), row.full) << "interval " << row.interval;
-    // The pattern of an interval does not depend on how many evaluations are foreseen.
-    EXPECT_EQ(pattern(settings, 0, 20), row.full) << "interval " << row.interval << ", total 0";
+    EXPECT_EQ(time_step_mode_from(row.name), row.mode) << row.name;
   }
-}
-
-TEST(TimeStepMode, FullEvaluationsSpreadEvenly) {
-  struct Row {
-    int64_t full;
-    int64_t total;
-    const char* pattern;
-  };
-  const std::vector<Row> rows = {
-      {1, 20, "F..................."}, {2, 20, "F.........F........."}, {4, 20, "F....F....F....F...."},
-      {7, 20, "F..F..F..F..F..F..F."}, {10, 20, "F.F.F.F.F.F.F.F.F.F."}, {15, 20, "F.FFF.FFF.FFF.FFF.FF"},
-      {20, 20, "FFFFFFFFFFFFFFFFFFFF"}, {3, 7, "F..F.F."},              {1, 1, "F"},
-      {9, 4, "FFFF"},
-  };
-  for (const Row& row : rows) {
-    // The interval beside it says nothing.
-    for (const int64_t interval : {1, 3}) {
-      const TimeStepSettings settings{.interval = interval, .full_evaluations = row.full};
-      EXPECT_EQ(pattern(settings, row.total, row.total), row.pattern) << row.full << " of " << row.total;
-    }
-  }
-}
-
-TEST(TimeStepMode, FullEvaluationsAreExactlyAsManyAsAskedForAndNeverBunched) {
-  for (int64_t total = 1; total <= 60; ++total) {
-    for (int64_t full = 1; full <= total; ++full) {
-      const std::string text = pattern({.interval = 1, .full_evaluations = full}, total, total);
-      ASSERT_EQ(count_full(text), full) << full << " of " << total << ": " << text;
-      ASSERT_EQ(text.front(), 'F');
-      // Gaps differ by one at most, the last (open) gap may be shorter.
-      size_t previous = 0;
-      for (size_t i = 1; i < text.size(); ++i) {
-        if (text[i] == 'F') {
-          const auto gap = static_cast<int64_t>(i - previous);
-          ASSERT_GE(gap, total / full) << text;
-          ASSERT_LE(gap, (total + full - 1) / full) << text;
-          previous = i;
-        }
-      }
-    }
-  }
-}
-
-TEST(TimeStepMode, DensityGoesOnPastTheForeseenTotal) {
-  // Samplers of two evaluations per step, and windows of no length.
-  EXPECT_EQ(pattern({.interval = 1, .full_evaluations = 2}, 10, 25), "F....F....F....F....F....");
-  EXPECT_EQ(pattern({.interval = 1, .full_evaluations = 3}, 0, 4), "FFFF");
-  EXPECT_EQ(pattern({.interval = 4}, 10, 14), "F...F...F...F.");
-}
-
-TEST(TimeStepMode, InheritsWhereAnyEvaluationIsNotFull) {
-  for (int64_t interval = 1; interval <= 4; ++interval) {
-    for (int64_t full = 0; full <= 12; ++full) {
-      for (int64_t total = 0; total <= 10; ++total) {
-        const TimeStepSettings settings{.interval = interval, .full_evaluations = full};
-        const std::string text = pattern(settings, total, 40);  // far past the total
-        EXPECT_EQ(inherits(settings, total), count_full(text) < 40) << interval << " " << full << " of " << total;
-      }
-    }
-  }
-}
-
-TEST(TimeStepMode, TheFirstEvaluationIsAlwaysFull) {
-  for (const int64_t interval : {1, 2, 7, 1000}) {
-    for (const int64_t full : {0, 1, 5, 1000}) {
-      for (const int64_t total : {-1, 0, 1, 20}) {
-        EXPECT_TRUE(is_full_evaluation({.interval = interval, .full_evaluations = full}, 0, total));
-        EXPECT_TRUE(is_full_evaluation({.interval = interval, .full_evaluations = full}, -1, total));
-      }
-    }
+  for (const char* name : {"", "Uniform", "uniform ", "center", "spectrum"}) {
+    EXPECT_EQ(error_of([&] { return time_step_mode_from(name); }),
+              "mode: expected one of: " + std::string(kAllNames) + ", got '" + name + "'");
   }
 }
 
@@ -119,24 +55,88 @@ TEST(TimeStepMode, RefusesSettingsWithoutSense) {
     TimeStepSettings settings;
     const char* message;
   };
+  constexpr auto kExplicit = TimeStepMode::kExplicit;
   const std::vector<Row> rows = {
       {{.interval = 0}, "interval: expected at least 1 (1 inherits nothing), got 0"},
       {{.interval = -2}, "interval: expected at least 1 (1 inherits nothing), got -2"},
       {{.interval = 0, .full_evaluations = 5}, "interval: expected at least 1"},
-      {{.interval = 1, .full_evaluations = -1}, "full_evaluations: expected 0 (from interval) or more, got -1"},
+      {{.full_evaluations = -1}, "full_evaluations: expected 0 (from interval) or more, got -1"},
+      {{.first_full = -1}, "first_full: expected 0 (no guard) or more, got -1"},
+      {{.last_full = -3}, "last_full: expected 0 (no guard) or more, got -3"},
+      {{.mode = kExplicit}, "full_at: expected the evaluations that are full"},
+      {{.mode = kExplicit, .full_at = {0, -1}}, "full_at: expected numbers from 0 to 1000000, got -1"},
+      {{.mode = kExplicit, .full_at = {1000001}}, "full_at: expected numbers from 0 to 1000000, got 1000001"},
+      {{.mode = kExplicit, .full_at = {0, 4, 4}}, "full_at: expected rising numbers, got 4 after 4"},
+      {{.mode = kExplicit, .full_at = {0, 5, 2}}, "full_at: expected rising numbers, got 2 after 5"},
   };
   for (const Row& row : rows) {
     expect_contains(error_of([&] { check(row.settings); return 0; }), row.message);
+    // A pattern cannot be made of what does not pass the check.
+    expect_contains(error_of([&] { return TimeStepPattern(row.settings, {3.0, 2.0, 1.0}); }), row.message);
   }
-  EXPECT_NO_THROW(check(TimeStepSettings{.interval = 1, .full_evaluations = 0}));
+  EXPECT_NO_THROW(check({}));
+  EXPECT_NO_THROW(check({.full_at = {5, 5}}));  // a list that no mode reads does not matter
+  EXPECT_NO_THROW(check({.mode = kExplicit, .full_at = {7}}));
 }
 
-TEST(TimeStepMode, NamesAreKnownAndUnknownOnesListThem) {
-  EXPECT_EQ(time_step_mode_names(), std::vector<std::string>{"uniform"});
-  EXPECT_EQ(time_step_mode_from("uniform"), TimeStepMode::kUniform);
-  for (const char* name : {"", "Uniform", "uniform ", "adaptive"}) {
-    EXPECT_EQ(error_of([&] { return time_step_mode_from(name); }),
-              "mode: expected one of: uniform, got '" + std::string(name) + "'");
+TEST(TimeStepMode, FullAtIsReadFromAListOrAMask) {
+  struct Row {
+    const char* text;
+    Indices expected;
+  };
+  const std::vector<Row> rows = {
+      {"0, 3, 6", {0, 3, 6}},
+      {"0,3,6", {0, 3, 6}},
+      {" 0 3\t6\r\n", {0, 3, 6}},
+      {"0 , 3\n,\n6", {0, 3, 6}},
+      {"0\n3\n6\n", {0, 3, 6}},
+      {"3, 6", {0, 3, 6}},  // the first evaluation is full in any case
+      {"7", {0, 7}},
+      {"0", {0}},
+      {"1", {0, 1}},  // one character is a number
+      {"0, 10", {0, 10}},
+      {"1000000", {0}},  // a mask, not a number
+      {"0, 1000000", {0, 1000000}},
+      {"1001001", {0, 3, 6}},
+      {" 1001001\n", {0, 3, 6}},
+      {"10", {0}},
+      {"11", {0, 1}},
+      {"0001", {0, 3}},
+      {"000", {0}},
+      {"1201", {0, 1201}},  // a 2 makes it a number
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(full_at_from(row.text), row.expected) << "'" << row.text << "'";
+  }
+}
+
+TEST(TimeStepMode, FullAtSaysWhatItCannotRead) {
+  struct Row {
+    const char* text;
+    const char* message;
+  };
+  const std::vector<Row> rows = {
+      {"", "full_at: expected evaluations such as '0, 3, 6' or a mask such as '1001001', got an empty text"},
+      {" \n", "got an empty text"},
+      {"0, x, 6", "full_at: expected evaluations such as '0, 3, 6' or a mask such as '1001001', got 'x'"},
+      {"0, 3.5", "got '3.5'"},
+      {"0; 3", "got '0;'"},
+      {"0-3", "got '0-3'"},
+      {"[0, 3]", "got '[0'"},
+      {"0x3", "got '0x3'"},
+      {"+3", "got '+3'"},
+      {"0,, 3", "got ''"},
+      {", 3", "got ''"},
+      {"0, 3,", "got ''"},
+      {"0, -3", "full_at: expected numbers from 0 to 1000000, got -3"},
+      {"0, 1000001", "full_at: expected numbers from 0 to 1000000, got 1000001"},
+      {"0, 99999999999999999999", "got '99999999999999999999'"},
+      {"0, 6, 3", "full_at: expected rising numbers, got 3 after 6"},
+      {"0, 3, 3", "full_at: expected rising numbers, got 3 after 3"},
+      {"1001 001", "full_at: expected rising numbers, got 1 after 1001"},  // a mask has no blanks
+  };
+  for (const Row& row : rows) {
+    expect_contains(error_of([&] { return full_at_from(row.text); }), row.message);
   }
 }
 
