@@ -46,6 +46,12 @@ void init_run(py::module_& m) {
   py::class_<CallFeatures>(m, "CallFeatures", "Features that one call inherits, and those that it computed.")
       .def(py::init<>())
       .def_property_readonly("inherits", &CallFeatures::inherits)
+      .def_property_readonly("wanted_nodes", &CallFeatures::wanted_nodes, "Nodes whose values are kept.")
+      .def_property_readonly("inherited_values", &CallFeatures::inherited_values, "{node: value for the whole batch}")
+      .def_property_readonly("kept_values", &CallFeatures::kept_values, "{node: value for the whole batch}")
+      .def("on", &CallFeatures::on, py::arg("buffers"), "This call, before it runs, on other memory: it inherits `buffers`.")
+      .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
+           "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
   py::class_<Run>(m, "Run", "State of one sampling run.")
       .def(py::init<std::optional<InheritanceSettings>, std::vector<double>, int64_t>(), py::arg("settings"),

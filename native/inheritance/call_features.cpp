@@ -29,6 +29,21 @@ void CallFeatures::computed(NodeId node, const at::Tensor& value) {
   }
 }
 
+CallFeatures CallFeatures::on(std::map<NodeId, at::Tensor> buffers) const {
+  return {keys_, wanted_, std::move(buffers), entered_};
+}
+
+void CallFeatures::repeat(const CallFeatures& captured, std::map<NodeId, at::Tensor> kept) {
+  if (!captured.inherits()) {
+    inherited_.clear();
+  }
+  entered_ = captured.entered_;
+  computed_ = captured.computed_;
+  used_ = captured.used_;
+  abandoned_ = captured.abandoned_;
+  kept_ = std::move(kept);
+}
+
 void CallFeatures::abandon_inheritance(std::string reason) {
   inherited_.clear();
   entered_.clear();

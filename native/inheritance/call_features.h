@@ -31,10 +31,19 @@ class CallFeatures {
   /// The stored value of `node` was used.
   void used(NodeId node) { used_.push_back(node); }
 
+  /// This call, before it runs, on other memory: it inherits `buffers`, which hold what this one inherits.
+  [[nodiscard]] CallFeatures on(std::map<NodeId, at::Tensor> buffers) const;
+  /// Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind.
+  void repeat(const CallFeatures& captured, std::map<NodeId, at::Tensor> kept);
+
   /// Turns the call into a full one, after an inherited value did not fit.
   void abandon_inheritance(std::string reason);
 
   [[nodiscard]] const std::vector<std::string>& keys() const noexcept { return keys_; }
+  /// Nodes whose values are kept.
+  [[nodiscard]] const std::vector<NodeId>& wanted_nodes() const noexcept { return wanted_; }
+  [[nodiscard]] const std::map<NodeId, at::Tensor>& inherited_values() const noexcept { return inherited_; }
+  [[nodiscard]] const std::map<NodeId, at::Tensor>& kept_values() const noexcept { return kept_; }
   [[nodiscard]] const std::vector<NodeId>& computed_nodes() const noexcept { return computed_; }
   [[nodiscard]] const std::vector<NodeId>& used_nodes() const noexcept { return used_; }
   [[nodiscard]] const std::map<NodeId, SpatialSize>& entered() const noexcept { return entered_; }

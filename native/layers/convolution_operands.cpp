@@ -2,13 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 
-#include "native/layers/cpu_kernels.h"
-
 namespace asdm {
 
-bool runs_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const ConvolutionExtras& extras) {
-  return x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) && weight.is_contiguous() &&
+bool runs_convolution(const avx512::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& bias, const ConvolutionExtras& extras) {
+  return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) && weight.is_contiguous() &&
          weight.scalar_type() == x.scalar_type() && !records_gradient(x) && !records_gradient(weight) &&
          !records_gradient(bias) && !records_gradient(extras.shift) && !records_gradient(extras.residual);
 }

@@ -269,12 +269,15 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
+  if (!runs_convolution(kernels, x, weight, bias, extras)) {
+    return {};
+  }
   const ImageView image(x, extras.size);
   const PixelRows source(image, weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
-  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalf || !runs_convolution(x, weight, bias, extras)) {
+  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalf) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);

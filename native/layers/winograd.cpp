@@ -173,8 +173,8 @@ class FilteringTask {
   at::Tensor sums_;
 };
 
-bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
-  return kernels != nullptr && kernels->winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
+bool pays(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
+  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
          x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
 }
 
@@ -183,9 +183,12 @@ bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
 at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                         const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
+  if (!runs_convolution(kernels, x, weight, bias, extras)) {
+    return {};
+  }
   const ImageView image(x, extras.size);
   const int64_t tiles = x.size(0) * ceil_div(image.height(), 2) * ceil_div(image.width(), 2);
-  if (!pays(kernels, x, weight, stride, tiles) || !runs_convolution(x, weight, bias, extras)) {
+  if (!pays(*kernels, x, weight, stride, tiles)) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);

@@ -15,7 +15,7 @@ class ProfiledUNet(HostedUNet):
     def prepare(self, case) -> dict:
         facts = super().prepare(case)
         self._device = case.device
-        unet = self._patcher.get_attachment("asdm").unet
+        unet = self._session().unet
         macs = unet.address_macs(case.latent, case.latent, self._inputs["context"].shape[1])
         macs.append(("out", unet.output_macs(case.latent, case.latent)))
         return {**facts, "address_macs": {address: case.batch * count for address, count in macs}}
