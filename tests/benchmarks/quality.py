@@ -3,7 +3,9 @@ demo model: text-to-image and image-to-image, euler and dpmpp_2m, 20 and 50 step
 
 Peers run on the same native engine. Speed is that of the model's evaluations, against native runs taken in between.
 A cell is one setting in one condition; --missing measures only the cells that are not stored yet, so that the whole,
-which takes hours, can be done in parts. --quick: 8 prompts, one seed, 20 steps of euler, text-to-image, for steering.
+which takes hours, can be done in parts. The first batches of a cell are timed and want a quiet machine; the others add
+to its PSNR and SSIM alone, so that several processes can share them out (--part untimed, --conditions).
+--quick: 8 prompts, one seed, 20 steps of euler, text-to-image, for steering.
 """
 
 import argparse
@@ -52,20 +54,26 @@ def available(rounds: QualityRounds, plan: Plan) -> tuple[list, list[dict]]:
     return known, refused
 
 
-def measure_cells(rounds: QualityRounds, plan: Plan, cells: Cells, settings: list, minutes: float):
-    """Measures what is not there yet, batch by batch, for about `minutes`."""
-    deadline = time.monotonic() + 60.0 * minutes
+def measure_cells(rounds: QualityRounds, plan: Plan, cells: Cells, settings: list, options):
+    """Measures what is not there yet of the chosen part, batch by batch, for about `options.minutes`."""
+    deadline = time.monotonic() + 60.0 * options.minutes
+    part = {"timed": range(plan.timed_batches), "untimed": range(plan.timed_batches, len(plan.batches)),
+            "all": range(len(plan.batches))}[options.part]
     for condition in plan.conditions:
+        if options.conditions and condition.name not in options.conditions:
+            continue
         keys = {setting: Key.of(condition, setting, plan.pictures) for setting in settings}
-        for number, batch in enumerate(plan.batches):
+        for number in part:
             left = [setting for setting in settings if not cells.has(keys[setting], number)]
             if not left:
                 continue
             if time.monotonic() > deadline:
                 return
             timed = number < plan.timed_batches
-            for setting, figures in rounds.measure(condition, batch, left, timed, plan.sources, deadline):
-                cells.add(keys[setting], number, len(plan.batches), figures)
+            for setting, figures in rounds.measure(condition, plan.batches[number], left, timed, plan.sources,
+                                                   deadline):
+                cells.add(keys[setting], number, figures)
+                cells.settle(keys[setting], len(plan.batches))
                 speed = f"{figures['native_s'] / figures['seconds']:.2f}x, " if timed else ""
                 print(f"{condition.name}, batch {number + 1} of {len(plan.batches)}, {setting.method} {setting.label}: "
                       f"{speed}{sum(figures['psnr']) / len(figures['psnr']):.2f} dB", flush=True)
@@ -77,6 +85,9 @@ def parse_options():
     parser.add_argument("--missing", action="store_true", help="only what has no stored cell")
     parser.add_argument("--from-stored", action="store_true", help="measure nothing, judge what is stored")
     parser.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="measure these methods alone")
+    parser.add_argument("--conditions", nargs="+", default=[], choices=[one.name for one in picture_set.CONDITIONS],
+                        metavar="NAME", help="measure these alone, such as euler-20-text")
+    parser.add_argument("--part", choices=["all", "timed", "untimed"], default="all", help="batches to measure")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about so long")
     return parser.parse_args()
 
@@ -91,8 +102,10 @@ def main():
         print(f"not available: {one['method']} {one['label']}: {one['refusal']}", flush=True)
     if not options.from_stored:
         chosen = [setting for setting in known if not options.methods or setting.method in options.methods]
-        measure_cells(rounds, plan, cells, chosen, options.minutes)
+        measure_cells(rounds, plan, cells, chosen, options)
     wanted = [Key.of(condition, setting, plan.pictures) for condition in plan.conditions for setting in known]
+    for key in wanted:
+        cells.settle(key, len(plan.batches))  # where several processes measured its batches
     found = [cells.complete[key] for key in wanted if key in cells.complete]
     verdict = quality_gains.verdict(found)
     if options.quick:

@@ -66,16 +66,19 @@ class Cells:
     def has(self, key: Key, batch: int) -> bool:
         return key in self.complete or batch in self._rows.get(key, {})
 
-    def add(self, key: Key, batch: int, batch_count: int, figures: dict):
-        """Keeps a row; with the last one of `batch_count` the cell is complete and stored."""
+    def add(self, key: Key, batch: int, figures: dict):
+        """Keeps a row."""
         row = {**key.as_dict(), "batch": batch, **figures}
         self._row_file.parent.mkdir(parents=True, exist_ok=True)
         with self._row_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        of_cell = self._rows.setdefault(key, {})
-        of_cell[batch] = row
-        if len(of_cell) == batch_count:
-            self._complete(key, list(of_cell.values()))
+        self._rows.setdefault(key, {})[batch] = row
+
+    def settle(self, key: Key, batch_count: int):
+        """Stores the cell where its rows of all `batch_count` batches are there, else leaves it open."""
+        rows = self._rows.get(key, {})
+        if key not in self.complete and len(rows) == batch_count:
+            self._complete(key, list(rows.values()))
 
     def _complete(self, key: Key, rows: list[dict]):
         self.complete[key] = cell_of(key, rows)

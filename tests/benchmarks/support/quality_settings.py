@@ -58,13 +58,12 @@ def _deepcache_non_uniform(branch: int, interval: int) -> Setting:
         count = -(-steps // interval)
         return ",".join(map(str, deepcache_full_steps(steps, count, deepcache_centre(steps))))
     return Setting("DeepCache", f"branch {branch} non-uniform {interval}",
-                   {"sites": deepcache_site(branch), "mode": "explicit", "full_steps": full, "value": "hold"})
+                   {"sites": deepcache_site(branch), "mode": "explicit", "full_at": full, "value": "hold"})
 
 
-def _faster_diffusion(interval: int) -> Setting:
+def _faster_diffusion(label: str, **mode) -> Setting:
     encoder = ",".join(f"in.{number}" for number in range(12)) + ",mid"
-    return Setting("Faster Diffusion", f"encoder uniform {interval}",
-                   {"sites": encoder, "mode": "uniform", "interval": interval, "value": "hold"})
+    return Setting("Faster Diffusion", f"encoder {label}", {"sites": encoder, "value": "hold", **mode})
 
 
 def _thresholds(method: str, *thresholds: float) -> tuple[Setting, ...]:
@@ -87,6 +86,7 @@ PEER_SETTINGS = (
     _spectrum("window 2 growth 0.5", growth=0.5),
     _spectrum("window 3 growth 0.5", window=3.0, growth=0.5),
     _spectrum("window 4 growth 1", window=4.0, growth=1.0),
-    *(_faster_diffusion(interval) for interval in (2, 3, 5)),
+    _faster_diffusion("key steps", mode="front"),
+    *(_faster_diffusion(f"uniform {interval}", mode="uniform", interval=interval) for interval in (2, 3, 5)),
 )
 SETTINGS = OUR_SETTINGS + PEER_SETTINGS
