@@ -4,10 +4,10 @@
 
 namespace asdm {
 
-bool runs_convolution(const avx512::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
                       const at::Tensor& bias, const ConvolutionExtras& extras) {
-  return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) && weight.is_contiguous() &&
-         weight.scalar_type() == x.scalar_type() && !records_gradient(x) && !records_gradient(weight) &&
+  return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         weight.is_contiguous() && weight.scalar_type() == x.scalar_type() && !records_gradient(x) && !records_gradient(weight) &&
          !records_gradient(bias) && !records_gradient(extras.shift) && !records_gradient(extras.residual);
 }
 

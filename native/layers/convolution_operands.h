@@ -10,7 +10,7 @@ namespace asdm {
 
 /// True where there are kernels and they can read these: on CPU, one dtype, x in channels_last, weight contiguous, no
 /// gradients. Comes before anything is made for them, which on a GPU would be work for nothing.
-bool runs_convolution(const avx512::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
                       const at::Tensor& bias, const ConvolutionExtras& extras);
 
 /// bias [out] in fp32; undefined where it is.

@@ -253,7 +253,8 @@ struct AttentionTile {
         transpose(reinterpret_cast<const uint32_t*>(from), kPanel, block, kVector);
         const Mask mask = first_lanes(queries.columns - column);
         for (int64_t i = 0; i < kVector && half * kVector + i < queries.rows; ++i) {
-          Element::store(out + (half * kVector + i) * out_stride + column, mask, as_floats(load_bits(block + i * kVector)));
+          Element::store(out + (half * kVector + i) * out_stride + column, mask,
+                         as_floats(load_bits(block + i * kVector)));
         }
       }
     }

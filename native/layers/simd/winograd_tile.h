@@ -1,5 +1,5 @@
-// Winograd's minimal filtering F(2x2, 3x3) computed in fp32 (Lavin and Gray, arXiv 1509.09308): 16 products for the 36 of four
-// outputs of a 3x3 convolution. Positions count the 4x4 transformed tile row by row.
+// Winograd's minimal filtering F(2x2, 3x3), computed in fp32 (Lavin and Gray, arXiv 1509.09308): 16 products for the 36 of
+// four outputs of a 3x3 convolution. Positions count the 4x4 transformed tile row by row.
 #pragma once
 
 #include "native/layers/simd/kernels.h"
