@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrappersMP
 
 from . import native
 from .chunks import chunk_keys
+from .cuda_graphs import RunGraphs
 from .session import KEY, Session
 
 RUN_KEY = "asdm_run"
@@ -27,7 +28,7 @@ class SamplingRun:
 
     def __init__(self, session: Session, sigmas):
         self._session = session
-        self._native = native.native_module().Run(session.settings(), [float(sigma) for sigma in sigmas], session.unet)
+        self._native = native.native_module().Run(session.settings(), sigmas.tolist(), session.unet)
         self._pass = -1
         self._macs_done = 0
         self._macs_full = 0
@@ -36,13 +37,16 @@ class SamplingRun:
         self._started = time.perf_counter()
         self.weights = None
         self.residency = None
+        self.graphs = RunGraphs()
         self.fallbacks = Counter()
 
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
 
-    def begin_evaluation(self, sigma: float):
-        self._native.begin_evaluation(sigma)
+    def begin_evaluation(self, sigmas: torch.Tensor):
+        """`sigmas` [batch]: of this evaluation."""
+        # Reading from a GPU waits for all its work, so it is done only where the reuse decision needs the value.
+        self._native.begin_evaluation(float(sigmas.max()) if self._session.inheritance else 0.0)
         self._pass = -1
 
     def begin_pass(self):
@@ -103,8 +107,9 @@ class SamplingRun:
         }
 
     def close(self):
-        """Drops features, weights and working memory."""
+        """Drops features, graphs, weights and working memory."""
         self._native.release()
+        self.graphs.close()
         self._session.unet.release_workspace()
         self.weights = None
         self.residency = None
@@ -131,7 +136,7 @@ def _outer_sample(session: Session):
 def _predict_noise(executor, x, timestep, model_options, *args, **kwargs):
     run = run_of(model_options.get("transformer_options", {}))
     if run is not None:
-        run.begin_evaluation(float(timestep.max()))
+        run.begin_evaluation(timestep)
     return executor(x, timestep, model_options, *args, **kwargs)
 
 

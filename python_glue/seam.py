@@ -8,6 +8,7 @@ import weakref
 import torch
 
 from . import native
+from .cuda_graphs import has_room, obstacle
 from .hooks import HostHooks, unknown_hooks
 from .sampling_run import install_run, run_of
 from .session import KEY, Session
@@ -72,17 +73,27 @@ class NativeForward:
                     run.begin_call(x, control, transformer_options, patcher))
         transformer_options["original_shape"] = list(x.shape)
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
-        output = self._forward(x, timesteps, context, y, control, weights, hooks, features)
+        output = self._forward(x, timesteps, context, y, control, weights, hooks, features, run)
         if run is not None:
             run.end_call(features, x, context.shape[1], output, time.perf_counter() - started)
         return output
 
-    def _forward(self, x, timesteps, context, y, control, weights, hooks, features):
+    def _forward(self, x, timesteps, context, y, control, weights, hooks, features, run):
         dtype = self._session.compute_dtype or x.dtype
-        return self._session.unet.forward(
-            x=x.to(dtype), timesteps=timesteps, context=context.to(dtype), y=None if y is None else y.to(dtype),
-            control=_control_lists(control), weights=weights, hooks=hooks, features=features,
-            profile=self.profile)
+        inputs = {"x": x.to(dtype), "timesteps": timesteps, "context": context.to(dtype)}
+        if y is not None:
+            inputs["y"] = y.to(dtype)
+
+        def forward(inputs, features):
+            return self._session.unet.forward(
+                **{"y": None} | inputs, control=_control_lists(control), weights=weights.source, hooks=hooks,
+                features=features, profile=self.profile)
+
+        if run is None or obstacle(inputs, control, hooks, self.profile, weights.all_resident):
+            return forward(inputs, features)
+        hooks.poll()  # a graph asks nobody
+        return run.graphs.forward(forward, inputs, features, weights,
+                                  room=lambda: has_room(self._session.base_model(), x))
 
     def _weights(self, device, run):
         """Resolved once per run, and anew whenever the host moved or patched them; for each call outside a run."""

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/image_view.h"
@@ -12,17 +11,19 @@
 namespace asdm {
 namespace {
 
-using avx512::FinishRow;
-using avx512::Kernels;
-using avx512::kPanelColumns;
-using avx512::kTileRows;
-using avx512::PanelHalf;
+using simd::FinishRow;
+using simd::Kernels;
+using simd::kPanelColumns;
+using simd::kTileRows;
+using simd::PanelHalf;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
-constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more than it saves
+// Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
+// reorder all weights for however few pixels.
+constexpr int64_t kSmallestLinear = 24;
+constexpr int64_t kSmallestConvolution = 4;
 constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
-constexpr int64_t kChunk = 320;        // lanes of a panel in the first cache
 
 /// Where the rows of the left operand lie: one pointer per (tap, row).
 class RowSource {
@@ -119,7 +120,7 @@ class ProductTask {
       }
     }
     const int64_t depth = p_.depth();
-    const int64_t chunk = ceil_div(depth, ceil_div(depth, kChunk));
+    const int64_t chunk = ceil_div(depth, ceil_div(depth, p_.kernels.chunk));
     for (int64_t tap = 0; tap < p_.taps; ++tap) {
       const void** rows = pointers_.data() + tap * kBlockTiles * kTileRows;
       for (int64_t from = 0; from < depth; from += chunk) {
@@ -174,12 +175,13 @@ void run(const Product& product) {
 }
 
 /// True where a product of this size has a kernel and is worth packing the weights.
-bool pays(const Kernels* kernels, int64_t channels, int64_t rows) {
-  return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows;
-}
-
-const char* bytes(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
+bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) {
+  if (kernels == nullptr || channels % kernels->group != 0) {
+    return false;
+  }
+  // Torch computes bf16 many times slower than fp32 where the processor cannot multiply it.
+  const bool widens = kernels->element_size < 4 && kernels->group == 1;
+  return rows >= (widens ? 1 : taps > 1 ? kSmallestConvolution : kSmallestLinear);
 }
 
 /// Tokens one after the other.
@@ -235,7 +237,7 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   const int64_t channels = x.size(-1);
   const int64_t rows = x.numel() / std::max<int64_t>(channels, 1);
-  if (!pays(kernels, channels, rows) || !x.device().is_cpu() || !weight.is_contiguous() ||
+  if (!pays(kernels, channels, 1, rows) || !x.device().is_cpu() || !weight.is_contiguous() ||
       weight.scalar_type() != x.scalar_type() || records_gradient(x) || records_gradient(weight) ||
       records_gradient(bias) || records_gradient(residual)) {
     return {};
@@ -267,12 +269,15 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
+  if (!runs_convolution(kernels, x, weight, bias, extras)) {
+    return {};
+  }
   const ImageView image(x, extras.size);
   const PixelRows source(image, weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
-  if (!pays(kernels, x.size(1), rows) || outputs < kHalf || !runs_convolution(x, weight, bias, extras)) {
+  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalf) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
