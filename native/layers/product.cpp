@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include <ATen/ops/add.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/im2col.h>
+
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/image_view.h"
@@ -48,6 +52,7 @@ struct Product {
   const char* residual;    ///< [rows, outputs] or null
   char* out;               ///< [rows, outputs]
   Workspace& workspace;
+  const Kernels* finishing = &kernels;  ///< of the dtype of `out` and `residual`
 
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
   [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
@@ -144,7 +149,7 @@ class ProductTask {
   void finish(const float* sums, int64_t first, int64_t panel) {
     const int64_t count = std::min(kTileRows, p_.rows - first);
     const int64_t column = panel * p_.columns();
-    const int64_t size = p_.kernels.element_size;
+    const int64_t size = p_.finishing->element_size;
     FinishRow rows[kTileRows];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t at = ((first + r) * p_.outputs + column) * size;
@@ -155,7 +160,7 @@ class ProductTask {
         rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
       }
     }
-    const auto kernel = p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
+    const auto kernel = p_.gated ? p_.finishing->finish_gated : p_.finishing->finish;
     kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
   }
 
@@ -182,6 +187,12 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
   // Torch computes bf16 many times slower than fp32 where the processor cannot multiply it.
   const bool widens = kernels->element_size < 4 && kernels->group == 1;
   return rows >= (widens ? 1 : taps > 1 ? kSmallestConvolution : kSmallestLinear);
+}
+
+/// True where packing the rows and reading the weights as they lie is faster: few rows, and a panel of them well filled.
+bool are_few(const Kernels& kernels, int64_t rows) {
+  const int64_t last = rows % kPanelColumns;
+  return rows <= kernels.few_rows && (last == 0 || last >= kHalf);
 }
 
 /// Tokens one after the other.
@@ -232,6 +243,51 @@ class PixelRows final : public RowSource {
   int64_t out_width_;
 };
 
+/// W x^T in fp32, [outputs, rows]: where the rows are few, they are packed and the weights are read as they lie, once.
+at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, Workspace& workspace) {
+  const int64_t rows = x.size(0);
+  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options().dtype(at::kFloat));
+  const TokenRows source(weight);
+  Product product{kernels, source, weight.size(0), x.size(1), 1, bytes(x), rows, false, nullptr, weight.size(0),
+                  nullptr, static_cast<char*>(out.mutable_data_ptr()), workspace};
+  product.finishing = cpu_kernels(at::kFloat);
+  run(product);
+  return out;
+}
+
+/// The linear of few rows; tensors as those of run_linear, x [rows, in].
+at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight,
+                           const at::Tensor& bias, const at::Tensor& residual, bool gated, Workspace& workspace) {
+  at::Tensor sums = turned_product(kernels, x, weight, workspace);
+  if (bias.defined()) {
+    sums.add_(in_fp32(bias).unsqueeze(1));
+  }
+  if (gated) {
+    const int64_t hidden = sums.size(0) / 2;
+    sums = sums.narrow(0, 0, hidden).mul_(at::gelu(sums.narrow(0, hidden, hidden)));
+  }
+  at::Tensor out = workspace.empty({x.size(0), sums.size(0)}, x.options());
+  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes()).to(at::kFloat))
+                            : out.copy_(sums.t());
+}
+
+/// The convolution of few pixels; `shift` and `residual` as Product has them, but as tensors.
+at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride,
+                                  const at::Tensor& shift, const at::Tensor& residual, at::Tensor out,
+                                  Workspace& workspace) {
+  const int64_t kernel = weight.size(2);
+  const at::Tensor patches = at::im2col(x.contiguous(), {kernel, kernel}, {1, 1}, {kernel / 2, kernel / 2},
+                                        {stride, stride});  // [batch, in * kernel^2, pixels]
+  const int64_t pixels = patches.size(2);
+  const at::Tensor rows = patches.transpose(1, 2).contiguous().flatten(0, 1);
+  at::Tensor sums = turned_product(kernels, rows, weight.flatten(1), workspace).view({-1, x.size(0), pixels});
+  if (shift.defined()) {  // [out] or [batch, out]
+    sums.add_((shift.dim() == 1 ? shift.unsqueeze(0) : shift).t().unsqueeze(2));
+  }
+  const at::Tensor result = sums.permute({1, 0, 2}).view_as(out);
+  return residual.defined() ? at::add_out(out, result, residual.to(at::kFloat)) : out.copy_(result);
+}
+
 at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       const at::Tensor& residual, bool gated, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
@@ -246,6 +302,10 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   auto sizes = x.sizes().vec();
   sizes.back() = outputs;
   const at::Tensor tokens = x.contiguous();
+  if (are_few(*kernels, rows)) {
+    return few_rows_linear(*kernels, tokens.view({rows, channels}), weight, bias, residual, gated, workspace)
+        .view(sizes);
+  }
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual;
   const at::Tensor shift = in_fp32(bias);
   at::Tensor out = workspace.empty(sizes, x.options());
@@ -284,6 +344,9 @@ at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const 
   const at::Tensor residual = residual_in_order(extras.residual);
   at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
+  if (are_few(*kernels, rows) && extras.size.empty()) {
+    return few_pixels_convolution(*kernels, x, weight, stride, shift, residual, out, workspace);
+  }
   run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), bytes(weight), outputs, false,
        floats(shift), extras.shift.defined() ? pixels : rows, bytes(residual),
        static_cast<char*>(out.mutable_data_ptr()), workspace});
