@@ -96,6 +96,21 @@ void init_run(py::module_& m) {
       .def_property_readonly("inherits_control", &CallFeatures::inherits_control,
                              "Whether the last residuals of ControlNets stand in.")
       .def("holds", &CallFeatures::holds, py::arg("node"), "Whether something stands in for the node of this id.")
+      .def_property_readonly("wanted_nodes", &CallFeatures::wanted_nodes, "Nodes whose values are kept.")
+      .def_property_readonly("searches", &CallFeatures::searches,
+                             "Whether it depends on the values of this call which part of the UNet runs.")
+      .def_property_readonly("guided_rows",
+                             [](const CallFeatures& call) {
+                               const auto rows = call.guided_rows();
+                               return rows ? std::optional(std::pair(rows->first, rows->count)) : std::nullopt;
+                             },
+                             "(first, count) of the rows of the batch that run, where the others follow; None = all run.")
+      .def_property_readonly("inherited_values", &CallFeatures::inherited_values, "{node: value that stands in}")
+      .def_property_readonly("kept_values", &CallFeatures::kept_values, "{node: value for the whole batch}")
+      .def("on", &CallFeatures::on, py::arg("buffers"), "This call, before it runs, on other memory: it inherits `buffers`.")
+      .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
+           "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind, "
+           "of which copies are made.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
   py::class_<NamedRun>(m, "Run", "State of one sampling run.")
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),

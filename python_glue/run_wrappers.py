@@ -74,7 +74,7 @@ def file_report(run: SamplingRun, fingerprints: set, last: LastPrediction | None
 def _predict_noise(executor, x, timestep, model_options, *args, **kwargs):
     run = run_of(model_options.get("transformer_options", {}))
     if run is not None:
-        run.begin_evaluation(float(timestep.max()))
+        run.begin_evaluation(timestep)
     return executor(x, timestep, model_options, *args, **kwargs)
 
 

@@ -4,9 +4,12 @@ report."""
 import time
 from collections import Counter
 
+import torch
+
 from . import native
 from .chunks import chunk_keys
 from .control import ControlKeeper, PromisedControl, with_stand_ins
+from .cuda_graphs import RunGraphs
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
 from .session import Session
 
@@ -21,8 +24,9 @@ class SamplingRun:
     def __init__(self, session: Session, sigmas):
         self.session = session
         self._steps = len(sigmas) - 1
-        self._native = native.native_module().Run(session.settings, [float(sigma) for sigma in sigmas], session.unet)
+        self._native = native.native_module().Run(session.settings, sigmas.tolist(), session.unet)
         self._evaluation = -1
+        self._sigmas = []  # of each evaluation, a tensor where the run need not know it
         self._pass = -1
         self._macs_done = 0
         self._macs_full = 0
@@ -35,6 +39,7 @@ class SamplingRun:
         self._whole = session.unet.node_addresses().index("out")
         self.weights = None
         self.residency = None
+        self.graphs = RunGraphs()
         self.fallbacks = Counter()
         self.notes = []
         self.other_caches = []
@@ -43,8 +48,14 @@ class SamplingRun:
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
 
-    def begin_evaluation(self, sigma: float):
-        self._native.begin_evaluation(sigma)
+    def begin_evaluation(self, sigmas: torch.Tensor):
+        """`sigmas` [batch]: of this evaluation."""
+        largest = sigmas.max()
+        if self.session.inheritance:
+            # Reading from a GPU waits for all its work, so it is done only where the reuse decision needs the value.
+            largest = float(largest)
+        self._sigmas.append(largest)
+        self._native.begin_evaluation(largest if self.session.inheritance else 0.0)
         self._evaluation += 1
         self._pass = -1
         self._control.begin_evaluation()
@@ -105,6 +116,8 @@ class SamplingRun:
         """What was done, in the terms of ASDMReport (docs/report.md)."""
         record = self._native.record
         session, log = self.session, record["log"]
+        for entry, sigma in zip(log, self._sigmas, strict=True):
+            entry["sigma"] = float(sigma)
         names = session.unet.node_addresses()
         addresses = address_rows(names, record, self._fallback_evaluations)
         if self._control.calls:
@@ -128,9 +141,10 @@ class SamplingRun:
         }
 
     def close(self):
-        """Drops features, residuals, weights and working memory."""
+        """Drops features, residuals, graphs, weights and working memory."""
         self._native.release()
         self._control.release()
+        self.graphs.close()
         self.session.unet.release_workspace()
         self.weights = None
         self.residency = None

@@ -10,6 +10,7 @@ import torch
 
 from . import native
 from .control import residuals_of, seconds_of
+from .cuda_graphs import has_room, obstacle
 from .hooks import HostHooks, unknown_hooks
 from .run_wrappers import install_run
 from .sampling_run import run_of
@@ -80,7 +81,7 @@ class NativeForward:
             started += seconds_of(control)
         transformer_options["original_shape"] = list(x.shape)
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
-        output = self._forward(session, x, timesteps, context, y, residuals, weights, hooks, features)
+        output = self._forward(session, x, timesteps, context, y, residuals, weights, hooks, features, run)
         if run is not None:
             run.end_call(features, x, context.shape[1], output, time.perf_counter() - started)
         return output
@@ -90,12 +91,22 @@ class NativeForward:
         run = run_of(transformer_options)
         return run if run is not None and run.session.base_model() is self._session.base_model() else None
 
-    def _forward(self, session, x, timesteps, context, y, residuals, weights, hooks, features):
+    def _forward(self, session, x, timesteps, context, y, residuals, weights, hooks, features, run):
         dtype = session.compute_dtype or x.dtype
-        return session.unet.forward(
-            x=x.to(dtype), timesteps=timesteps, context=context.to(dtype), y=None if y is None else y.to(dtype),
-            control=_control_lists(residuals), weights=weights, hooks=hooks, features=features,
-            profile=self.profile)
+        inputs = {"x": x.to(dtype), "timesteps": timesteps, "context": context.to(dtype)}
+        if y is not None:
+            inputs["y"] = y.to(dtype)
+
+        def forward(inputs, features):
+            return session.unet.forward(
+                **{"y": None} | inputs, control=_control_lists(residuals), weights=weights.source, hooks=hooks,
+                features=features, profile=self.profile)
+
+        if run is None or obstacle(inputs, residuals, hooks, self.profile, weights.all_resident):
+            return forward(inputs, features)
+        hooks.poll()  # a graph asks nobody
+        return run.graphs.forward(forward, inputs, features, weights,
+                                  room=lambda: has_room(session.base_model(), x))
 
     def _weights(self, session, device, run):
         """Resolved once per run, and anew whenever the host moved or patched them; for each call outside a run."""

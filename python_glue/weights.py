@@ -1,5 +1,6 @@
 """Finds the weights of the host's modules for the native engine, and says where it must not touch them."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import comfy.ops
@@ -30,6 +31,14 @@ _HOST_CODE = (
 
 class Refusal(Exception):
     """The engine must leave this call to the host; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedWeights:
+    """The weights of a model, for use until the host moves or patches them."""
+
+    source: object  # native WeightSource
+    all_resident: bool  # the host is asked for none at the time of use: all lie where they lie
 
 
 def check_structure(diffusion_model, unet):
@@ -70,8 +79,8 @@ def _fetch(modules, leaf: int, like):
     return weight, bias, release
 
 
-def host_weights(diffusion_model, unet, device):
-    """The native weight source over the modules of `diffusion_model`, for use until the host moves or patches them.
+def host_weights(diffusion_model, unet, device) -> ResolvedWeights:
+    """The weights in the modules of `diffusion_model`.
 
     Raises Refusal for leaves whose weights are no plain tensors.
     """
@@ -83,7 +92,8 @@ def host_weights(diffusion_model, unet, device):
         if type(weight) not in (torch.nn.Parameter, torch.Tensor):
             raise Refusal(f"a weight is a {type(weight).__name__}")
         leaves.append(None if _needs_host(module, device) else (weight, bias))
-    return native.native_module().HostWeights(unet, leaves, partial(_fetch, modules))
+    source = native.native_module().HostWeights(unet, leaves, partial(_fetch, modules))
+    return ResolvedWeights(source, all_resident=None not in leaves)
 
 
 def residency(base_model) -> tuple:

@@ -17,13 +17,13 @@ from comfy_client import ComfyClient  # noqa: E402
 from comfy_server import SCRATCH, ComfyServer, make_base_directory  # noqa: E402
 from demo_graph import STEPS, build_prompt  # noqa: E402
 from demo_models import demo_models  # noqa: E402
+from image_scores import read_scores  # noqa: E402
 
 PROMPTS = ["pizza", "strawberry", "red apple", "dog face", "rocket", "rainbow"]  # lines of demo/captions.txt
 QUICK_PROMPTS = PROMPTS[:2]
 FIRST_SEED = 7
 OUTPUT = SCRATCH / "demo" / "output"
 SHARE = re.compile(r"UNet MACs computed[\s|]+([\d.]+) %")
-SCORES = re.compile(r"PSNR (inf|[\d.]+) dB, SSIM ([\d.]+)")
 
 
 @dataclass
@@ -70,9 +70,9 @@ def compare(client, demo, results):
         raise SystemExit(f"comparing failed: {run.error.get('exception_message')}")
     for branch in demo.branches:
         if branch.compare:
-            psnr, ssim = SCORES.search(run.text(branch.compare)).groups()
-            results[branch.name].psnr.append(float(psnr))
-            results[branch.name].ssim.append(float(ssim))
+            psnr, ssim = read_scores(run.text(branch.compare))
+            results[branch.name].psnr.append(psnr)
+            results[branch.name].ssim.append(ssim)
 
 
 def measure(client, options):

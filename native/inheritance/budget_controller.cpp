@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace asdm {
+namespace {
+
+/// Paths are sums: allow for rounding.
+constexpr double kPathMargin = 1.0 + 1e-9;
+
+}  // namespace
 
 BudgetController::BudgetController(TimeStepPattern guards, int64_t total, int64_t budget)
     : guards_(std::move(guards)), total_(total), left_(budget) {}
@@ -44,7 +50,7 @@ bool BudgetController::is_due(int64_t index) const {
   }
   const double pace = steps_ > 0 ? path_ / static_cast<double>(steps_) : 0.0;
   const double ahead = pace * static_cast<double>(total_ - index);
-  return since_full_ >= (since_full_ + ahead) / static_cast<double>(free + 1);
+  return since_full_ * kPathMargin >= (since_full_ + ahead) / static_cast<double>(free + 1);
 }
 
 }  // namespace asdm

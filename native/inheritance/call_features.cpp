@@ -12,13 +12,30 @@ namespace asdm {
 
 CallFeatures::CallFeatures(CallOrder order) : order_(std::move(order)) {}
 
+void CallFeatures::book_inherited(NodeId node) {
+  (order_.stored->nodes.at(node).forecasts() ? forecast_ : inherited_).push_back(node);
+}
+
 at::Tensor CallFeatures::inherited(NodeId node) {
   if (!holds(node)) {
     return {};
   }
+  book_inherited(node);
+  if (const auto made = buffers_.find(node); made != buffers_.end()) {
+    return made->second;
+  }
   const FeatureSeries& series = order_.stored->nodes.at(node);
-  (series.forecasts() ? forecast_ : inherited_).push_back(node);
   return series.value(order_.now, rows_.value_or(RowRange{0, series.rows()}));
+}
+
+std::map<NodeId, at::Tensor> CallFeatures::inherited_values() const {
+  std::map<NodeId, at::Tensor> values;
+  for (const NodeId site : order_.sites) {
+    const FeatureSeries& series = order_.stored->nodes.at(site);
+    const RowRange all{0, series.rows()};
+    values.emplace(site, series.value(order_.now, site == order_.guidance ? all : guided_rows().value_or(all)));
+  }
+  return values;
 }
 
 bool CallFeatures::enter(NodeId node, SpatialSize size) {
@@ -83,6 +100,40 @@ void CallFeatures::keep_guidance(const at::Tensor& prediction) {
     const at::Tensor cond = prediction.narrow(0, order_.cond_rows->first, order_.cond_rows->count);
     computed(order_.guidance, prediction - at::cat({cond, cond}, 0));
   }
+}
+
+CallFeatures CallFeatures::on(std::map<NodeId, at::Tensor> buffers) const {
+  CallFeatures call(order_);
+  call.order_.storage = Storage::kCompute;  // what is kept takes its form when it is copied out
+  call.buffers_ = std::move(buffers);
+  return call;
+}
+
+void CallFeatures::repeat(const CallFeatures& captured, const std::map<NodeId, at::Tensor>& kept) {
+  order_.sites = captured.order_.sites;
+  entered_ = captured.entered_;
+  guided_ = captured.guided_;
+  computed_ = captured.computed_;
+  refusals_ = captured.refusals_;
+  inherited_.clear();
+  forecast_.clear();
+  for (const std::vector<NodeId>* nodes : {&captured.inherited_, &captured.forecast_}) {
+    for (const NodeId node : *nodes) {
+      book_inherited(node);
+    }
+  }
+  kept_.clear();
+  for (const auto& [node, value] : kept) {
+    kept_.emplace(node, KeptValue(value, order_.storage));
+  }
+}
+
+std::map<NodeId, at::Tensor> CallFeatures::kept_values() const {
+  std::map<NodeId, at::Tensor> values;
+  for (const auto& [node, kept] : kept_) {
+    values.emplace(node, kept.value);
+  }
+  return values;
 }
 
 void CallFeatures::abandon_inheritance(std::string reason) {

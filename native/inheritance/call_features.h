@@ -79,6 +79,14 @@ class CallFeatures {
   /// The prediction [batch, ...] of all rows is known: keeps the guidance in it where it is wanted.
   void keep_guidance(const at::Tensor& prediction);
 
+  /// What stands in for each inherited node in this call, before it runs.
+  [[nodiscard]] std::map<NodeId, at::Tensor> inherited_values() const;
+  /// This call, before it runs, on other memory: it inherits `buffers`, which hold those values.
+  [[nodiscard]] CallFeatures on(std::map<NodeId, at::Tensor> buffers) const;
+  /// Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind, of
+  /// which copies are made.
+  void repeat(const CallFeatures& captured, const std::map<NodeId, at::Tensor>& kept);
+
   /// Turns the call into a full one, after an inherited value did not fit.
   void abandon_inheritance(std::string reason);
 
@@ -92,16 +100,23 @@ class CallFeatures {
   [[nodiscard]] const std::vector<std::string>& refusals() const noexcept { return refusals_; }
   /// What was computed and is to be stored.
   [[nodiscard]] const std::map<NodeId, KeptValue>& kept() const noexcept { return kept_; }
+  [[nodiscard]] std::map<NodeId, at::Tensor> kept_values() const;
+  [[nodiscard]] const std::set<NodeId>& wanted_nodes() const noexcept { return order_.wanted; }
+  /// Whether it depends on values of this call what of it is inherited.
+  [[nodiscard]] bool searches() const noexcept { return !order_.open_cuts.empty(); }
   /// Whether uncond was made from cond and the guidance, so that half of the batch ran.
   [[nodiscard]] bool is_guided() const noexcept { return guided_; }
 
  private:
   [[nodiscard]] bool entered_as_stored() const;
+  /// Counts `node` among the inherited or the forecast ones.
+  void book_inherited(NodeId node);
 
   CallOrder order_;
   std::optional<RowRange> rows_;  ///< those that run; none = all
   bool guided_ = false;
   std::map<NodeId, SpatialSize> entered_;
+  std::map<NodeId, at::Tensor> buffers_;  ///< what stands in, where it was made beforehand
   std::map<NodeId, at::Tensor> probed_;  ///< by cut: the fresh value of its probe
   std::optional<NodeId> chosen_;
   std::map<NodeId, KeptValue> kept_;

@@ -8,17 +8,13 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/lerp.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
+
+#include "native/inheritance/forecast_trust.h"
 
 namespace asdm {
 namespace {
-
-/// [rows, everything else], as a view where the memory allows it: for sums, in which the order does not matter.
-at::Tensor flat_rows(const at::Tensor& t) {
-  const bool nhwc = t.dim() == 4 && t.is_contiguous(at::MemoryFormat::ChannelsLast);
-  return (nhwc ? t.permute({0, 2, 3, 1}) : t).flatten(1);
-}
 
 /// [rows, positions, channels].
 at::Tensor by_channel(const at::Tensor& t) { return t.dim() == 4 ? t.permute({0, 2, 3, 1}).flatten(1, 2) : t; }
@@ -138,20 +134,10 @@ at::Tensor FeatureSeries::taylor(const Moment& now, const RowRange& rows) const 
   return trust_.defined() ? forecast.addcmul_(step, scaled(weights.far)) : forecast.add_(step, weights.far);
 }
 
-/// How much of the last forecast's difference terms came true: <F - F0, D> / <D, D> for D = forecast - F0, cut to
-/// [0, 1]. Where a feature does not go on as it went, its forecast falls back to holding it, node by node and row by row.
+/// Where a feature does not go on as it went, its forecast falls back to holding it, node by node and row by row.
 void FeatureSeries::learn_trust(const at::Tensor& value, const Moment& now) {
-  const DifferenceWeights weights = weights_at(now);
-  const at::Tensor newest = restored(snapshots_[0].value, all_rows());
-  at::Tensor foretold = (newest - restored(snapshots_[1].value, all_rows())) * weights.near;
-  if (weights.far != 0.0) {
-    foretold.add_(restored(snapshots_[1].value, all_rows()) - restored(snapshots_[2].value, all_rows()), weights.far);
-  }
-  const at::Tensor direction = flat_rows(foretold);
-  const auto along = [&](const at::Tensor& other) { return (direction * other).sum(1, false, at::kFloat); };
-  const at::Tensor length = along(direction);
-  const at::Tensor share = along(flat_rows(value - newest)) / length;
-  trust_ = at::where(length > 0.0, share, at::zeros_like(share)).clamp_(0.0, 1.0);
+  const auto past = [&](size_t i) { return restored(snapshots_[i].value, all_rows()); };
+  trust_ = forecast_trust(value, past(0), past(1), snapshots_.size() > 2 ? past(2) : at::Tensor(), weights_at(now));
 }
 
 /// The affine map of each channel that takes the last value nearest to this one: gain = covariance / variance,
@@ -164,7 +150,7 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
   const at::Tensor deviation = before - mean_before;
   const at::Tensor variance = (deviation * deviation).sum(1, true);
   const at::Tensor covariance = (deviation * (after - mean_after)).sum(1, true);
-  gain_ = at::where(variance > 0.0, covariance / variance, at::zeros_like(variance) + 1.0);
+  gain_ = at::where(variance > 0.0, covariance / variance, at::ones_like(variance));
   shift_ = mean_after - gain_ * mean_before;
   step_ = time_of(now, settings_.axis) - time_of(newest(), settings_.axis);
 }

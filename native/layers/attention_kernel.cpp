@@ -10,9 +10,9 @@
 namespace asdm {
 namespace {
 
-using avx512::Kernels;
-using avx512::kTileQueries;
-using avx512::Matrix;
+using simd::Kernels;
+using simd::kTileQueries;
+using simd::Matrix;
 
 bool runs(const Kernels& kernels, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
   const bool fits = k.sizes() == v.sizes() && k.size(0) == q.size(0) && k.size(2) == q.size(2);

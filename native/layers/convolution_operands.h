@@ -4,15 +4,20 @@
 #include <ATen/core/Tensor.h>
 
 #include "native/layers/convolution_kernel.h"
+#include "native/layers/cpu_kernels.h"
 
 namespace asdm {
 
-/// True where the kernels can read these: on CPU, one dtype, x in channels_last, weight contiguous, no gradients.
-bool runs_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const ConvolutionExtras& extras);
+/// True where there are kernels and they can read these: on CPU, one dtype, x in channels_last, weight contiguous, no
+/// gradients. Comes before anything is made for them, which on a GPU would be work for nothing.
+bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& bias, const ConvolutionExtras& extras);
 
 /// bias [out] in fp32; undefined where it is.
 at::Tensor in_fp32(const at::Tensor& bias);
+
+/// Memory of a tensor; null where it is undefined.
+const char* bytes(const at::Tensor& tensor);
 
 /// Values of a fp32 tensor; null where it is undefined.
 const float* floats(const at::Tensor& tensor);

@@ -4,21 +4,25 @@
 
 namespace asdm {
 
-#ifdef ASDM_AVX512
+#ifdef ASDM_SIMD_KERNELS
 
-const avx512::Kernels* cpu_kernels(at::ScalarType dtype) {
+const simd::Kernels* cpu_kernels(at::ScalarType dtype) {
+  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                              __builtin_cpu_supports("avx512vl");
-  static const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
-  if (dtype == at::kFloat && avx512) {
-    return &avx512::fp32_kernels();
+  static const bool avx512_bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+  if (dtype == at::kFloat) {
+    return avx512 ? &simd::avx512::fp32_kernels() : avx2 ? &simd::avx2::fp32_kernels() : nullptr;
   }
-  return dtype == at::kBFloat16 && bf16 ? &avx512::bf16_kernels() : nullptr;
+  if (dtype == at::kBFloat16) {
+    return avx512_bf16 ? &simd::avx512::bf16_kernels() : avx2 ? &simd::avx2::bf16_kernels() : nullptr;
+  }
+  return nullptr;
 }
 
 #else
 
-const avx512::Kernels* cpu_kernels(at::ScalarType) { return nullptr; }
+const simd::Kernels* cpu_kernels(at::ScalarType) { return nullptr; }
 
 #endif
 

@@ -3,12 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "native/layers/avx512/kernels.h"
+#include "native/layers/simd/kernels.h"
 
 namespace asdm {
 
 /// The kernels of `dtype`, or nullptr where the processor, the build or the dtype has none.
-const avx512::Kernels* cpu_kernels(at::ScalarType dtype);
+const simd::Kernels* cpu_kernels(at::ScalarType dtype);
 
 /// True where autograd must see what is done with `tensor` (not where it is undefined), which our kernels would hide.
 bool records_gradient(const at::Tensor& tensor);

@@ -11,7 +11,7 @@
 namespace asdm {
 namespace {
 
-using avx512::Kernels;
+using simd::Kernels;
 
 constexpr int64_t kBlockPixels = 64;  // summed in fp32 before they meet the others in fp64
 

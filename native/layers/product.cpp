@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include <ATen/ops/add.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/im2col.h>
 
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
@@ -12,17 +15,19 @@
 namespace asdm {
 namespace {
 
-using avx512::FinishRow;
-using avx512::Kernels;
-using avx512::kPanelColumns;
-using avx512::kTileRows;
-using avx512::PanelHalf;
+using simd::FinishRow;
+using simd::Kernels;
+using simd::kPanelColumns;
+using simd::kTileRows;
+using simd::PanelHalf;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
-constexpr int64_t kSmallestRows = 24;  // below, packing the weights costs more than it saves
+// Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
+// reorder all weights for however few pixels.
+constexpr int64_t kSmallestLinear = 24;
+constexpr int64_t kSmallestConvolution = 4;
 constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
-constexpr int64_t kChunk = 320;        // lanes of a panel in the first cache
 
 /// Where the rows of the left operand lie: one pointer per (tap, row).
 class RowSource {
@@ -47,6 +52,7 @@ struct Product {
   const char* residual;    ///< [rows, outputs] or null
   char* out;               ///< [rows, outputs]
   Workspace& workspace;
+  const Kernels* finishing = &kernels;  ///< of the dtype of `out` and `residual`
 
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
   [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
@@ -119,7 +125,7 @@ class ProductTask {
       }
     }
     const int64_t depth = p_.depth();
-    const int64_t chunk = ceil_div(depth, ceil_div(depth, kChunk));
+    const int64_t chunk = ceil_div(depth, ceil_div(depth, p_.kernels.chunk));
     for (int64_t tap = 0; tap < p_.taps; ++tap) {
       const void** rows = pointers_.data() + tap * kBlockTiles * kTileRows;
       for (int64_t from = 0; from < depth; from += chunk) {
@@ -143,7 +149,7 @@ class ProductTask {
   void finish(const float* sums, int64_t first, int64_t panel) {
     const int64_t count = std::min(kTileRows, p_.rows - first);
     const int64_t column = panel * p_.columns();
-    const int64_t size = p_.kernels.element_size;
+    const int64_t size = p_.finishing->element_size;
     FinishRow rows[kTileRows];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t at = ((first + r) * p_.outputs + column) * size;
@@ -154,7 +160,7 @@ class ProductTask {
         rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
       }
     }
-    const auto kernel = p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
+    const auto kernel = p_.gated ? p_.finishing->finish_gated : p_.finishing->finish;
     kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
   }
 
@@ -174,12 +180,19 @@ void run(const Product& product) {
 }
 
 /// True where a product of this size has a kernel and is worth packing the weights.
-bool pays(const Kernels* kernels, int64_t channels, int64_t rows) {
-  return kernels != nullptr && channels % kernels->group == 0 && rows >= kSmallestRows;
+bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) {
+  if (kernels == nullptr || channels % kernels->group != 0) {
+    return false;
+  }
+  // Torch computes bf16 many times slower than fp32 where the processor cannot multiply it.
+  const bool widens = kernels->element_size < 4 && kernels->group == 1;
+  return rows >= (widens ? 1 : taps > 1 ? kSmallestConvolution : kSmallestLinear);
 }
 
-const char* bytes(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
+/// True where packing the rows and reading the weights as they lie is faster: few rows, and a panel of them well filled.
+bool are_few(const Kernels& kernels, int64_t rows) {
+  const int64_t last = rows % kPanelColumns;
+  return rows <= kernels.few_rows && (last == 0 || last >= kHalf);
 }
 
 /// Tokens one after the other.
@@ -230,12 +243,57 @@ class PixelRows final : public RowSource {
   int64_t out_width_;
 };
 
+/// W x^T in fp32, [outputs, rows]: where the rows are few, they are packed and the weights are read as they lie, once.
+at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, Workspace& workspace) {
+  const int64_t rows = x.size(0);
+  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options().dtype(at::kFloat));
+  const TokenRows source(weight);
+  Product product{kernels, source, weight.size(0), x.size(1), 1, bytes(x), rows, false, nullptr, weight.size(0),
+                  nullptr, static_cast<char*>(out.mutable_data_ptr()), workspace};
+  product.finishing = cpu_kernels(at::kFloat);
+  run(product);
+  return out;
+}
+
+/// The linear of few rows; tensors as those of run_linear, x [rows, in].
+at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight,
+                           const at::Tensor& bias, const at::Tensor& residual, bool gated, Workspace& workspace) {
+  at::Tensor sums = turned_product(kernels, x, weight, workspace);
+  if (bias.defined()) {
+    sums.add_(in_fp32(bias).unsqueeze(1));
+  }
+  if (gated) {
+    const int64_t hidden = sums.size(0) / 2;
+    sums = sums.narrow(0, 0, hidden).mul_(at::gelu(sums.narrow(0, hidden, hidden)));
+  }
+  at::Tensor out = workspace.empty({x.size(0), sums.size(0)}, x.options());
+  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes()).to(at::kFloat))
+                            : out.copy_(sums.t());
+}
+
+/// The convolution of few pixels; `shift` and `residual` as Product has them, but as tensors.
+at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride,
+                                  const at::Tensor& shift, const at::Tensor& residual, at::Tensor out,
+                                  Workspace& workspace) {
+  const int64_t kernel = weight.size(2);
+  const at::Tensor patches = at::im2col(x.contiguous(), {kernel, kernel}, {1, 1}, {kernel / 2, kernel / 2},
+                                        {stride, stride});  // [batch, in * kernel^2, pixels]
+  const int64_t pixels = patches.size(2);
+  const at::Tensor rows = patches.transpose(1, 2).contiguous().flatten(0, 1);
+  at::Tensor sums = turned_product(kernels, rows, weight.flatten(1), workspace).view({-1, x.size(0), pixels});
+  if (shift.defined()) {  // [out] or [batch, out]
+    sums.add_((shift.dim() == 1 ? shift.unsqueeze(0) : shift).t().unsqueeze(2));
+  }
+  const at::Tensor result = sums.permute({1, 0, 2}).view_as(out);
+  return residual.defined() ? at::add_out(out, result, residual.to(at::kFloat)) : out.copy_(result);
+}
+
 at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       const at::Tensor& residual, bool gated, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   const int64_t channels = x.size(-1);
   const int64_t rows = x.numel() / std::max<int64_t>(channels, 1);
-  if (!pays(kernels, channels, rows) || !x.device().is_cpu() || !weight.is_contiguous() ||
+  if (!pays(kernels, channels, 1, rows) || !x.device().is_cpu() || !weight.is_contiguous() ||
       weight.scalar_type() != x.scalar_type() || records_gradient(x) || records_gradient(weight) ||
       records_gradient(bias) || records_gradient(residual)) {
     return {};
@@ -244,6 +302,10 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   auto sizes = x.sizes().vec();
   sizes.back() = outputs;
   const at::Tensor tokens = x.contiguous();
+  if (are_few(*kernels, rows)) {
+    return few_rows_linear(*kernels, tokens.view({rows, channels}), weight, bias, residual, gated, workspace)
+        .view(sizes);
+  }
   const at::Tensor added = residual.defined() ? residual.contiguous() : residual;
   const at::Tensor shift = in_fp32(bias);
   at::Tensor out = workspace.empty(sizes, x.options());
@@ -267,18 +329,24 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
+  if (!runs_convolution(kernels, x, weight, bias, extras)) {
+    return {};
+  }
   const ImageView image(x, extras.size);
   const PixelRows source(image, weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
-  if (!pays(kernels, x.size(1), rows) || outputs < kHalf || !runs_convolution(x, weight, bias, extras)) {
+  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalf) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
   at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
+  if (are_few(*kernels, rows) && extras.size.empty()) {
+    return few_pixels_convolution(*kernels, x, weight, stride, shift, residual, out, workspace);
+  }
   run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), bytes(weight), outputs, false,
        floats(shift), extras.shift.defined() ? pixels : rows, bytes(residual),
        static_cast<char*>(out.mutable_data_ptr()), workspace});

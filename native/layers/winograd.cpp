@@ -11,18 +11,17 @@
 namespace asdm {
 namespace {
 
-using avx512::FinishRow;
-using avx512::Kernels;
-using avx512::kPanelColumns;
-using avx512::kTileRows;
-using avx512::PanelHalf;
+using simd::FinishRow;
+using simd::Kernels;
+using simd::kPanelColumns;
+using simd::kTileRows;
+using simd::PanelHalf;
 
 constexpr int64_t kPositions = 16;
 constexpr int64_t kHalf = kPanelColumns / 2;
 constexpr int64_t kSmallestTiles = 32;  // below, transforming the weights costs more than it saves
 constexpr int64_t kBlockRows = 8;       // rows of kTileRows tiles that are transformed together
 constexpr int64_t kGroupPanels = 2;     // panels that share a chunk of them in the second cache
-constexpr int64_t kChunk = 320;         // channels of a panel in the first cache
 
 /// One convolution: tiles of 2x2 outputs, counted through all images row by row.
 struct Filtering {
@@ -31,11 +30,11 @@ struct Filtering {
   int64_t images;
   int64_t channels;
   int64_t outputs;
-  const float* weight;    ///< [outputs, channels, 3, 3]
+  const char* weight;     ///< [outputs, channels, 3, 3]
   const float* bias;      ///< [images or 1, outputs] or null
   int64_t bias_stride;    ///< from image to image
-  const float* residual;  ///< [images, height, width, outputs] or null
-  float* out;             ///< the same
+  const char* residual;   ///< [images, height, width, outputs] or null
+  char* out;              ///< the same
   Workspace& workspace;
 
   [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
@@ -105,7 +104,7 @@ class FilteringTask {
   void pack(int64_t panel) {
     const int64_t column = panel * kPanelColumns;
     const auto half = [&](int64_t first) {
-      return PanelHalf{f_.weight + first * f_.channels * 9, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
+      return PanelHalf{f_.weight + first * f_.channels * 9 * f_.kernels.element_size, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
     };
     const PanelHalf halves[2] = {half(column), half(column + kHalf)};
     f_.kernels.winograd_weights(halves, f_.channels, panel_at(panel));
@@ -117,7 +116,7 @@ class FilteringTask {
         pack(i);
       }
     }
-    const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, kChunk));
+    const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, f_.kernels.chunk));
     for (int64_t position = 0; position < kPositions; ++position) {
       for (int64_t from = 0; from < f_.channels; from += chunk) {
         for (int64_t i = panel; i < last; ++i) {
@@ -138,7 +137,7 @@ class FilteringTask {
       for (int64_t r = 0; r < kTileRows; ++r) {
         pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
       }
-      f_.kernels.multiply_rows(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
+      f_.kernels.multiply_lanes(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
                                sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
     }
   }
@@ -155,9 +154,9 @@ class FilteringTask {
           continue;
         }
         const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
-        rows[o].out = f_.out + at;
+        rows[o].out = f_.out + at * f_.kernels.element_size;
         rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
-        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
+        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at * f_.kernels.element_size;
       }
       f_.kernels.winograd_outputs(sums + i * kPanelColumns, sum_stride(), rows,
                                   std::min(kPanelColumns, f_.outputs - column));
@@ -174,8 +173,8 @@ class FilteringTask {
   at::Tensor sums_;
 };
 
-bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
-  return kernels != nullptr && kernels->winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
+bool pays(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
+  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
          x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
 }
 
@@ -184,9 +183,12 @@ bool pays(const Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
 at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                         const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
+  if (!runs_convolution(kernels, x, weight, bias, extras)) {
+    return {};
+  }
   const ImageView image(x, extras.size);
   const int64_t tiles = x.size(0) * ceil_div(image.height(), 2) * ceil_div(image.width(), 2);
-  if (!pays(kernels, x, weight, stride, tiles) || !runs_convolution(x, weight, bias, extras)) {
+  if (!pays(*kernels, x, weight, stride, tiles)) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
@@ -194,9 +196,9 @@ at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at:
   const int64_t outputs = weight.size(0);
   at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
-  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight.const_data_ptr<float>(),
-                            floats(shift), extras.shift.defined() ? outputs : 0, floats(residual),
-                            out.mutable_data_ptr<float>(), workspace};
+  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, bytes(weight),
+                            floats(shift), extras.shift.defined() ? outputs : 0, bytes(residual),
+                            static_cast<char*>(out.mutable_data_ptr()), workspace};
   share_out(ceil_div(tiles, kTileRows), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
   return out;

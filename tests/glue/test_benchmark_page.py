@@ -41,6 +41,23 @@ def scale_result():
             "exponents": {"latent": {"native": 2.0, "host": 2.1, "holds": True}}}
 
 
+def quality_result():
+    gain = {"ours_db": 50.0, "peer_db": 44.5, "best_peer": "DeepCache", "gain_db": 5.5}
+    cells = [{"condition": f"euler-20-{task}", "method": method, "label": label, "speedup": speed, "psnr": psnr,
+              "ssim": 0.99} for task in ("text", "image") for method, label, speed, psnr in
+             (("ours", "cut", 2.0, 50.0), ("DeepCache", "branch 0", 2.0, 44.5), ("DeepCache", "branch 1", 1.5, 55.0))]
+    return {"benchmark": "quality", "holds": False, "pictures": "64 prompts", "machine": MACHINE, "cells": cells,
+            "psnr_gain_db": {"2": 5.5, "3": None}, "gains": [{"condition": "euler-20-text", "2": gain, "3": None}]}
+
+
+def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
+    text = page.page({"quality": quality_result()})
+    assert "| euler-20-text | +5.5 (50.0; DeepCache 44.5) | – |" in text
+    assert "| **mean** | +5.5 | – |" in text
+    assert "| ours | cut | 2.00 | 50.00 | 0.9900 | 2 of 2 |" in text
+    assert "| DeepCache | branch 0 | 2.00 | 44.50 | 0.9900 | 0 of 2 |" in text
+
+
 def test_a_figure_over_its_limit_is_bold():
     assert "| 0.89 (≤ 1.00) |" in page.page({"forward-sd15-64x64-b2": forward_result(0.89)})
     assert "| **1.20 (≤ 1.00)** |" in page.page({"forward-sd15-64x64-b2": forward_result(1.2)})
@@ -56,7 +73,7 @@ def test_what_was_not_measured_is_named_with_its_command():
 
 def test_every_plot_that_the_page_shows_is_drawn_and_always_the_same(tmp_path):
     results = {"forward-sd15-64x64-b2": forward_result(0.9), "profiler-sd15-bf16": profiler_result(),
-               "scale": scale_result()}
+               "scale": scale_result(), "quality": quality_result()}
     text = page.page(results)
     drawn = []
     for folder in (tmp_path / "one", tmp_path / "two"):
@@ -70,7 +87,9 @@ def test_every_plot_that_the_page_shows_is_drawn_and_always_the_same(tmp_path):
 
 def test_results_come_back_as_they_were_stored(tmp_path):
     stored.store("scale", scale_result(), tmp_path)
-    assert stored.load(tmp_path) == {"scale": scale_result()}
+    (tmp_path / "scale").mkdir()
+    (tmp_path / "scale" / "a.jsonl").write_text('{"psnr": 1.0}\n{"psnr": 2.0}\n')
+    assert stored.load(tmp_path) == {"scale": {**scale_result(), "cells": [{"psnr": 1.0}, {"psnr": 2.0}]}}
 
 
 def test_the_page_is_that_of_the_stored_results():

@@ -17,29 +17,44 @@ class NoHooks:
 class TinyUNet:
     """SD1.5's structure at width 32."""
 
-    def __init__(self, native):
+    def __init__(self, native, device="cpu", dtype=torch.float32):
         self._native = native
+        self._device = device
+        self._dtype = dtype
         self.unet = native.UNet(native.preset_spec("sd15", 32))
+        self.weights = self.make_weights()
+
+    def make_weights(self):
+        """The same values at every call, in memory of their own."""
         generator = torch.Generator().manual_seed(0)
 
         def draw(*shape):
-            return torch.randn(shape, generator=generator) * 0.02
+            return (torch.randn(shape, generator=generator) * 0.02).to(self._device, self._dtype)
 
         leaves = [(draw(*shape), draw(shape[0]) if has_bias else None) for _, shape, has_bias in self.unet.leaves()]
-        self._weights = native.HostWeights(self.unet, leaves, None)
+        return self._native.HostWeights(self.unet, leaves, None)
 
-    def forward(self, height=8, width=8, batch=1, control=None, features=None, profile=None):
-        """One call on fixed inputs."""
-        generator = torch.Generator().manual_seed(1)
+    def inputs(self, height=8, width=8, batch=1, tokens=TOKENS, seed=1):
+        """The tensors of one call, by name."""
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(batch, 4, height, width, generator=generator)
+        context = torch.randn(batch, tokens, 768, generator=generator)
+        return {"x": x.to(self._device, self._dtype),
+                "timesteps": torch.full((batch,), 501.0 - seed, device=self._device),
+                "context": context.to(self._device, self._dtype)}
+
+    def call(self, inputs, features=None, control=None, profile=None):
         with torch.no_grad():
             return self.unet.forward(
-                x=torch.randn(batch, 4, height, width, generator=generator),
-                timesteps=torch.full((batch,), 500.0),
-                context=torch.randn(batch, TOKENS, 768, generator=generator),
+                **inputs,
                 y=None,
                 control=control or {},
-                weights=self._weights,
+                weights=self.weights,
                 hooks=NoHooks(),
                 features=features or self._native.CallFeatures(),
                 profile=profile,
             )
+
+    def forward(self, height=8, width=8, batch=1, **call):
+        """One call on fixed inputs."""
+        return self.call(self.inputs(height, width, batch), **call)

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "native/inheritance/forecast_trust.h"
 #include "tests/native/tensors.h"
 
 namespace asdm {
@@ -95,6 +96,38 @@ TEST(FeatureSeries, OrdersFallBackWhileValuesAreFew) {
 at::Tensor trust(const at::Tensor& fresh, const at::Tensor& last, const at::Tensor& foretold) {
   const at::Tensor d = (foretold - last).flatten(1);
   return (((fresh - last).flatten(1) * d).sum(1) / (d * d).sum(1)).clamp(0, 1).view({-1, 1, 1, 1});
+}
+
+TEST(ForecastTrust, EqualsTheFormulaInEveryLayoutAndDtype) {
+  struct Row {
+    std::vector<int64_t> shape;
+    at::ScalarType dtype;
+    double tolerance;
+  };
+  const DifferenceWeights weights{.near = 0.75, .far = -0.25};
+  for (const Row& row : {Row{{3, 8, 70, 17}, at::kFloat, 1e-5}, Row{{2, 33, 5}, at::kFloat, 1e-5},
+                         Row{{2, 16, 9, 9}, at::kBFloat16, 2e-2}, Row{{2, 16, 9, 9}, at::kHalf, 2e-3},
+                         Row{{2, 3, 4, 5}, at::kDouble, 1e-6}}) {
+    std::vector<at::Tensor> values;
+    for (uint64_t seed = 1; seed < 4; ++seed) {
+      values.push_back(noise(row.shape, seed).to(row.dtype));
+    }
+    const auto step = [&](size_t i) { return values[i].to(at::kDouble) - values[i + 1].to(at::kDouble); };
+    const at::Tensor foretold = values[0].to(at::kDouble) + step(0) * 0.75 - step(1) * 0.25;
+    const at::Tensor fresh = (values[0].to(at::kDouble) + (foretold - values[0].to(at::kDouble)) * 0.6 +
+                              noise(row.shape, 9).to(at::kDouble) * 0.05).to(row.dtype);
+    const at::Tensor expected = trust(fresh.to(at::kDouble), values[0].to(at::kDouble), foretold).flatten();
+    const auto got = [&](const std::function<at::Tensor(const at::Tensor&)>& laid) {
+      return forecast_trust(laid(fresh), laid(values[0]), laid(values[1]), laid(values[2]), weights);
+    };
+    EXPECT_LE(difference(got([](const at::Tensor& t) { return t; }), expected), row.tolerance);
+    if (row.shape.size() == 4) {
+      EXPECT_LE(difference(got([](const at::Tensor& t) { return t.contiguous(at::MemoryFormat::ChannelsLast); }),
+                           expected), row.tolerance);
+    }
+    EXPECT_LE(difference(got([](const at::Tensor& t) { return t.transpose(0, 1).contiguous().transpose(0, 1); }),
+                         expected), row.tolerance);
+  }
 }
 
 TEST(FeatureSeries, DifferencesAreWeighedByHowWellTheyForetold) {

@@ -34,8 +34,10 @@ inline UNetSpec tiny_spec(const std::string& preset) {
 }
 
 struct TinyUNet {
-  explicit TinyUNet(const std::string& preset = "sd15")
-      : unet(tiny_spec(preset)), tensors(tensors_of(preset, unet)), weights(unet.leaves(), tensors, Lending::kSame) {}
+  explicit TinyUNet(const std::string& preset = "sd15") : TinyUNet(preset, tiny_spec(preset)) {}
+  /// `name` stands for `spec`.
+  TinyUNet(const std::string& name, const UNetSpec& spec)
+      : unet(spec), tensors(tensors_of(name, unet)), weights(unet.leaves(), tensors, Lending::kSame) {}
 
   /// Made once per process: drawing eight million numbers takes longer than many a test.
   static const std::vector<LeafTensors>& tensors_of(const std::string& preset, const UNet& unet) {

@@ -1,6 +1,6 @@
 """docs/benchmarks.md, made of stored results alone."""
 
-from . import tables
+from . import frontiers, tables
 from .plan import PLAN, Measurement
 
 INTRODUCTION = """# Benchmarks
@@ -66,6 +66,22 @@ def _scale_section(results: dict[str, dict]) -> list[str]:
     return parts
 
 
+def _quality_section(results: dict[str, dict]) -> list[str]:
+    result = results.get("quality")
+    if result is None:
+        return []
+    introduction = (
+        f"The demo model, {result['pictures']}: PSNR and SSIM to the picture of the native engine alone, against the "
+        "speed-up over it, both as means; the speed is that of the model's evaluations. Peers run on the same engine, "
+        "with the constants of their sources where these leave no choice. A condition is sampler, steps, and what "
+        "sampling starts from. Gains are ours over the best peer at equal speed, on straight lines between the points "
+        "of each method's frontier.")
+    cells = result.get("cells", [])
+    plots = [f"![Quality over speed](benchmarks/{name}.png)" for name in frontiers.names(cells)]
+    return ["## Quality at equal speed", introduction, tables.quality_gains(result), *plots,
+            tables.quality_settings(cells)]
+
+
 def _other_sections(results: dict[str, dict]) -> list[str]:
     parts = []
     if "inheritance" in results:
@@ -91,7 +107,7 @@ def page(results: dict[str, dict]) -> str:
     if results:
         parts += ["## Machines", machines(results)]
     parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
-              *_other_sections(results)]
+              *_quality_section(results), *_other_sections(results)]
     left = missing(results)
     if left:
         parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]

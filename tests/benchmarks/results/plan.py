@@ -36,6 +36,7 @@ PLAN = (
       for model, dtype in (("sd15", "fp32"), ("sd15", "bf16"), ("sdxl", "bf16"))),
     Measurement("scale", "scale", ("--device", "cpu", "--dtype", "bf16")),
     Measurement("inheritance", "inheritance"),
+    Measurement("quality", "quality", ("--missing",)),
     Measurement("peers", "peers"),
     Measurement("bypass", "bypass"),
     *(_forward_gpu(model, batch) for model in ("sd15", "sdxl") for batch in (1, 2, 4, 8)),

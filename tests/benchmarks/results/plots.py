@@ -7,6 +7,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from . import frontiers  # noqa: E402
+
 plt.rcParams.update({"svg.hashsalt": "asdm", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False,
                      "axes.spines.right": False})
 COLOURS = {"host": "#8a8f98", "openvino": "#d08c3c", "native": "#3b6fb6", "floor": "#cfd4da", "inheriting": "#5aa469"}
@@ -86,3 +88,6 @@ def draw(results: dict[str, dict], folder: Path):
             profiler(result, folder / f"{name}.svg")
         elif name.startswith("scale"):
             scale(result, folder / f"{name}.svg")
+        elif name == "quality":
+            for plot, figure in frontiers.figures(result.get("cells", [])).items():
+                save(figure, folder / f"{plot}.png")

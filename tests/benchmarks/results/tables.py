@@ -1,5 +1,7 @@
 """The tables of docs/benchmarks.md, out of stored results. A figure that is not there shows as a dash."""
 
+from support import frontier
+
 NONE = "–"
 
 
@@ -101,3 +103,32 @@ def parity(results: list[dict]) -> str:
     rows = [[result["width"], kind, f"{value:.1e}", "yes" if result["holds"] else "**no**"]
             for result in results for kind, value in result["worst"].items()]
     return table(["width", "what", "worst relative L2", "holds"], rows)
+
+
+def quality_gains(result: dict) -> str:
+    """Ours against the best peer at equal speed, by condition."""
+    speeds = list(result["psnr_gain_db"])
+
+    def cell(found: dict | None) -> str:
+        if found is None:
+            return NONE
+        return f"{found['gain_db']:+.1f} ({found['ours_db']:.1f}; {found['best_peer']} {found['peer_db']:.1f})"
+    rows = [[row["condition"], *(cell(row[speed]) for speed in speeds)] for row in result["gains"]]
+    means = [NONE if result["psnr_gain_db"][speed] is None else f"{result['psnr_gain_db'][speed]:+.1f}"
+             for speed in speeds]
+    return table(["condition", *(f"gain at {speed}x, dB" for speed in speeds)], [*rows, ["**mean**", *means]])
+
+
+def quality_settings(cells: list[dict]) -> str:
+    """Every setting: means over the conditions that it was measured in, and in how many of them it stands on the
+    frontier of all methods."""
+    on_frontier = frontier.standing(cells)
+    by_setting = {}
+    for cell in cells:
+        by_setting.setdefault((cell["method"], cell["label"]), []).append(cell)
+
+    def mean(of_setting: list[dict], name: str) -> float:
+        return sum(cell[name] for cell in of_setting) / len(of_setting)
+    rows = [[method, label, f"{mean(found, 'speedup'):.2f}", f"{mean(found, 'psnr'):.2f}", f"{mean(found, 'ssim'):.4f}",
+             f"{on_frontier[method, label]} of {len(found)}"] for (method, label), found in by_setting.items()]
+    return table(["method", "setting", "speed-up", "PSNR, dB", "SSIM", "on the frontier"], rows)

@@ -28,14 +28,15 @@ def transformer_options(patcher, inputs) -> dict:
     return options
 
 
-def forward(patcher, inputs, control=None) -> torch.Tensor:
-    """One call of the loaded UNet; [batch, channels, height, width] in fp32."""
+def forward(patcher, inputs, control=None, run_options=None) -> torch.Tensor:
+    """One call of the loaded UNet; [batch, channels, height, width] in fp32. `run_options`: what a sampling run adds to
+    the transformer options."""
     with torch.inference_mode():
         torch.manual_seed(11)  # HyperTile draws its tile sizes from the global generator
         return patcher.model.diffusion_model(
             inputs["x"], inputs["timesteps"], context=inputs["context"], y=inputs["y"],
             control=None if control is None else control(inputs),
-            transformer_options=transformer_options(patcher, inputs)).float()
+            transformer_options={**transformer_options(patcher, inputs), **(run_options or {})}).float()
 
 
 def sample(patcher, sampler: str, steps: int = 10, cfg: float = 6.0, height: int = 16, width: int = 16,

@@ -15,7 +15,7 @@ class ProfiledUNet(HostedUNet):
     def prepare(self, case) -> dict:
         facts = super().prepare(case)
         self._device = case.device
-        unet = self._patcher.get_attachment("asdm").unet
+        unet = self._session().unet
         macs = unet.node_macs(case.latent, case.latent, self._inputs["context"].shape[1])
         by_address = zip(unet.node_addresses(), macs, strict=True)
         return {**facts, "address_macs": {address: case.batch * count for address, count in by_address if count}}

@@ -1,10 +1,10 @@
-#include "native/layers/avx512/make_kernels.h"
+#include "native/layers/simd/make_kernels.h"
 
-namespace asdm::avx512 {
+namespace asdm::simd::avx512 {
 
 const Kernels& bf16_kernels() {
   static constexpr Kernels kKernels = make_kernels<Bf16>();
   return kKernels;
 }
 
-}  // namespace asdm::avx512
+}  // namespace asdm::simd::avx512

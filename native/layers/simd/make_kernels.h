@@ -1,11 +1,12 @@
 // The table of kernels of one element type.
 #pragma once
 
-#include "native/layers/avx512/attention_tile.h"
-#include "native/layers/avx512/norm_tile.h"
-#include "native/layers/avx512/product_tile.h"
+#include "native/layers/simd/attention_tile.h"
+#include "native/layers/simd/norm_tile.h"
+#include "native/layers/simd/product_tile.h"
+#include "native/layers/simd/winograd_tile.h"
 
-namespace asdm::avx512 {
+namespace asdm::simd::ASDM_SIMD {
 
 /// The table of one element type.
 template <class Element>
@@ -13,8 +14,10 @@ constexpr Kernels make_kernels() {
   using Attention = AttentionTile<Element>;
   using Norm = NormTile<Element>;
   using Product = ProductTile<Element>;
-  return {.group = Element::kGroup,
+  Kernels kernels{.group = Element::kGroup,
           .element_size = sizeof(typename Element::Stored),
+          .few_rows = kFewRows,
+          .chunk = kChunk,
           .pack_values = &Attention::pack_values,
           .packed_values_size = &Attention::packed_values_size,
           .attention_scratch_size = &Attention::scratch_size,
@@ -22,6 +25,7 @@ constexpr Kernels make_kernels() {
           .packing_scratch = &Product::packing_scratch,
           .pack_panel = &Product::pack,
           .multiply_rows = &Product::multiply_rows,
+          .multiply_lanes = &Product::multiply_lanes,
           .finish = &Product::finish,
           .finish_gated = &Product::finish_gated,
           .winograd_inputs = nullptr,
@@ -29,6 +33,13 @@ constexpr Kernels make_kernels() {
           .winograd_outputs = nullptr,
           .channel_sums = &Norm::channel_sums,
           .scale_shift = &Norm::scale_shift};
+  if constexpr (Element::kGroup == 1) {  // pairs of bf16 would lose too many digits in the transforms
+    using Winograd = WinogradTile<Element>;
+    kernels.winograd_inputs = &Winograd::inputs;
+    kernels.winograd_weights = &Winograd::pack;
+    kernels.winograd_outputs = &Winograd::outputs;
+  }
+  return kernels;
 }
 
-}  // namespace asdm::avx512
+}  // namespace asdm::simd::ASDM_SIMD

@@ -1,0 +1,197 @@
+// What all kernels are made of, over the vectors of one kind of processor: ASDM_SIMD, which the build defines for each
+// file together with the flags of that processor, names their namespace, so that the linker takes no file's code for
+// another's.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#ifdef __AVX512F__
+#include "native/layers/simd/vector_avx512.h"
+#else
+#include "native/layers/simd/vector_avx2.h"
+#endif
+
+namespace asdm::simd::ASDM_SIMD {
+
+inline constexpr int64_t kVector = 16;  // lanes of a Vec
+inline constexpr int64_t kPanel = 32;   // columns of a panel
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// 2^x for x in [-1e38, 0]: 2^whole times a polynomial of the rest, highest power first.
+template <int kTerms>
+static inline Vec power_of_two(Vec x, const float (&series)[kTerms]) {
+  const Vec whole = nearest(x);
+  const Vec part = sub(x, whole);
+  Vec sum = splat(series[0]);
+#pragma GCC unroll 8
+  for (int i = 1; i < kTerms; ++i) {
+    sum = fmadd(sum, part, splat(series[i]));
+  }
+  return scale_by_power(sum, whole);
+}
+
+/// Minimax fit of 2^part on |part| <= 0.5: relative error below 2e-7 with the rounding of its evaluation.
+inline constexpr float kPowerSeries[] = {1.3276472e-3F, 9.6755419e-3F, 5.5507131e-2F,
+                                         2.4022120e-1F, 6.9314694e-1F, 1.0F};
+
+/// 2^x for x <= 0.
+static inline Vec exp2(Vec x) { return power_of_two(max(x, splat(-150.0F)), kPowerSeries); }
+
+/// fp32: a lane is one element.
+struct Fp32 {
+  using Stored = float;
+  static constexpr int64_t kGroup = 1;
+  static constexpr bool kWidens = false;
+
+  static Vec multiply_add(Vec sum, Bits a, Bits b) { return fmadd(as_floats(a), as_floats(b), sum); }
+  /// 2^x for x in [-1e38, 0].
+  static Vec exp2(Vec x) { return power_of_two(x, kPowerSeries); }
+  static Vec load(const float* from, Mask mask) { return load_first(from, mask); }
+  static void store(float* to, Mask mask, Vec value) { store_first(to, mask, value); }
+  /// Columns of one row of a matrix that has `count` more, zeros where it has none.
+  static Bits rows_as_lanes(const float* row, int64_t, int64_t count, Mask columns) {
+    return as_bits(count > 0 ? load_first(row, columns) : zero());
+  }
+  /// Neighbouring rows as lanes.
+  static Bits lanes_of(const Vec (&rows)[1]) { return as_bits(rows[0]); }
+};
+
+#ifdef __AVX512BF16__
+/// bf16: a lane is a pair of neighbours, multiplied and summed into fp32 by one instruction.
+struct Bf16 {
+  using Stored = uint16_t;
+  static constexpr int64_t kGroup = 2;
+  static constexpr bool kWidens = false;
+
+  static Vec multiply_add(Vec sum, Bits a, Bits b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+  /// 2^x for x in [-1e38, 0]; relative error below 1e-4, a twentieth of the rounding to bf16 that follows.
+  static Vec exp2(Vec x) {
+    constexpr float kSeries[] = {5.5171672e-2F, 2.4261114e-1F, 6.9326097e-1F, 9.9992806e-1F};
+    return power_of_two(x, kSeries);
+  }
+  static Vec load(const uint16_t* from, Mask mask) {
+    const Bits wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
+    return as_floats(_mm512_slli_epi32(wide, 16));
+  }
+  static void store(uint16_t* to, Mask mask, Vec value) {
+    _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
+  }
+  /// Columns of two rows of a matrix that has `count` more, zeros where it has none.
+  static Bits rows_as_lanes(const uint16_t* row, int64_t stride, int64_t count, Mask columns) {
+    const auto load = [=](const uint16_t* from) {
+      return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, from));
+    };
+    const Bits even = count > 0 ? load(row) : _mm512_setzero_si512();
+    const Bits odd = count > 1 ? load(row + stride) : _mm512_setzero_si512();
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+  }
+  /// Neighbouring rows as lanes.
+  static Bits lanes_of(const Vec (&rows)[2]) {
+    const Bits even = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rows[0])));
+    const Bits odd = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rows[1])));
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+  }
+};
+#elif !defined(__AVX512F__)
+/// bf16 on processors that cannot multiply it: a lane is one element, widened to fp32 before it is used.
+struct Bf16 {
+  using Stored = uint16_t;
+  static constexpr int64_t kGroup = 1;
+  static constexpr bool kWidens = true;
+
+  static Vec multiply_add(Vec sum, Bits a, Bits b) { return Fp32::multiply_add(sum, a, b); }
+  static Vec exp2(Vec x) { return Fp32::exp2(x); }
+  static Vec load(const uint16_t* from, Mask mask) {
+    if (mask.count == kVector) {
+      return from_bf16(from);
+    }
+    uint16_t some[kVector] = {};
+    std::memcpy(some, from, static_cast<size_t>(mask.count) * sizeof(uint16_t));
+    return from_bf16(some);
+  }
+  static void store(uint16_t* to, Mask mask, Vec value) {
+    if (mask.count == kVector) {
+      to_bf16(to, value);
+      return;
+    }
+    uint16_t all[kVector];
+    to_bf16(all, value);
+    std::memcpy(to, all, static_cast<size_t>(mask.count) * sizeof(uint16_t));
+  }
+  /// Columns of one row of a matrix that has `count` more, zeros where it has none.
+  static Bits rows_as_lanes(const uint16_t* row, int64_t, int64_t count, Mask columns) {
+    return as_bits(count > 0 ? load(row, columns) : zero());
+  }
+  /// Neighbouring rows as lanes.
+  static Bits lanes_of(const Vec (&rows)[1]) { return as_bits(rows[0]); }
+};
+#endif
+
+/// `count` elements as lanes, for elements that are widened before they are used.
+template <class Element>
+static inline void widen(const typename Element::Stored* from, int64_t count, uint32_t* lanes) {
+  for (int64_t i = 0; i < count; i += kVector) {
+    const Mask mask = first_lanes(count - i);
+    store_bits_first(lanes + i, mask, as_bits(Element::load(from + i, mask)));
+  }
+}
+
+static inline uint32_t lane_at(const void* from) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, from, sizeof(bits));
+  return bits;
+}
+
+/// How many of `count` rows are summed together: all, or an even share of them as the registers allow.
+constexpr int rows_together(int count) {
+  int parts = (count + kRowsAtOnce - 1) / kRowsAtOnce;
+  while (count % parts != 0) {
+    ++parts;
+  }
+  return count / parts;
+}
+
+/// sums[r][v] += sum over `depth` lanes of rows[r * row_stride + d] * columns[d * column_stride + 16 v].
+template <class Element, int kRows, int kVectors>
+inline void multiply(const uint32_t* rows, int64_t row_stride, const uint32_t* columns, int64_t column_stride,
+                     int64_t depth, Vec (&sums)[kRows][kVectors]) {
+  for (int64_t d = 0; d < depth; ++d) {
+    Bits column[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      column[v] = load_bits(columns + d * column_stride + v * kVector);
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const Bits row = splat_bits(rows[r * row_stride + d]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = Element::multiply_add(sums[r][v], row, column[v]);
+      }
+    }
+  }
+}
+
+/// Packs up to kPanel rows of a matrix as a panel: panel[d * kPanel + i] = lane d of row i, zeros for rows that are not
+/// there. `from_stride` in lanes.
+static inline void pack_panel(const uint32_t* from, int64_t from_stride, int64_t rows, int64_t depth, uint32_t* panel) {
+  for (int64_t half = 0; half < kPanel; half += kVector) {
+    int64_t done = 0;
+    if (rows - half >= kVector) {
+      for (; done + kVector <= depth; done += kVector) {
+        transpose(from + half * from_stride + done, from_stride, panel + done * kPanel + half, kPanel);
+      }
+    }
+    for (int64_t d = done; d < depth; ++d) {
+      for (int64_t i = half; i < half + kVector; ++i) {
+        panel[d * kPanel + i] = i < rows ? lane_at(from + i * from_stride + d) : 0;
+      }
+    }
+  }
+}
+
+}  // namespace asdm::simd::ASDM_SIMD

@@ -1,0 +1,26 @@
+"""Turns a setting of the benchmark `quality` into a MODEL of the host."""
+
+from support import peer_caches
+from support.quality_settings import Setting
+
+
+def _inheriting(pack, model, inputs: dict):
+    """A clone of `model` behind the node ASDMFeatureInheritance."""
+    native = pack.native.native_module()
+    outputs = native.execute("ASDMFeatureInheritance", pack.host.comfy_host(), {"model": model, **inputs})["outputs"]
+    return outputs[0]
+
+
+def with_method(pack, model, setting: Setting, steps: int):
+    """A clone of `model`, which runs in the native engine, that skips as `setting` says in runs of `steps`.
+
+    ValueError or RuntimeError where this build of the pack does not know the setting.
+    """
+    inputs = setting.inputs_for(steps)
+    if setting.method in ("EasyCache", "LazyCache"):
+        return peer_caches.with_host_cache(setting.method, model, **inputs)
+    if setting.method == "first-block cache":
+        return peer_caches.with_first_block_cache(pack, model, **inputs)
+    if setting.method == "spectrum":
+        return peer_caches.with_spectrum(model, **inputs)
+    return _inheriting(pack, model, inputs)

@@ -1,0 +1,107 @@
+"""First-block cache and spectrum as wrappers around a MODEL that runs in the native engine, so that they and the pack
+differ in what they skip alone. EasyCache and LazyCache are the host's own nodes."""
+
+from types import SimpleNamespace
+
+import torch
+from support.peer_rules import FirstBlockRule, SpectrumRule
+
+KEY = "peer_cache"
+# Leaves whose inputs are the values that first-block cache is defined on; in SD UNets input_blocks[1] is that block.
+BEFORE_FIRST_BLOCK = "input_blocks.1.0.in_layers.0"
+AFTER_FIRST_BLOCK = "input_blocks.2.0.in_layers.0"
+BEFORE_OUTPUT = "out.0"
+
+
+class _Skip(Exception):
+    """Ends a forward after its first block; `h` is that block's output."""
+
+    def __init__(self, h: torch.Tensor):
+        super().__init__()
+        self.h = h
+
+
+class FirstBlockForward:
+    """Stands in for `diffusion_model._forward`: the native forward, which asks for the weights of three leaves when it
+    comes to them and so shows what goes into these. After the first block it may be left."""
+
+    def __init__(self, pack, session, diffusion_model, threshold: float):
+        self._unet, self._diffusion_model = session.unet, diffusion_model
+        self._forward = pack.seam.NativeForward(session, diffusion_model)
+        self._forward._weights = lambda device, run: SimpleNamespace(source=self._weights, all_resident=False)
+        self._rule = FirstBlockRule(threshold)
+        self._sigma = float("inf")
+        self._rest = None  # last block's output minus the first one's, of the last computed call
+        names = [name for name, _, _ in self._unet.leaves()]
+        self._modules = [diffusion_model.get_submodule(name) for name in names]
+        self._watched = {names.index(name): name for name in (BEFORE_FIRST_BLOCK, AFTER_FIRST_BLOCK, BEFORE_OUTPUT)}
+        leaves = [None if index in self._watched else (module.weight, getattr(module, "bias", None))
+                  for index, module in enumerate(self._modules)]
+        self._weights = pack.native.native_module().HostWeights(self._unet, leaves, self._fetch)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _fetch(self, leaf: int, value: torch.Tensor):
+        name = self._watched[leaf]
+        if name == BEFORE_FIRST_BLOCK:
+            self._before = value.clone()
+        elif name == AFTER_FIRST_BLOCK:
+            self._after = value.clone()
+            if self._rule.skips(self._after - self._before):
+                raise _Skip(self._after)
+        else:
+            self._rest = value - self._after
+        module = self._modules[leaf]
+        return module.weight.to(value.dtype), module.bias.to(value.dtype), None
+
+    def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
+        sigma = float(transformer_options["sigmas"].max())
+        if sigma > self._sigma:  # another run
+            self._rule.reset()
+        self._sigma = sigma
+        try:
+            return self._forward(x, timesteps, context, y, control, transformer_options, **kwargs)
+        except _Skip as skip:
+            return self._diffusion_model.out(skip.h + self._rest)
+
+
+def with_first_block_cache(pack, model, threshold: float):
+    """A clone of `model`, which runs in the native engine, with first-block cache at its source's other defaults: the
+    whole run, any number of skips in a row."""
+    clone = model.clone()
+    forward = FirstBlockForward(pack, pack.seam.session_of(model), model.model.diffusion_model, threshold)
+    clone.add_object_patch(pack.seam.SEAM, forward)
+    return clone
+
+
+def with_spectrum(model, **constants):
+    """A clone of `model` with spectrum; `constants` are those of SpectrumRule."""
+    from comfy.patcher_extension import WrappersMP
+    rule = SpectrumRule(**constants)
+
+    def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
+        rule.reset(len(sigmas) - 1)
+        try:
+            return executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
+        finally:
+            rule.reset(0)
+
+    def predict_noise(executor, *args, **kwargs):
+        if rule.skips():
+            return rule.forecast()
+        prediction = executor(*args, **kwargs)
+        rule.computed(prediction)
+        return prediction
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, predict_noise)
+    return clone
+
+
+def with_host_cache(node: str, model, threshold: float):
+    """A clone of `model` behind the host's node "EasyCache" or "LazyCache", at its other defaults."""
+    from comfy_extras import nodes_easycache
+    nodes = {"EasyCache": nodes_easycache.EasyCacheNode, "LazyCache": nodes_easycache.LazyCacheNode}
+    return nodes[node].execute(model, threshold, 0.15, 0.95, False).args[0]

@@ -1,0 +1,206 @@
+#include "native/inheritance/controller.h"
+
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "native/inheritance/budget_controller.h"
+#include "native/inheritance/easy_cache.h"
+#include "native/inheritance/relative_change.h"
+#include "tests/native/tensors.h"
+
+namespace asdm {
+namespace {
+
+using testing::noise;
+
+TimeStepPattern guards(int64_t total, int64_t first = 0, int64_t last = 0) {
+  TimeStepSettings settings;
+  settings.mode = TimeStepMode::kAdaptive;
+  settings.first_full = first;
+  settings.last_full = last;
+  std::vector<double> sigmas(static_cast<size_t>(total));
+  std::iota(sigmas.rbegin(), sigmas.rend(), 1.0);
+  return {settings, sigmas};
+}
+
+/// 'F' or '.' for each evaluation; changes[i] is that of the input before evaluation i.
+std::string placed(BudgetController& controller, const std::vector<double>& changes) {
+  std::string text;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    text += controller.inherits_after(static_cast<int64_t>(i), changes[i]) ? '.' : 'F';
+  }
+  return text;
+}
+
+std::string placed(int64_t budget, const std::vector<double>& changes, int64_t first = 0, int64_t last = 0) {
+  const auto total = static_cast<int64_t>(changes.size());
+  BudgetController controller(guards(total, first, last), total, budget);
+  return placed(controller, changes);
+}
+
+TEST(BudgetController, SpreadsAnEvenPathEvenly) {
+  EXPECT_EQ(placed(5, std::vector<double>(10, 0.1)), "F.F.F.F.F.");
+  EXPECT_EQ(placed(1, std::vector<double>(6, 0.1)), "F.....");
+  EXPECT_EQ(placed(6, std::vector<double>(6, 0.1)), "FFFFFF");
+  EXPECT_EQ(placed(4, std::vector<double>(12, 0.1)), "F..F..F..F..");
+  EXPECT_EQ(placed(3, std::vector<double>(6, 0.0)), "FFF...");  // nothing moves: any place is as good
+}
+
+TEST(BudgetController, SpendsWhereTheInputMoves) {
+  const std::vector<double> late = {-1, .01, .01, .01, .01, .01, .01, .01, .3, .3, .3, .3};
+  const std::string text = placed(5, late);
+  EXPECT_EQ(std::count(text.begin(), text.end(), 'F'), 5);
+  EXPECT_GE(std::count(text.begin() + 8, text.end(), 'F'), 2) << text;
+}
+
+TEST(BudgetController, GuardsCountAndAreKept) {
+  const std::vector<double> even(12, 0.1);
+  const std::string text = placed(6, even, 2, 2);
+  EXPECT_EQ(std::count(text.begin(), text.end(), 'F'), 6) << text;
+  EXPECT_EQ(text.substr(0, 2), "FF");
+  EXPECT_EQ(text.substr(10), "FF");
+  EXPECT_EQ(placed(1, even, 2, 2), "FF........FF");  // more guards than budget: the guards are kept
+}
+
+TEST(BudgetController, IsExactWhateverThePath) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 2000; ++round) {
+    const auto total = static_cast<int64_t>(1 + random() % 60);
+    const auto budget = static_cast<int64_t>(1 + random() % static_cast<uint64_t>(total));
+    const auto first = static_cast<int64_t>(random() % 3);
+    const auto last = static_cast<int64_t>(random() % 3);
+    std::vector<double> changes(static_cast<size_t>(total));
+    for (double& change : changes) {
+      const double drawn = std::exp(-8.0 * static_cast<double>(random() % 1000) / 1000.0);
+      change = random() % 12 == 0 ? -1.0 : random() % 7 == 0 ? 0.0 : drawn;
+    }
+    const std::string text = placed(budget, changes, first, last);
+    const std::string guarded = placed(1, std::vector<double>(static_cast<size_t>(total), 0.1), first, last);
+    const auto expected = std::max(budget, std::count(guarded.begin(), guarded.end(), 'F'));
+    ASSERT_EQ(std::count(text.begin(), text.end(), 'F'), expected) << text << " round " << round;
+  }
+}
+
+TEST(BudgetController, MoreEvaluationsThanExpectedCostNoMore) {
+  BudgetController controller(guards(10), 10, 4);
+  const std::string text = placed(controller, std::vector<double>(19, 0.1));  // heun
+  EXPECT_EQ(std::count(text.begin(), text.end(), 'F'), 4);
+}
+
+TEST(BudgetController, ReadsTheInputItself) {
+  BudgetController by_input(guards(8), 8, 3);
+  BudgetController by_change(guards(8), 8, 3);
+  at::Tensor x = noise({1, 4, 4, 4}, 1);
+  for (int64_t i = 0; i < 8; ++i) {
+    const at::Tensor next = x + noise({1, 4, 4, 4}, static_cast<uint64_t>(i + 2)) * (i < 4 ? 0.01 : 0.3);
+    EXPECT_EQ(by_input.inherits(i, next), by_change.inherits_after(i, i == 0 ? -1.0 : relative_change(next, x)));
+    x = next;
+  }
+}
+
+TEST(RelativeChange, IsOneNumber) {
+  const at::Tensor x = noise({2, 3, 4, 4}, 1);
+  EXPECT_DOUBLE_EQ(relative_change(x, x), 0.0);
+  EXPECT_NEAR(relative_change(x * 1.5, x), 0.5, 1e-6);
+  EXPECT_NEAR(relative_change(-x, x), 2.0, 1e-6);
+  EXPECT_EQ(relative_change(x * 0.0, x * 0.0), 0.0);
+  EXPECT_TRUE(std::isinf(relative_change(x, x * 0.0)));
+  EXPECT_NEAR(relative_change((x * 1.5).to(at::kBFloat16), x.to(at::kBFloat16)), 0.5, 1e-2);
+}
+
+std::unique_ptr<Controller> controller(TimeStepMode mode, double threshold, int64_t first = 0, int64_t last = 0) {
+  TimeStepSettings settings;
+  settings.mode = mode;
+  settings.threshold = threshold;
+  return make_controller(settings, guards(20, first, last), 20);
+}
+
+TEST(ChangeController, IsFullWhereTheInputHasMovedByTheThreshold) {
+  const auto by_change = controller(TimeStepMode::kAdaptive, 0.25);
+  std::string text;
+  for (int64_t i = 0; i < 10; ++i) {
+    text += by_change->inherits(i, at::full({1, 1, 2, 2}, std::pow(1.1, i))) ? '.' : 'F';
+  }
+  EXPECT_EQ(text, "F..F..F..F");
+  // Another shape or none says nothing, and is full.
+  EXPECT_FALSE(by_change->inherits(10, at::ones({1, 1, 4, 4})));
+  EXPECT_TRUE(by_change->inherits(11, at::ones({1, 1, 4, 4})));
+  EXPECT_FALSE(by_change->inherits(12, {}));
+}
+
+TEST(ChangeController, KeepsItsGuards) {
+  const auto guarded = controller(TimeStepMode::kAdaptive, 100.0, 3, 2);
+  std::string text;
+  for (int64_t i = 0; i < 20; ++i) {
+    text += guarded->inherits(i, at::ones({1, 1, 2, 2})) ? '.' : 'F';
+  }
+  EXPECT_EQ(text, "FFF...............FF");
+}
+
+/// The rule as published, in plain numbers: E += k |x - x_p| / |y_p|, k from the last two computed.
+class PlainEasyCache {
+ public:
+  explicit PlainEasyCache(double threshold) : threshold_(threshold) {}
+
+  bool inherits(double x) {
+    if (computed_ < 2) {
+      return false;
+    }
+    error_ += rate_ * std::abs(x - x_) / std::abs(y_);
+    if (error_ < threshold_) {
+      return true;
+    }
+    error_ = 0.0;
+    return false;
+  }
+  void computed(double x, double y) {
+    rate_ = computed_ > 0 ? std::abs(y - y_) / std::abs(x - x_) : 0.0;
+    x_ = x;
+    y_ = y;
+    ++computed_;
+  }
+
+ private:
+  double threshold_;
+  double x_ = 0.0;
+  double y_ = 0.0;
+  double rate_ = 0.0;
+  double error_ = 0.0;
+  int computed_ = 0;
+};
+
+TEST(EasyCache, FollowsThePublishedRule) {
+  for (const double threshold : {0.02, 0.1, 0.3, 1.0}) {
+    const auto easy = controller(TimeStepMode::kEasyCache, threshold);
+    PlainEasyCache plain(threshold);
+    std::string text;
+    for (int64_t i = 0; i < 20; ++i) {
+      const double x = 5.0 - 0.2 * static_cast<double>(i) + 0.03 * static_cast<double>(i % 3);
+      const double y = 1.0 + std::sin(x);
+      const auto tensor = [](double value) { return at::full({1, 4, 3, 3}, value); };
+      const bool inherits = easy->inherits(i, tensor(x));
+      ASSERT_EQ(inherits, plain.inherits(x)) << threshold << " at " << i;
+      if (!inherits) {
+        easy->computed(tensor(x), tensor(y));
+        plain.computed(x, y);
+      }
+      text += inherits ? '.' : 'F';
+    }
+    EXPECT_EQ(text.substr(0, 2), "FF");
+  }
+}
+
+TEST(MakeController, PlacedModesHaveNone) {
+  EXPECT_EQ(controller(TimeStepMode::kUniform, 0.1), nullptr);
+  EXPECT_EQ(controller(TimeStepMode::kLogSnr, 0.1), nullptr);
+}
+
+}  // namespace
+}  // namespace asdm
