@@ -28,7 +28,7 @@ class FirstBlockForward:
     def __init__(self, pack, session, diffusion_model, threshold: float):
         self._unet, self._diffusion_model = session.unet, diffusion_model
         self._forward = pack.seam.NativeForward(session, diffusion_model)
-        self._forward._weights = lambda device, run: SimpleNamespace(source=self._weights, all_resident=False)
+        self._forward._weights = lambda session, device, run: SimpleNamespace(source=self._weights, all_resident=False)
         self._rule = FirstBlockRule(threshold)
         self._sigma = float("inf")
         self._rest = None  # last block's output minus the first one's, of the last computed call
