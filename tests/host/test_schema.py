@@ -2,26 +2,19 @@
 
 import pytest
 
+INHERITANCE = ["level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
+               "max_age"]
+# Optional ones come last, so that the widgets of older workflows keep their places.
+LATER = ["threshold", "full_at", "storage", "first_full", "last_full"]
+# By node: required inputs, optional inputs, outputs.
 SCHEMAS = {
-    "ASDMLoadUNet": (["unet_name", "weight_dtype", "engine"], ["MODEL"]),
-    "ASDMNativeUNet": (["model", "compute_dtype"], ["MODEL"]),
-    "ASDMFeatureInheritance": (
-        [
-            "model",
-            "level",
-            "sites",
-            "mode",
-            "interval",
-            "full_evaluations",
-            "start_percent",
-            "end_percent",
-            "value",
-            "max_age",
-        ],
-        ["MODEL"],
-    ),
-    "ASDMReport": (["model", "latent"], ["LATENT", "STRING"]),
-    "ASDMCompareImages": (["reference", "image"], ["STRING", "IMAGE"]),
+    "ASDMLoadUNet": (["unet_name", "weight_dtype", "engine"], [], ["MODEL"]),
+    "ASDMNativeUNet": (["model", "compute_dtype"], [], ["MODEL"]),
+    "ASDMFeatureInheritance": (["model", *INHERITANCE], LATER, ["MODEL"]),
+    "ASDMApplyPlan": (["model", "plan"], [], ["MODEL"]),
+    "ASDMWrapSampler": (["sampler", "plan", *INHERITANCE], LATER, ["SAMPLER"]),
+    "ASDMReport": (["model", "latent"], [], ["LATENT", "STRING", "IMAGE", "STRING"]),
+    "ASDMCompareImages": (["reference", "image"], [], ["STRING", "IMAGE"]),
 }
 CHOICES = {
     ("ASDMLoadUNet", "weight_dtype"): ["default", "fp32", "bf16", "fp16"],
@@ -39,9 +32,10 @@ def choices_of(given):
 @pytest.mark.parametrize("node_class", SCHEMAS)
 def test_node_has_the_inputs_and_outputs_of_the_contract(host, node_class):
     info = host.client.object_info(node_class)
-    inputs, outputs = SCHEMAS[node_class]
+    inputs, optional, outputs = SCHEMAS[node_class]
     assert info, f"the server does not know {node_class}; its log ends:\n{host.server.log()[-2000:]}"
     assert list(info["input"]["required"]) == inputs
+    assert list(info["input"].get("optional", {})) == optional
     assert info["output"] == outputs
     assert info["name"] == node_class
     assert info["description"]
@@ -56,7 +50,8 @@ def test_choices(host, node_class, name):
 
 @pytest.mark.parametrize("node_class", SCHEMAS)
 def test_every_input_has_a_tooltip(host, node_class):
-    for name, given in host.client.object_info(node_class)["input"]["required"].items():
+    inputs = host.client.object_info(node_class)["input"]
+    for name, given in (inputs["required"] | inputs.get("optional", {})).items():
         assert given[1].get("tooltip"), f"{node_class}.{name} has no tooltip"
 
 
