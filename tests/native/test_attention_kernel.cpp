@@ -37,10 +37,12 @@ double relative_error(const at::Tensor& value, const at::Tensor& expected) {
   return ((value.to(at::kDouble) - expected).norm() / expected.norm()).item<double>();
 }
 
-bool processor_has_kernel() {
+bool processor_has_kernel(at::ScalarType dtype) {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return dtype == at::kFloat ? __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+                             : __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
 #else
+  static_cast<void>(dtype);
   return false;
 #endif
 }
@@ -61,7 +63,7 @@ TEST_P(AttentionKernel, EqualsTheFormulaWhereTheProcessorHasIt) {
   const at::Tensor k = draw(context);
   const at::Tensor v = draw(context);
   const at::Tensor out = attend(q, k, v, heads);
-  ASSERT_EQ(out.defined(), processor_has_kernel());
+  ASSERT_EQ(out.defined(), processor_has_kernel(dtype));
   if (out.defined()) {
     EXPECT_EQ(out.scalar_type(), dtype);
     EXPECT_LT(relative_error(out, reference(q, k, v, heads)), bound(dtype));
