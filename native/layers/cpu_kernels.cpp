@@ -15,7 +15,6 @@ const simd::Kernels* cpu_kernels(at::ScalarType dtype) {
     return avx512 ? &simd::avx512::fp32_kernels() : avx2 ? &simd::avx2::fp32_kernels() : nullptr;
   }
   if (dtype == at::kBFloat16) {
-    // Widened to fp32 by AVX2 it lies 2.04e-2 from the host's bf16, over the bound of 2e-2 that parity is held to.
     return avx512_bf16 ? &simd::avx512::bf16_kernels() : nullptr;
   }
   return nullptr;

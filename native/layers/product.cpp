@@ -52,7 +52,6 @@ struct Product {
   const char* residual;    ///< [rows, outputs] or null
   char* out;               ///< [rows, outputs]
   Workspace& workspace;
-  const Kernels* finishing = &kernels;  ///< of the dtype of `out` and `residual`
 
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
   [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
@@ -149,7 +148,7 @@ class ProductTask {
   void finish(const float* sums, int64_t first, int64_t panel) {
     const int64_t count = std::min(kTileRows, p_.rows - first);
     const int64_t column = panel * p_.columns();
-    const int64_t size = p_.finishing->element_size;
+    const int64_t size = p_.kernels.element_size;
     FinishRow rows[kTileRows];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t at = ((first + r) * p_.outputs + column) * size;
@@ -160,7 +159,7 @@ class ProductTask {
         rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
       }
     }
-    const auto kernel = p_.gated ? p_.finishing->finish_gated : p_.finishing->finish;
+    const auto kernel = p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
     kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
   }
 
@@ -184,9 +183,7 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
   if (kernels == nullptr || channels % kernels->group != 0) {
     return false;
   }
-  // Torch computes bf16 many times slower than fp32 where the processor cannot multiply it.
-  const bool widens = kernels->element_size < 4 && kernels->group == 1;
-  return rows >= (widens ? 1 : taps > 1 ? kSmallestConvolution : kSmallestLinear);
+  return rows >= (taps > 1 ? kSmallestConvolution : kSmallestLinear);
 }
 
 /// True where packing the rows and reading the weights as they lie is faster: few rows, and a panel of them well filled.
@@ -243,15 +240,13 @@ class PixelRows final : public RowSource {
   int64_t out_width_;
 };
 
-/// W x^T in fp32, [outputs, rows]: where the rows are few, they are packed and the weights are read as they lie, once.
+/// W x^T, fp32 [outputs, rows]: where the rows are few, they are packed and the weights are read as they lie, once.
 at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, Workspace& workspace) {
   const int64_t rows = x.size(0);
-  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options().dtype(at::kFloat));
+  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options());
   const TokenRows source(weight);
-  Product product{kernels, source, weight.size(0), x.size(1), 1, bytes(x), rows, false, nullptr, weight.size(0),
-                  nullptr, static_cast<char*>(out.mutable_data_ptr()), workspace};
-  product.finishing = cpu_kernels(at::kFloat);
-  run(product);
+  run({kernels, source, weight.size(0), x.size(1), 1, bytes(x), rows, false, nullptr, weight.size(0), nullptr,
+       static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }
 
@@ -260,14 +255,14 @@ at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at
                            const at::Tensor& bias, const at::Tensor& residual, bool gated, Workspace& workspace) {
   at::Tensor sums = turned_product(kernels, x, weight, workspace);
   if (bias.defined()) {
-    sums.add_(in_fp32(bias).unsqueeze(1));
+    sums.add_(bias.unsqueeze(1));
   }
   if (gated) {
     const int64_t hidden = sums.size(0) / 2;
     sums = sums.narrow(0, 0, hidden).mul_(at::gelu(sums.narrow(0, hidden, hidden)));
   }
   at::Tensor out = workspace.empty({x.size(0), sums.size(0)}, x.options());
-  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes()).to(at::kFloat))
+  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes()))
                             : out.copy_(sums.t());
 }
 
@@ -285,7 +280,7 @@ at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, c
     sums.add_((shift.dim() == 1 ? shift.unsqueeze(0) : shift).t().unsqueeze(2));
   }
   const at::Tensor result = sums.permute({1, 0, 2}).view_as(out);
-  return residual.defined() ? at::add_out(out, result, residual.to(at::kFloat)) : out.copy_(result);
+  return residual.defined() ? at::add_out(out, result, residual) : out.copy_(result);
 }
 
 at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

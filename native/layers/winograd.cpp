@@ -30,11 +30,11 @@ struct Filtering {
   int64_t images;
   int64_t channels;
   int64_t outputs;
-  const char* weight;     ///< [outputs, channels, 3, 3]
+  const float* weight;    ///< [outputs, channels, 3, 3]
   const float* bias;      ///< [images or 1, outputs] or null
   int64_t bias_stride;    ///< from image to image
-  const char* residual;   ///< [images, height, width, outputs] or null
-  char* out;              ///< the same
+  const float* residual;  ///< [images, height, width, outputs] or null
+  float* out;             ///< the same
   Workspace& workspace;
 
   [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
@@ -104,7 +104,7 @@ class FilteringTask {
   void pack(int64_t panel) {
     const int64_t column = panel * kPanelColumns;
     const auto half = [&](int64_t first) {
-      return PanelHalf{f_.weight + first * f_.channels * 9 * f_.kernels.element_size, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
+      return PanelHalf{f_.weight + first * f_.channels * 9, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
     };
     const PanelHalf halves[2] = {half(column), half(column + kHalf)};
     f_.kernels.winograd_weights(halves, f_.channels, panel_at(panel));
@@ -137,7 +137,7 @@ class FilteringTask {
       for (int64_t r = 0; r < kTileRows; ++r) {
         pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
       }
-      f_.kernels.multiply_lanes(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
+      f_.kernels.multiply_rows(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
                                sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
     }
   }
@@ -154,9 +154,9 @@ class FilteringTask {
           continue;
         }
         const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
-        rows[o].out = f_.out + at * f_.kernels.element_size;
+        rows[o].out = f_.out + at;
         rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
-        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at * f_.kernels.element_size;
+        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
       }
       f_.kernels.winograd_outputs(sums + i * kPanelColumns, sum_stride(), rows,
                                   std::min(kPanelColumns, f_.outputs - column));
@@ -196,9 +196,9 @@ at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at:
   const int64_t outputs = weight.size(0);
   at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
-  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, bytes(weight),
-                            floats(shift), extras.shift.defined() ? outputs : 0, bytes(residual),
-                            static_cast<char*>(out.mutable_data_ptr()), workspace};
+  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight.const_data_ptr<float>(),
+                            floats(shift), extras.shift.defined() ? outputs : 0, floats(residual),
+                            out.mutable_data_ptr<float>(), workspace};
   share_out(ceil_div(tiles, kTileRows), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
   return out;

@@ -24,6 +24,9 @@ struct AttentionTile {
   };
   static constexpr int kKeysTogether = rows_together(kKeysAtOnce);
 
+  static auto lanes_of_rows(const uint32_t* rows, int64_t stride) {
+    return [=](int64_t row, int64_t depth) { return rows[row * stride + depth]; };
+  }
   static int64_t packed_values_size(int64_t rows, int64_t columns) {
     return columns * round_up(rows, kKeysAtOnce) / kGroup;
   }
@@ -68,7 +71,7 @@ struct AttentionTile {
             one = zero();
           }
         }
-        multiply<Element>(keys + key * stride, stride, queries + first * kVector, kPanel, depth, sums);
+        multiply<Element>(lanes_of_rows(keys + key * stride, stride), queries + first * kVector, kPanel, depth, sums);
 #pragma GCC unroll 12
         for (int64_t r = 0; r < kKeysTogether; ++r) {
 #pragma GCC unroll 2
@@ -81,23 +84,13 @@ struct AttentionTile {
     }
   }
 
-  /// Fewer than twelve keys, or keys to be widened: by a copy, since what lies behind them is not ours, padded with
-  /// scores that weigh nothing.
-  static void score_copied(const Stored* keys, int64_t stride, int64_t count, const uint32_t* queries, int64_t depth,
-                           float* scores, uint32_t* copy, PerQuery& peak) {
-    if (count < kKeysAtOnce) {
-      std::memset(copy, 0, static_cast<size_t>(kKeysAtOnce * depth) * sizeof(uint32_t));
-    }
+  /// The last keys, fewer than twelve: padded by a copy, since what lies behind them is not ours, and by scores that
+  /// weigh nothing.
+  static void score_last(const uint32_t* keys, int64_t stride, int64_t count, const uint32_t* queries, int64_t depth,
+                         float* scores, uint32_t* copy, PerQuery& peak) {
+    std::memset(copy, 0, static_cast<size_t>(kKeysAtOnce * depth) * sizeof(uint32_t));
     for (int64_t key = 0; key < count; ++key) {
-      if constexpr (Element::kWidens) {
-        widen<Element>(keys + key * stride, depth, copy + key * depth);
-      } else {
-        std::memcpy(copy + key * depth, keys + key * stride, static_cast<size_t>(depth) * sizeof(uint32_t));
-      }
-    }
-    if (count == kKeysAtOnce) {
-      score(copy, depth, queries, depth, scores, peak);
-      return;
+      std::memcpy(copy + key * depth, keys + key * stride, static_cast<size_t>(depth) * sizeof(uint32_t));
     }
     PerQuery ignored = peak;
     score(copy, depth, queries, depth, scores, ignored);
@@ -114,18 +107,15 @@ struct AttentionTile {
   }
 
   /// Scores of `wanted` keys, rounded up to twelves; how many that is.
-  static int64_t score_all(const Stored* keys, int64_t stride, int64_t wanted, const uint32_t* queries, int64_t depth,
+  static int64_t score_all(const uint32_t* keys, int64_t stride, int64_t wanted, const uint32_t* queries, int64_t depth,
                            float* scores, uint32_t* copy, PerQuery& peak) {
     int64_t key = 0;
-    for (; key < wanted; key += kKeysAtOnce) {
-      const Stored* from = keys + key * stride;
-      const int64_t left = wanted - key;
-      if (Element::kWidens || left < kKeysAtOnce) {
-        score_copied(from, stride, left < kKeysAtOnce ? left : kKeysAtOnce, queries, depth, scores + key * kPanel, copy,
-                     peak);
-      } else {
-        score(reinterpret_cast<const uint32_t*>(from), stride / kGroup, queries, depth, scores + key * kPanel, peak);
-      }
+    for (; key + kKeysAtOnce <= wanted; key += kKeysAtOnce) {
+      score(keys + key * stride, stride, queries, depth, scores + key * kPanel, peak);
+    }
+    if (key < wanted) {
+      score_last(keys + key * stride, stride, wanted - key, queries, depth, scores + key * kPanel, copy, peak);
+      key += kKeysAtOnce;
     }
     return key;
   }
@@ -168,7 +158,7 @@ struct AttentionTile {
             acc[row][v] = mul(load(to + row * kPanel + v * kVector), shrink.part[first + v]);
           }
         }
-        multiply<Element>(values + from * stride, stride, weights + first * kVector, kPanel, depth, acc);
+        multiply<Element>(lanes_of_rows(values + from * stride, stride), weights + first * kVector, kPanel, depth, acc);
 #pragma GCC unroll 12
         for (int64_t row = 0; row < kTogether; ++row) {
 #pragma GCC unroll 2
@@ -195,12 +185,13 @@ struct AttentionTile {
   static void attend(const Matrix& queries, const Matrix& keys, const uint32_t* values, float scale, void* out,
                      int64_t out_stride, float* scratch) {
     const int64_t depth = queries.columns / kGroup;
+    const int64_t key_stride = keys.row_stride / kGroup;
     const int64_t value_stride = round_up(keys.rows, kKeysAtOnce) / kGroup;
     float* scores = scratch;
     float* sums = scores + kKeyBlock * kPanel;
     auto* tile = reinterpret_cast<uint32_t*>(sums + (round_up(queries.columns, kVector) + queries.columns) * kPanel);
     uint32_t* copy = tile + depth * kPanel;
-    pack_queries(queries, depth, reinterpret_cast<uint32_t*>(scores), tile);
+    pack_panel(static_cast<const uint32_t*>(queries.data), queries.row_stride / kGroup, queries.rows, depth, tile);
     std::memset(sums, 0, static_cast<size_t>(round_up(queries.columns, kVector) * kPanel) * sizeof(float));
     const Vec factor = splat(scale * kLog2E);
     PerQuery peak{{splat(kNothing), splat(kNothing)}};
@@ -208,8 +199,8 @@ struct AttentionTile {
     for (int64_t from = 0; from < keys.rows; from += kKeyBlock) {
       const int64_t wanted = keys.rows - from < kKeyBlock ? keys.rows - from : kKeyBlock;
       PerQuery now = peak;
-      const int64_t scored = score_all(static_cast<const Stored*>(keys.data) + from * keys.row_stride, keys.row_stride,
-                                       wanted, tile, depth, scores, copy, now);
+      const int64_t scored = score_all(static_cast<const uint32_t*>(keys.data) + from * key_stride, key_stride, wanted,
+                                       tile, depth, scores, copy, now);
       PerQuery shrink;
       PerQuery shift;
 #pragma GCC unroll 2
@@ -224,20 +215,6 @@ struct AttentionTile {
                 scored / kGroup, shrink, sums);
     }
     write(sums, queries, total, static_cast<Stored*>(out), out_stride);
-  }
-
-  /// Queries as a panel; `wide` holds them where they must be widened first.
-  static void pack_queries(const Matrix& queries, int64_t depth, uint32_t* wide, uint32_t* tile) {
-    const auto* lanes = static_cast<const uint32_t*>(queries.data);
-    int64_t stride = queries.row_stride / kGroup;
-    if constexpr (Element::kWidens) {
-      for (int64_t row = 0; row < queries.rows; ++row) {
-        widen<Element>(static_cast<const Stored*>(queries.data) + row * queries.row_stride, depth, wide + row * depth);
-      }
-      lanes = wide;
-      stride = depth;
-    }
-    pack_panel(lanes, stride, queries.rows, depth, tile);
   }
 
   /// The weighted sums [columns, query] as rows of queries.

@@ -1,4 +1,4 @@
-// Kernels for processors with AVX-512 or AVX2, in fp32 and bf16. Plain pointers: what implements this is compiled for
+// Kernels for processors with AVX-512 or AVX2, in fp32 and (AVX512-BF16) bf16. Plain pointers: what implements this is compiled for
 // processors that not every user has, so no inline function of another library may be emitted from it.
 #pragma once
 
@@ -39,9 +39,9 @@ struct FinishRow {
 
 /// The kernels of one dtype. Packed operands are counted in lanes of 32 bits: fp32 values, or `group` neighbours.
 struct Kernels {
-  int64_t group;         ///< elements in a lane: 2 for bf16 where the processor multiplies it, else 1
+  int64_t group;         ///< elements in a lane: 1 for fp32, 2 for bf16
   int64_t element_size;  ///< bytes
-  int64_t few_rows;      ///< up to so many rows, products are faster with the weights unpacked; 0 = not measured
+  int64_t few_rows;      ///< up to so many rows, fp32 products are faster with the weights unpacked; 0 = not measured
   int64_t chunk;         ///< lanes of a panel that the first cache holds beside what they are multiplied with
 
   /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.
@@ -62,15 +62,12 @@ struct Kernels {
   /// the sums start at 0.
   void (*multiply_rows)(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
                         bool first);
-  /// The same for rows that hold lanes, where `multiply_rows` would widen elements to them.
-  void (*multiply_lanes)(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
-                         bool first);
   /// out = sums + bias + residual for `count` rows and the first `columns` columns.
   void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
   void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
 
-  /// Winograd F(2x2, 3x3), where a lane is one element (null elsewhere); channels a multiple of 16.
+  /// Winograd F(2x2, 3x3), fp32 only (null elsewhere); channels a multiple of 16.
   /// out[position * position_stride + c]: the transform of a 4x4 patch of pixels.
   void (*winograd_inputs)(const void* const* pixels, int64_t channels, float* out, int64_t position_stride);
   /// Transformed weights of 32 output channels as a panel of [16, channels] rows of 32 lanes; a half has 16 or none.
@@ -93,10 +90,9 @@ const Kernels& fp32_kernels();
 const Kernels& bf16_kernels();
 }  // namespace avx512
 
-/// Both need AVX2 and FMA; bf16 is computed in fp32.
 namespace avx2 {
+/// Needs AVX2 and FMA.
 const Kernels& fp32_kernels();
-const Kernels& bf16_kernels();
 }  // namespace avx2
 
 }  // namespace asdm::simd

@@ -43,7 +43,6 @@ static inline Vec exp2(Vec x) { return power_of_two(max(x, splat(-150.0F)), kPow
 struct Fp32 {
   using Stored = float;
   static constexpr int64_t kGroup = 1;
-  static constexpr bool kWidens = false;
 
   static Vec multiply_add(Vec sum, Bits a, Bits b) { return fmadd(as_floats(a), as_floats(b), sum); }
   /// 2^x for x in [-1e38, 0].
@@ -63,7 +62,6 @@ struct Fp32 {
 struct Bf16 {
   using Stored = uint16_t;
   static constexpr int64_t kGroup = 2;
-  static constexpr bool kWidens = false;
 
   static Vec multiply_add(Vec sum, Bits a, Bits b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
@@ -96,49 +94,7 @@ struct Bf16 {
     return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
   }
 };
-#elif !defined(__AVX512F__)
-/// bf16 on processors that cannot multiply it: a lane is one element, widened to fp32 before it is used.
-struct Bf16 {
-  using Stored = uint16_t;
-  static constexpr int64_t kGroup = 1;
-  static constexpr bool kWidens = true;
-
-  static Vec multiply_add(Vec sum, Bits a, Bits b) { return Fp32::multiply_add(sum, a, b); }
-  static Vec exp2(Vec x) { return Fp32::exp2(x); }
-  static Vec load(const uint16_t* from, Mask mask) {
-    if (mask.count == kVector) {
-      return from_bf16(from);
-    }
-    uint16_t some[kVector] = {};
-    std::memcpy(some, from, static_cast<size_t>(mask.count) * sizeof(uint16_t));
-    return from_bf16(some);
-  }
-  static void store(uint16_t* to, Mask mask, Vec value) {
-    if (mask.count == kVector) {
-      to_bf16(to, value);
-      return;
-    }
-    uint16_t all[kVector];
-    to_bf16(all, value);
-    std::memcpy(to, all, static_cast<size_t>(mask.count) * sizeof(uint16_t));
-  }
-  /// Columns of one row of a matrix that has `count` more, zeros where it has none.
-  static Bits rows_as_lanes(const uint16_t* row, int64_t, int64_t count, Mask columns) {
-    return as_bits(count > 0 ? load(row, columns) : zero());
-  }
-  /// Neighbouring rows as lanes.
-  static Bits lanes_of(const Vec (&rows)[1]) { return as_bits(rows[0]); }
-};
 #endif
-
-/// `count` elements as lanes, for elements that are widened before they are used.
-template <class Element>
-static inline void widen(const typename Element::Stored* from, int64_t count, uint32_t* lanes) {
-  for (int64_t i = 0; i < count; i += kVector) {
-    const Mask mask = first_lanes(count - i);
-    store_bits_first(lanes + i, mask, as_bits(Element::load(from + i, mask)));
-  }
-}
 
 static inline uint32_t lane_at(const void* from) {
   uint32_t bits = 0;
@@ -155,10 +111,10 @@ constexpr int rows_together(int count) {
   return count / parts;
 }
 
-/// sums[r][v] += sum over `depth` lanes of rows[r * row_stride + d] * columns[d * column_stride + 16 v].
-template <class Element, int kRows, int kVectors>
-inline void multiply(const uint32_t* rows, int64_t row_stride, const uint32_t* columns, int64_t column_stride,
-                     int64_t depth, Vec (&sums)[kRows][kVectors]) {
+/// sums[r][v] += sum over `depth` lanes of lane_of(r, d) * columns[d * column_stride + 16 v].
+template <class Element, int kRows, int kVectors, class LaneOf>
+inline void multiply(const LaneOf& lane_of, const uint32_t* columns, int64_t column_stride, int64_t depth,
+                     Vec (&sums)[kRows][kVectors]) {
   for (int64_t d = 0; d < depth; ++d) {
     Bits column[kVectors];
 #pragma GCC unroll 8
@@ -167,7 +123,7 @@ inline void multiply(const uint32_t* rows, int64_t row_stride, const uint32_t* c
     }
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      const Bits row = splat_bits(rows[r * row_stride + d]);
+      const Bits row = splat_bits(lane_of(r, d));
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = Element::multiply_add(sums[r][v], row, column[v]);

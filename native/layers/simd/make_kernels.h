@@ -25,7 +25,6 @@ constexpr Kernels make_kernels() {
           .packing_scratch = &Product::packing_scratch,
           .pack_panel = &Product::pack,
           .multiply_rows = &Product::multiply_rows,
-          .multiply_lanes = &Product::multiply_lanes,
           .finish = &Product::finish,
           .finish_gated = &Product::finish_gated,
           .winograd_inputs = nullptr,
@@ -34,10 +33,9 @@ constexpr Kernels make_kernels() {
           .channel_sums = &Norm::channel_sums,
           .scale_shift = &Norm::scale_shift};
   if constexpr (Element::kGroup == 1) {  // pairs of bf16 would lose too many digits in the transforms
-    using Winograd = WinogradTile<Element>;
-    kernels.winograd_inputs = &Winograd::inputs;
-    kernels.winograd_weights = &Winograd::pack;
-    kernels.winograd_outputs = &Winograd::outputs;
+    kernels.winograd_inputs = &WinogradTile::inputs;
+    kernels.winograd_weights = &WinogradTile::pack;
+    kernels.winograd_outputs = &WinogradTile::outputs;
   }
   return kernels;
 }

@@ -30,7 +30,7 @@ struct ProductTile {
   static constexpr int64_t kGroup = Element::kGroup;
 
   static int64_t packing_scratch(int64_t channels, int64_t taps) {
-    return !Element::kWidens && (taps == 1 || kGroup == 1) ? 0 : kVector * channels / kGroup * taps;
+    return taps == 1 || kGroup == 1 ? 0 : kVector * channels / kGroup * taps;
   }
 
 #ifdef __AVX512BF16__
@@ -77,14 +77,11 @@ struct ProductTile {
   };
 
   /// panel[(tap * depth + d) * kPanel + i] = lane (d, tap) of row i, for one half of a panel.
-  static void pack_half(const PanelHalf& half, int64_t channels, int64_t taps, uint32_t* panel, uint32_t* scratch) {
+  static void pack_half(const PanelHalf& half, int64_t channels, int64_t taps, uint32_t* panel,
+                        [[maybe_unused]] uint32_t* scratch) {
     const int64_t depth = channels / kGroup;
     const int64_t lanes = depth * taps;
     const auto* from = static_cast<const uint32_t*>(half.rows);
-    if constexpr (Element::kWidens) {
-      widen<Element>(static_cast<const Stored*>(half.rows), half.count * lanes, scratch);
-      from = scratch;
-    }
 #ifdef __AVX512BF16__
     if (packing_scratch(channels, taps) != 0) {
       const auto* weight = static_cast<const uint16_t*>(half.rows);
@@ -118,31 +115,12 @@ struct ProductTile {
     pack_half(halves[1], channels, taps, panel + kVector, scratch);
   }
 
-  /// Of rows that hold lanes.
-  static void multiply_lanes(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth,
-                             float* sums, bool first) {
+  static void multiply_rows(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
+                            bool first) {
     for (int64_t from = 0; from < kTileRows; from += kRowsAtOnce) {
       for (int64_t column = 0; column < kPanel; column += kVectorsAtOnce * kVector) {
         multiply_block(rows + from, offset, panel + column, depth, sums + from * kPanel + column, first);
       }
-    }
-  }
-
-  static void multiply_rows(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
-                            bool first) {
-    if constexpr (Element::kWidens) {
-      alignas(64) uint32_t wide[kTileRows * kDepthAtOnce];
-      const void* lanes[kTileRows];
-      for (int64_t from = 0; from < depth; from += kDepthAtOnce) {
-        const int64_t length = depth - from < kDepthAtOnce ? depth - from : kDepthAtOnce;
-        for (int64_t r = 0; r < kTileRows; ++r) {
-          lanes[r] = wide + r * kDepthAtOnce;
-          widen<Element>(static_cast<const Stored*>(rows[r]) + offset + from, length, wide + r * kDepthAtOnce);
-        }
-        multiply_lanes(lanes, 0, panel + from * kPanel, length, sums, first && from == 0);
-      }
-    } else {
-      multiply_lanes(rows, offset, panel, depth, sums, first);
     }
   }
 
@@ -176,8 +154,6 @@ struct ProductTile {
   }
 
  private:
-  static constexpr int64_t kDepthAtOnce = kChunk;  // lanes that are widened together
-
   /// As many rows and columns as the registers hold.
   static void multiply_block(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth,
                              float* sums, bool first) {
@@ -191,21 +167,7 @@ struct ProductTile {
         acc[r][v] = first ? zero() : load(sums + r * kPanel + v * kVector);
       }
     }
-    for (int64_t d = 0; d < depth; ++d) {
-      Bits column[kVectorsAtOnce];
-#pragma GCC unroll 2
-      for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
-        column[v] = load_bits(panel + d * kPanel + v * kVector);
-      }
-#pragma GCC unroll 12
-      for (int64_t r = 0; r < kRowsAtOnce; ++r) {
-        const Bits value = splat_bits(row[r][d]);
-#pragma GCC unroll 2
-        for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
-          acc[r][v] = Element::multiply_add(acc[r][v], value, column[v]);
-        }
-      }
-    }
+    multiply<Element>([&](int64_t r, int64_t d) { return row[r][d]; }, panel, kPanel, depth, acc);
 #pragma GCC unroll 12
     for (int64_t r = 0; r < kRowsAtOnce; ++r) {
 #pragma GCC unroll 2

@@ -113,35 +113,7 @@ static inline void store_bits(uint32_t* to, Bits value) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 8), value.high);
 }
 static inline void store_bits_first(uint32_t* to, Mask mask, Bits value) {
-  if (mask.count == 16) {
-    store_bits(to, value);
-    return;
-  }
-  alignas(32) uint32_t all[16];
-  store_bits(all, value);
-  std::memcpy(to, all, static_cast<size_t>(mask.count) * sizeof(uint32_t));
-}
-
-/// 16 bf16 as floats.
-static inline Vec from_bf16(const uint16_t* from) {
-  const auto widen = [](const uint16_t* eight) {
-    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(eight)));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
-  };
-  return {widen(from), widen(from + 8)};
-}
-/// 16 floats as bf16, rounded to nearest even.
-static inline void to_bf16(uint16_t* to, Vec value) {
-  const auto narrow = [](__m256 eight) {
-    const __m256i bits = _mm256_castps_si256(eight);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded =
-        _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF))), 16);
-    const __m256 no_number = _mm256_cmp_ps(eight, eight, _CMP_UNORD_Q);
-    return _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7FC0), _mm256_castps_si256(no_number));
-  };
-  const __m256i both = _mm256_packus_epi32(narrow(value.low), narrow(value.high));  // 0 2 1 3 in quarters
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(both, 0xD8));
+  store_first(reinterpret_cast<float*>(to), mask, as_floats(value));
 }
 
 /// Transposes 8 rows of 8 lanes.

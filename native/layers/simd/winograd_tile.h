@@ -1,4 +1,4 @@
-// Winograd's minimal filtering F(2x2, 3x3), computed in fp32 (Lavin and Gray, arXiv 1509.09308): 16 products for the 36 of
+// Winograd's minimal filtering F(2x2, 3x3) in fp32 (Lavin and Gray, arXiv 1509.09308): 16 products for the 36 of
 // four outputs of a 3x3 convolution. Positions count the 4x4 transformed tile row by row.
 #pragma once
 
@@ -7,9 +7,7 @@
 
 namespace asdm::simd::ASDM_SIMD {
 
-template <class Element>
 struct WinogradTile {
-  using Stored = typename Element::Stored;
   static constexpr int64_t kPositions = 16;
 
   static void inputs(const void* const* pixels, int64_t channels, float* out, int64_t position_stride) {
@@ -17,9 +15,7 @@ struct WinogradTile {
       Vec rows[4][4];
 #pragma GCC unroll 4
       for (int64_t x = 0; x < 4; ++x) {
-        const auto pixel = [=](int64_t y) {
-          return Element::load(static_cast<const Stored*>(pixels[y * 4 + x]) + c, first_lanes(kVector));
-        };
+        const auto pixel = [=](int64_t y) { return load(static_cast<const float*>(pixels[y * 4 + x]) + c); };
         const Vec d0 = pixel(0);
         const Vec d1 = pixel(1);
         const Vec d2 = pixel(2);
@@ -72,34 +68,16 @@ struct WinogradTile {
     }
   }
 
-  /// Taps of 16 channels of 16 output channels, [channel][tap][output channel].
-  static void gather_taps(const Stored* weights, int64_t channels, uint32_t* taps) {
-    constexpr int64_t kTaps = 9 * kVector;
-    if constexpr (Element::kWidens) {
-      alignas(64) uint32_t wide[kVector * kTaps];
-      for (int64_t i = 0; i < kVector; ++i) {
-        widen<Element>(weights + i * channels * 9, kTaps, wide + i * kTaps);
-      }
-      transpose_taps(wide, kTaps, taps);
-    } else {
-      transpose_taps(reinterpret_cast<const uint32_t*>(weights), channels * 9, taps);
-    }
-  }
-
-  static void transpose_taps(const uint32_t* from, int64_t stride, uint32_t* taps) {
-    for (int64_t i = 0; i < 9; ++i) {
-      transpose(from + i * kVector, stride, taps + i * kVector * kVector, kVector);
-    }
-  }
-
   static void pack(const PanelHalf (&halves)[2], int64_t channels, uint32_t* panel) {
     alignas(64) uint32_t taps[9 * kVector * kVector];
     for (int64_t h = 0; h < 2; ++h) {
       auto* to = reinterpret_cast<float*>(panel) + h * kVector;
-      const auto* from = static_cast<const Stored*>(halves[h].rows);
+      const auto* from = static_cast<const uint32_t*>(halves[h].rows);
       for (int64_t c = 0; c < channels; c += kVector) {
         if (halves[h].count == kVector) {
-          gather_taps(from + c * 9, channels, taps);
+          for (int64_t i = 0; i < 9; ++i) {
+            transpose(from + (c * 9 + i * kVector), channels * 9, taps + i * kVector * kVector, kVector);
+          }
         } else {
           std::memset(taps, 0, sizeof(taps));
         }
@@ -143,9 +121,9 @@ struct WinogradTile {
       value = add(value, load_first(row.bias + column, mask));
     }
     if (row.residual != nullptr) {
-      value = add(value, Element::load(static_cast<const Stored*>(row.residual) + column, mask));
+      value = add(value, Fp32::load(static_cast<const float*>(row.residual) + column, mask));
     }
-    Element::store(static_cast<Stored*>(row.out) + column, mask, value);
+    Fp32::store(static_cast<float*>(row.out) + column, mask, value);
   }
 };
 
