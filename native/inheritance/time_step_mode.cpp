@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/base/name_table.h"
 
 namespace asdm {
 namespace {
@@ -70,22 +71,9 @@ int64_t index_from(std::string_view word) {
 
 }  // namespace
 
-std::vector<std::string> time_step_mode_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, mode] : kModes) {
-    names.emplace_back(name);
-  }
-  return names;
-}
+std::vector<std::string> time_step_mode_names() { return names_of(kModes); }
 
-TimeStepMode time_step_mode_from(std::string_view name) {
-  for (const auto& [known, mode] : kModes) {
-    if (name == known) {
-      return mode;
-    }
-  }
-  throw unknown_name("mode", name, time_step_mode_names());
-}
+TimeStepMode time_step_mode_from(std::string_view name) { return value_named(kModes, "mode", name); }
 
 void check(const TimeStepSettings& settings) {
   if (settings.interval < 1) {

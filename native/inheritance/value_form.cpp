@@ -1,11 +1,10 @@
 #include "native/inheritance/value_form.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
-#include "native/base/error.h"
+#include "native/base/name_table.h"
 
 namespace asdm {
 namespace {
@@ -24,34 +23,15 @@ constexpr NameTable<Storage, 4> kStorages = {{{"compute", Storage::kCompute},
                                              {"cpu", Storage::kCpu},
                                              {"cpu_bf16", Storage::kCpuBf16}}};
 
-template <class Table>
-std::vector<std::string> names_of(const Table& table) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : table) {
-    names.emplace_back(name);
-  }
-  return names;
-}
-
-template <class Table>
-auto value_of(const Table& table, std::string_view where, std::string_view name) {
-  const auto found =
-      std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == name; });
-  if (found == table.end()) {
-    throw unknown_name(where, name, names_of(table));
-  }
-  return found->second;
-}
-
 }  // namespace
 
-ValueForm value_form_from(std::string_view name) { return value_of(kForms, "value", name); }
+ValueForm value_form_from(std::string_view name) { return value_named(kForms, "value", name); }
 std::vector<std::string> value_form_names() { return names_of(kForms); }
 
-ForecastAxis forecast_axis_from(std::string_view name) { return value_of(kAxes, "axis", name); }
+ForecastAxis forecast_axis_from(std::string_view name) { return value_named(kAxes, "axis", name); }
 std::vector<std::string> forecast_axis_names() { return names_of(kAxes); }
 
-Storage storage_from(std::string_view name) { return value_of(kStorages, "storage", name); }
+Storage storage_from(std::string_view name) { return value_named(kStorages, "storage", name); }
 std::vector<std::string> storage_names() { return names_of(kStorages); }
 
 int64_t snapshots_of(ValueForm form) {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <utility>
 
-#include "native/base/error.h"
+#include "native/base/name_table.h"
 
 namespace asdm {
 namespace {
@@ -156,22 +156,9 @@ constexpr std::array kPresets = {
 
 }  // namespace
 
-SiteLevel site_level_from(std::string_view name) {
-  for (const auto& [known, level] : kLevels) {
-    if (name == known) {
-      return level;
-    }
-  }
-  throw unknown_name("level", name, site_level_names());
-}
+SiteLevel site_level_from(std::string_view name) { return value_named(kLevels, "level", name); }
 
-std::vector<std::string> site_level_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, level] : kLevels) {
-    names.emplace_back(name);
-  }
-  return names;
-}
+std::vector<std::string> site_level_names() { return names_of(kLevels); }
 
 std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level) {
   switch (level) {
@@ -185,21 +172,10 @@ std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& sp
   return {};
 }
 
-std::vector<std::string> preset_site_names() {
-  std::vector<std::string> names;
-  for (const Preset& preset : kPresets) {
-    names.emplace_back(preset.name);
-  }
-  return names;
-}
+std::vector<std::string> preset_site_names() { return names_of(kPresets); }
 
 std::vector<NodeId> preset_sites(const Topology& topology, const UNetSpec& spec, std::string_view name) {
-  for (const Preset& preset : kPresets) {
-    if (name == preset.name) {
-      return preset.sites(topology, spec);
-    }
-  }
-  throw unknown_name("sites", name, preset_site_names());
+  return value_named(kPresets, "sites", name)(topology, spec);
 }
 
 NodeId cut_behind(const Topology& topology, int64_t number) {
