@@ -65,9 +65,9 @@ class CudaRecorder:
 class CapturedCall:
     """One kind of call, captured."""
 
-    def __init__(self, record, forward, inputs: dict, features):
+    def __init__(self, record, forward, inputs: dict, features, inherited: dict):
         self._inputs = {name: tensor.clone() for name, tensor in inputs.items()}
-        self._inherited = {node: value.clone() for node, value in features.inherited_values.items()}
+        self._inherited = {node: value.clone() for node, value in inherited.items()}
 
         def work():
             captured = features.on(self._inherited)
@@ -75,11 +75,10 @@ class CapturedCall:
 
         (self._output, self._kept, self._features), self._replay = record(work)
 
-    def __call__(self, inputs: dict, features) -> torch.Tensor:
-        """What `forward(inputs, features)` would give and book."""
+    def __call__(self, inputs: dict, features, inherited: dict) -> torch.Tensor:
+        """What `forward(inputs, features)` would give and book; `inherited`: what stands in, by node."""
         for name, buffer in self._inputs.items():
             buffer.copy_(inputs[name])
-        inherited = features.inherited_values
         for node, buffer in self._inherited.items():
             buffer.copy_(inherited[node])
         self._replay()
@@ -87,12 +86,12 @@ class CapturedCall:
         return self._output.clone()
 
 
-def _kind(inputs: dict, features) -> tuple:
+def _kind(inputs: dict, features, inherited: dict) -> tuple:
     """All that decides which kernels run on what shapes."""
     def shapes(tensors):
         return tuple((name, tuple(tensor.shape), tensor.dtype) for name, tensor in sorted(tensors.items()))
 
-    return (shapes(inputs), inputs["x"].device, shapes(features.inherited_values), tuple(sorted(features.wanted_nodes)),
+    return (shapes(inputs), inputs["x"].device, shapes(inherited), tuple(sorted(features.wanted_nodes)),
             features.guided_rows, torch.is_inference_mode_enabled())
 
 
@@ -113,17 +112,18 @@ class RunGraphs:
         """
         if weights is not self._weights:
             self._forget_for(weights)
-        if features.searches:  # what runs depends on values
+        if self.stopped or features.searches:  # a search: what runs depends on values
             return forward(inputs, features)
-        kind = _kind(inputs, features)
+        inherited = features.inherited_values  # forecasts are computed here, once a call
+        kind = _kind(inputs, features, inherited)
         if kind not in self._calls:
-            if not self.stopped and len(self._calls) < _MOST_KINDS:
+            if len(self._calls) < _MOST_KINDS:
                 self._calls[kind] = None
             return forward(inputs, features)
         if self._calls[kind] is None:
-            self._capture(kind, forward, inputs, features, room)
+            self._capture(kind, forward, inputs, features, inherited, room)
         captured = self._calls.get(kind)
-        return forward(inputs, features) if captured is None else captured(inputs, features)
+        return forward(inputs, features) if captured is None else captured(inputs, features, inherited)
 
     def _forget_for(self, weights):
         if any(self._calls.values()):
@@ -131,12 +131,12 @@ class RunGraphs:
         self._calls.clear()
         self._weights = weights
 
-    def _capture(self, kind, forward, inputs, features, room):
+    def _capture(self, kind, forward, inputs, features, inherited, room):
         if not room():
             self._stop("too little free memory")
             return
         try:
-            self._calls[kind] = CapturedCall(self._record, forward, inputs, features)
+            self._calls[kind] = CapturedCall(self._record, forward, inputs, features, inherited)
         except RuntimeError as error:  # also out of memory; what is wrong with the call itself, the plain one will say
             self._stop(str(error))
 
