@@ -77,14 +77,6 @@ py::list profile_entries(const Profile& profile) {
   return entries;
 }
 
-std::vector<std::pair<int64_t, int64_t>> node_channels(const UNet& unet) {
-  std::vector<std::pair<int64_t, int64_t>> channels;
-  for (const Node& node : unet.topology().nodes) {
-    channels.emplace_back(node.channels, node.level);
-  }
-  return channels;
-}
-
 /// What a finished call computed, as (done, full) for one sample of the batch.
 std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call, int64_t height, int64_t width,
                                       int64_t tokens) {
@@ -97,16 +89,12 @@ std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call
   return {call.is_guided() ? done / 2 : done, full_macs(unet.topology(), size)};
 }
 
-ResolvedSites resolved(const UNet& unet, const std::string& sites) {
-  return resolve_sites(unet.topology(), unet.spec(), SiteLevel::kBlock, sites);
-}
-
 /// The addresses that are computed when `sites` are inherited.
 std::vector<std::string> live_addresses(const UNet& unet, const std::vector<std::string>& sites) {
   std::set<NodeId> nodes;
   std::set<NodeId> whole_outputs;
   if (!sites.empty()) {
-    ResolvedSites given = resolved(unet, asdm::join(sites));
+    ResolvedSites given = resolve_sites(unet.topology(), unet.spec(), SiteLevel::kBlock, asdm::join(sites));
     nodes.insert(given.phases.front().sites.begin(), given.phases.front().sites.end());
     whole_outputs = std::move(given.whole_outputs);
   }
@@ -165,8 +153,6 @@ void init_unet(py::module_& m) {
       .def("layers", &layer_list, "[(address, checkpoint prefix)] in evaluation order.")
       .def("node_addresses", [](const UNet& self) { return all_addresses(self.topology()); },
            "Address of each node of the graph (blocks, the whole UNet, layers, units, guidance, control), by node id.")
-      .def("node_channels", &node_channels,
-           "(channels, level) of each node's value; its size is the latent's over 2^level, rounded up.")
       .def("node_macs",
            [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
              return node_macs(self.topology(), {height, width, tokens});
@@ -181,9 +167,6 @@ void init_unet(py::module_& m) {
            "Multiply-accumulates of a call in which nothing is inherited, for one sample.")
       .def("call_macs", &call_macs, py::arg("call"), py::arg("height"), py::arg("width"), py::arg("tokens"),
            "(done, full): multiply-accumulates for one sample of what a finished call computed, and of a full one.")
-      .def("resolve_sites",
-           [](const UNet& self, const std::string& sites) { return resolved(self, sites).phases.front().sites; },
-           py::arg("sites"), "Node ids of inheritance sites; ValueError listing the known names for an unknown one.")
       .def("live_addresses", &live_addresses, py::arg("sites"),
            "Addresses of what is computed when `sites` (a list of addresses) are inherited.")
       .def("release_workspace", &UNet::release_workspace,
