@@ -117,31 +117,25 @@ def sample(native, forward, tiny, sites="out.8", **changes):
     return outputs, run.record
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"value": "taylor1"}, {"sites": "transformers", "value": "affine"}, {"sites": "out"},
-    {"sites": "out.8, guidance", "value": "taylor2"}, {"storage": "bf16"},
+def plain_and_replayed(native, tiny, graphs, **changes):
+    """Outputs and record of the same inheriting run, without graphs and with them."""
+    replayed = sample(native, lambda inputs, features: graphs.forward(
+        tiny.call, inputs, features, tiny.weights, room=lambda: True), tiny, **changes)
+    return *sample(native, tiny.call, tiny, **changes), *replayed
+
+
+@pytest.mark.parametrize(("changes", "captures", "inherited"), [
+    ({}, 2, 5), ({"value": "taylor1"}, 2, 5), ({"sites": "transformers", "value": "affine"}, 2, 5),
+    ({"sites": "out"}, 2, 5), ({"sites": "out.8, guidance", "value": "taylor2"}, 2, 5), ({"storage": "bf16"}, 2, 5),
+    # Calls that choose their cut by values are not captured.
+    ({"sites": "auto", "mode": "adaptive", "threshold": 10.0}, 0, 7),
 ])
-def test_an_inheriting_run_gives_and_books_the_same(calls, native, changes):
-    tiny = calls.tiny
-    plain, plain_record = sample(native, tiny.call, tiny, **changes)
-    replayed, record = sample(native, lambda inputs, features: calls.graphs.forward(
-        tiny.call, inputs, features, tiny.weights, room=lambda: True), tiny, **changes)
-    assert calls.record.captures == 2
+def test_an_inheriting_run_gives_and_books_the_same(calls, native, changes, captures, inherited):
+    plain, plain_record, replayed, record = plain_and_replayed(native, calls.tiny, calls.graphs, **changes)
+    assert calls.record.captures == captures
     assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
     assert record == plain_record
-    assert record["inherited"] == 5
-
-
-def test_calls_that_choose_their_cut_by_values_are_not_captured(calls, native):
-    tiny = calls.tiny
-    changes = {"sites": "auto", "mode": "adaptive", "threshold": 10.0}
-    plain, plain_record = sample(native, tiny.call, tiny, **changes)
-    replayed, record = sample(native, lambda inputs, features: calls.graphs.forward(
-        tiny.call, inputs, features, tiny.weights, room=lambda: True), tiny, **changes)
-    assert calls.record.captures == 0
-    assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
-    assert record == plain_record
-    assert record["inherited"] == 7
+    assert record["inherited"] == inherited
 
 
 def test_other_weights_drop_the_graphs_for_the_rest_of_the_run(calls, caplog):
@@ -256,9 +250,7 @@ def test_cuda_replays_what_the_engine_computes(graphs_module, native, dtype):
     tiny = TinyUNet(native, torch.device("cuda", torch.cuda.current_device()), dtype)
     assert graphs_module.obstacle(tiny.inputs(), None, NoHooks(), None, all_resident=True) == ""
     graphs = graphs_module.RunGraphs()
-    plain, plain_record = sample(native, tiny.call, tiny)
-    replayed, record = sample(native, lambda inputs, features: graphs.forward(
-        tiny.call, inputs, features, tiny.weights, room=lambda: True), tiny)
+    plain, plain_record, replayed, record = plain_and_replayed(native, tiny, graphs)
     assert not graphs.stopped
     assert record == plain_record
     for value, reference in zip(replayed, plain, strict=True):

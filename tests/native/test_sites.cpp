@@ -32,6 +32,18 @@ std::vector<std::string> resolved(const std::string& preset, const std::string& 
 
 using Names = std::vector<std::string>;
 
+struct Resolution {
+  const char* sites;
+  Names addresses;
+};
+
+/// Each text stands for these sites of SD1.5.
+void expect_resolved(const std::vector<Resolution>& rows) {
+  for (const Resolution& row : rows) {
+    EXPECT_EQ(resolved("sd15", row.sites), row.addresses) << row.sites;
+  }
+}
+
 TEST(Sites, AutoSuitsTheArchitecture) {
   struct Row {
     const char* preset;
@@ -61,11 +73,7 @@ TEST(Sites, AutoIsALegalSiteOfSmallUNetsToo) {
 }
 
 TEST(Sites, ListsInAnyFormComeOutInEvaluationOrderWithoutRepeats) {
-  struct Row {
-    const char* sites;
-    Names addresses;
-  };
-  const std::vector<Row> rows = {
+  expect_resolved({
       {"out.8", {"out.8"}},
       {"in.11,mid", {"in.11", "mid"}},
       {"mid, in.0\tin.2\r\nin.1 ,, in.11,", {"in.0", "in.1", "in.2", "in.11", "mid"}},
@@ -76,18 +84,11 @@ TEST(Sites, ListsInAnyFormComeOutInEvaluationOrderWithoutRepeats) {
       {"guidance control out.8", {"out.8", "guidance", "control"}},
       {"out", {"out"}},
       {"in.4.attn:output in.5.attn", {"in.4.attn:output", "in.5.attn"}},
-  };
-  for (const Row& row : rows) {
-    EXPECT_EQ(resolved("sd15", row.sites), row.addresses) << row.sites;
-  }
+  });
 }
 
 TEST(Sites, PatternsStandForAllThatMatch) {
-  struct Row {
-    const char* sites;
-    Names addresses;
-  };
-  const std::vector<Row> rows = {
+  expect_resolved({
       {"out.9.attn.*.attn?", {"out.9.attn.0.attn1", "out.9.attn.0.attn2"}},
       {"*.attn", {"mid.attn"}},  // a star stops at a dot
       {"in.1?", {"in.10", "in.11"}},
@@ -97,28 +98,18 @@ TEST(Sites, PatternsStandForAllThatMatch) {
       {"in.*.attn.*.ff",
        {"in.1.attn.0.ff", "in.2.attn.0.ff", "in.4.attn.0.ff", "in.5.attn.0.ff", "in.7.attn.0.ff", "in.8.attn.0.ff"}},
       {"out.*", {"out.10"}},  // all but the last block, and the first of them rules
-  };
-  for (const Row& row : rows) {
-    EXPECT_EQ(resolved("sd15", row.sites), row.addresses) << row.sites;
-  }
+  });
 }
 
 TEST(Sites, WhatWouldServeNobodyIsLeftOut) {
-  struct Row {
-    const char* sites;
-    Names addresses;
-  };
-  const std::vector<Row> rows = {
+  expect_resolved({
       {"out.2 out.5 out.8", {"out.8"}},
       {"in.4 mid out.8 in.2.attn", {"out.8", "in.2.attn"}},
       {"in.4.res.conv in.4.res in.5", {"in.5", "in.4.res"}},
       {"out.8.attn:output out.7 out.8.up", {"out.8.up"}},
       {"out mid guidance", {"out"}},
       {"out.11.attn:output out.10 out.11.res", {"out.11.attn:output"}},
-  };
-  for (const Row& row : rows) {
-    EXPECT_EQ(resolved("sd15", row.sites), row.addresses) << row.sites;
-  }
+  });
 }
 
 TEST(Sites, Presets) {
