@@ -8,13 +8,10 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
-#include "native/base/error.h"
 #include "native/unet/cost.h"
 #include "native/unet/feature_memory.h"
 #include "native/unet/inheritance_request.h"
-#include "native/unet/liveness.h"
 #include "native/unet/profile.h"
-#include "native/unet/sites.h"
 #include "native/unet/unet.h"
 #include "python_glue/bind_hooks.h"
 #include "python_glue/bind_weights.h"
@@ -102,9 +99,12 @@ std::vector<std::string> live_addresses(const UNet& unet, const std::vector<std:
 }
 
 InheritanceSettings plan_settings(const UNet& unet, const std::vector<std::vector<std::string>>& evaluations,
-                                  const std::string& value, const std::string& storage, const std::string& axis) {
-  const ValueSettings values{
-      .form = value_form_from(value), .axis = forecast_axis_from(axis), .storage = storage_from(storage)};
+                                  const std::string& value, const std::string& storage, const std::string& axis,
+                                  bool damped) {
+  const ValueSettings values{.form = value_form_from(value),
+                             .axis = forecast_axis_from(axis),
+                             .damped = damped,
+                             .storage = storage_from(storage)};
   return settings_of_plan(evaluations, values, unet.topology(), unet.spec());
 }
 
@@ -114,9 +114,9 @@ void bind_settings(py::class_<UNet>& unet) {
            [](const UNet& self, const std::string& level, const std::string& sites, const std::string& mode,
               int64_t interval, int64_t full_evaluations, double threshold, double start_percent, double end_percent,
               const std::string& value, int64_t max_age, const std::string& full_at, const std::string& storage,
-              const std::string& axis, int64_t first_full, int64_t last_full) {
+              const std::string& axis, bool damped, int64_t first_full, int64_t last_full) {
              return settings_of({level, sites, mode, interval, full_evaluations, threshold, start_percent, end_percent,
-                                 value, max_age, full_at, storage, axis, first_full, last_full},
+                                 value, max_age, full_at, storage, axis, damped, first_full, last_full},
                                 self.topology(), self.spec());
            },
            py::kw_only(), py::arg("level"), py::arg("sites"), py::arg("mode"), py::arg("interval"),
@@ -124,10 +124,12 @@ void bind_settings(py::class_<UNet>& unet) {
            py::arg("start_percent") = Request().start_percent, py::arg("end_percent") = Request().end_percent,
            py::arg("value") = Request().value, py::arg("max_age") = Request().max_age, py::arg("full_at") = "",
            py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
-           py::arg("first_full") = Request().first_full, py::arg("last_full") = Request().last_full,
+           py::arg("damped") = Request().damped, py::arg("first_full") = Request().first_full,
+           py::arg("last_full") = Request().last_full,
            "Settings for Run; ValueError listing the known names for an unknown one.");
   unet.def("plan_settings", &plan_settings, py::kw_only(), py::arg("evaluations"), py::arg("value"),
            py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
+           py::arg("damped") = Request().damped,
            "Settings that replay a plan: for each evaluation the addresses of its sites, none where it is full.");
   unet.def("cache_bytes",
            [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,

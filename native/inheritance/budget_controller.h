@@ -5,10 +5,10 @@
 
 namespace asdm {
 
-/// Spends `budget` full evaluations on `total`: an evaluation is full when the path of the input since the last full one
-/// has grown to an equal share of what is left of the path, which is taken to go on at its mean pace; and in any case
-/// when there are no more evaluations left than full ones. So exactly `budget` are full, whatever the path, if the run
-/// has at least `total` evaluations; guards count, and are full even where they exceed the budget.
+/// Spends `budget` full evaluations on `total`: an evaluation is full when the path of the input since the last full
+/// one has grown to an equal share of what is left of the path, which is taken to go on at its mean pace; and in any
+/// case when there are no more evaluations left than full ones. So exactly `budget` are full, whatever the path, if the
+/// run has at least `total` evaluations; guards count, and are full even where they exceed the budget.
 class BudgetController final : public Controller {
  public:
   BudgetController(TimeStepPattern guards, int64_t total, int64_t budget);

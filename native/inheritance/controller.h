@@ -32,8 +32,8 @@ class InputChange {
   at::Tensor last_;
 };
 
-/// The controller that `settings` ask for in a window of `total` expected evaluations, whose guards are the full ones of
-/// `guards`. Null for modes that are placed beforehand.
+/// The controller that `settings` ask for in a window of `total` expected evaluations, whose guards are the full ones
+/// of `guards`. Null for modes that are placed beforehand.
 [[nodiscard]] std::unique_ptr<Controller> make_controller(const TimeStepSettings& settings, TimeStepPattern guards,
                                                           int64_t total);
 

@@ -7,7 +7,8 @@
 
 namespace asdm {
 
-/// For each row <fresh - newest, d> / <d, d>, cut to [0, 1], where d = near * (newest - second) + far * (second - third)
+/// For each row <fresh - newest, d> / <d, d>, cut to [0, 1], where
+/// d = near * (newest - second) + far * (second - third)
 /// is the step that was foretold from the values before `fresh`: 1 where it came true, 0 where the feature stood still
 /// or turned back. fp32 [rows] on the device of the values; nothing waits for it. `third` counts where `weights.far` is
 /// not 0. One pass over the values on CPU.

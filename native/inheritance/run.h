@@ -30,9 +30,9 @@ class Run {
   /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE).
   void begin_evaluation(double sigma);
 
-  /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk the
-  /// index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input for
-  /// the whole batch, or undefined, with which controllers decide on a full evaluation.
+  /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk
+  /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input
+  /// for the whole batch, or undefined, with which controllers decide on a full evaluation.
   CallFeatures begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles = {},
                           const at::Tensor& x = {});
 

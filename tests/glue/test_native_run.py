@@ -46,7 +46,7 @@ def test_without_settings_everything_is_full(native, tiny):
     {}, {"sites": "transformers", "level": "layer", "value": "taylor1"}, {"sites": "out.8, guidance"},
     {"mode": "adaptive", "threshold": 0.5}, {"mode": "adaptive", "full_evaluations": 2}, {"sites": "in.4.attn:output"},
     {"mode": "segment", "sites": "0-0.5: out.8; 0.5-1: out.10"}, {"mode": "explicit", "full_at": "1010"},
-    {"storage": "bf16", "axis": "log_snr", "value": "taylor2", "first_full": 2},
+    {"storage": "bf16", "axis": "log_snr", "value": "taylor2", "first_full": 2, "damped": False},
 ])
 def test_a_record_replays_as_a_plan(native, tiny, changes):
     outputs, run, share = sample(native, tiny, settings(tiny, **changes))
@@ -58,7 +58,8 @@ def test_a_record_replays_as_a_plan(native, tiny, changes):
     for counts in ("computed_nodes", "inherited_nodes", "forecast_nodes"):
         assert len(record[counts]) == len(names)
     plan = tiny.unet.plan_settings(evaluations=run.plan, value=changes.get("value", "hold"),
-                                   storage=changes.get("storage", "compute"), axis=changes.get("axis", "evaluation"))
+                                   storage=changes.get("storage", "compute"), axis=changes.get("axis", "evaluation"),
+                                   damped=changes.get("damped", True))
     again, rerun, same_share = sample(native, tiny, plan)
     assert all(torch.equal(a, b) for a, b in zip(outputs, again, strict=True))
     assert rerun.plan == run.plan
@@ -81,14 +82,6 @@ def test_sites_of_now_are_those_decided(native, tiny):
         run.begin_evaluation(sigma)
         seen.append(run.sites_now)
     assert seen == [[], ["out.8", "control"], ["out.8", "control"], ["out.8", "control"]]
-
-
-def test_live_addresses_tell_what_is_computed(tiny):
-    everything = set(tiny.unet.node_addresses()) - {"guidance", "control"}
-    assert set(tiny.unet.live_addresses([])) == everything
-    live = tiny.unet.live_addresses(["out.8"])
-    assert "in.2.attn.0.ff" in live
-    assert not {"out.8", "mid", "in.3"} & set(live)
 
 
 def test_macs_of_a_guided_call_are_half(native, tiny):
