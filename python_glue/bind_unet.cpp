@@ -86,18 +86,6 @@ std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call
   return {call.is_guided() ? done / 2 : done, full_macs(unet.topology(), size)};
 }
 
-/// The addresses that are computed when `sites` are inherited.
-std::vector<std::string> live_addresses(const UNet& unet, const std::vector<std::string>& sites) {
-  std::set<NodeId> nodes;
-  std::set<NodeId> whole_outputs;
-  if (!sites.empty()) {
-    ResolvedSites given = resolve_sites(unet.topology(), unet.spec(), SiteLevel::kBlock, asdm::join(sites));
-    nodes.insert(given.phases.front().sites.begin(), given.phases.front().sites.end());
-    whole_outputs = std::move(given.whole_outputs);
-  }
-  return site_texts(unet.topology(), live_nodes(unet.topology(), nodes, whole_outputs).computed, {});
-}
-
 InheritanceSettings plan_settings(const UNet& unet, const std::vector<std::vector<std::string>>& evaluations,
                                   const std::string& value, const std::string& storage, const std::string& axis,
                                   bool damped) {
@@ -169,8 +157,6 @@ void init_unet(py::module_& m) {
            "Multiply-accumulates of a call in which nothing is inherited, for one sample.")
       .def("call_macs", &call_macs, py::arg("call"), py::arg("height"), py::arg("width"), py::arg("tokens"),
            "(done, full): multiply-accumulates for one sample of what a finished call computed, and of a full one.")
-      .def("live_addresses", &live_addresses, py::arg("sites"),
-           "Addresses of what is computed when `sites` (a list of addresses) are inherited.")
       .def("release_workspace", &UNet::release_workspace,
            "Gives the memory that calls leave behind for the next ones back to the system.")
       .def("workspace_bytes", &UNet::workspace_bytes, "Bytes of that memory.")

@@ -1,0 +1,172 @@
+"""A SAMPLER that carries inheritance, on the real host: equal to the model's, and without a trace afterwards."""
+
+import json
+
+import pytest
+import torch
+from hosted_model import HostedModel
+
+INHERITANCE = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3}
+OTHER = {"level": "unit", "sites": "auto", "mode": "uniform", "interval": 2, "value": "taylor1"}
+
+
+@pytest.fixture(scope="module")
+def hosted(comfy, glue, native):
+    return HostedModel(glue)
+
+
+def traces(patcher) -> dict:
+    """What the pack could have left on a MODEL and the modules below it."""
+    network = patcher.model.diffusion_model
+    return {"network": set(vars(network)), "model": set(vars(patcher.model)), "forward": network._forward,
+            "options": json.dumps(patcher.model_options, default=str), "patches": dict(patcher.object_patches),
+            "attachments": dict(patcher.attachments), "wrappers": json.dumps(patcher.wrappers, default=str)}
+
+
+@pytest.mark.parametrize("inheritance", [INHERITANCE, OTHER])
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_equals_the_same_inheritance_on_the_model(hosted, inheritance, sampler):
+    on_model = hosted.sample(hosted.host.with_inheritance(hosted.patcher, inheritance), hosted.sampler(sampler))
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(sampler), inheritance)
+    assert torch.equal(on_model, hosted.sample(hosted.patcher, wrapped))
+    engine = hosted.host.with_native_engine(hosted.patcher, {"compute_dtype": "auto"})
+    assert torch.equal(on_model, hosted.sample(engine, wrapped))
+
+
+@pytest.mark.parametrize("carries", ["nothing", "engine", "inheritance"])
+def test_leaves_no_trace_on_the_model(hosted, carries):
+    model = {"nothing": lambda: hosted.patcher.clone(),
+             "engine": lambda: hosted.host.with_native_engine(hosted.patcher, {"compute_dtype": "auto"}),
+             "inheritance": lambda: hosted.host.with_inheritance(hosted.patcher, OTHER)}[carries]()
+    own = hosted.sample(model)
+    before = traces(model)
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    inherited = hosted.sample(model, wrapped)
+    assert not torch.equal(own, inherited)
+    assert traces(model) == before
+    assert torch.equal(own, hosted.sample(model))
+
+
+class Stop(Exception):
+    """Stands for the host's interrupt, which is an exception of its own."""
+
+
+def stop_at(step):
+    def callback(done, *_):
+        if done == step:
+            raise Stop
+    return callback
+
+
+def test_an_interrupt_leaves_no_trace_either(hosted):
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    first = hosted.sample(hosted.patcher, wrapped)
+    before = traces(hosted.patcher)
+    with pytest.raises(Stop):
+        hosted.sample(hosted.patcher, wrapped, callback=stop_at(4))
+    assert traces(hosted.patcher) == before
+    assert torch.equal(first, hosted.sample(hosted.patcher, wrapped))
+
+
+@pytest.mark.parametrize("carried_by", ["model", "sampler"])
+@pytest.mark.parametrize("ends", ["by itself", "by an interrupt"])
+def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_by, ends):
+    runs, stored = [], []
+    module = glue("run_wrappers" if carried_by == "model" else "sampler")
+
+    def sampling_run(*args):
+        runs.append(original(*args))
+        return runs[-1]
+
+    def callback(step, *_):
+        stored.append(runs[0]._native.cache_bytes)
+        if step == 5 and ends == "by an interrupt":
+            raise Stop
+
+    original = module.SamplingRun
+    monkeypatch.setattr(module, "SamplingRun", sampling_run)
+    model, sampler = hosted.patcher, hosted.sampler()
+    if carried_by == "model":
+        model = hosted.host.with_inheritance(model, INHERITANCE)
+    else:
+        sampler = hosted.host.wrap_sampler(sampler, INHERITANCE)
+    try:
+        hosted.sample(model, sampler, callback=callback)
+    except Stop:
+        pass
+    (run,) = runs
+    assert stored[-1] > 0
+    assert run._native.cache_bytes == 0
+    assert run.weights is None
+
+
+def test_the_settings_of_the_sampler_win_and_the_report_says_so(hosted):
+    model = hosted.host.with_inheritance(hosted.patcher, OTHER)
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    latent = hosted.sample(model, wrapped)
+    assert torch.equal(latent, hosted.sample(hosted.patcher, wrapped))
+    report = hosted.report(model, latent)
+    assert report["sites"] == ["out.8"]
+    assert any("settings of the sampler" in note for note in report["notes"])
+
+
+def test_the_report_is_found_by_the_model_that_the_sampler_met(hosted):
+    model = hosted.patcher.clone()
+    denoised = {}
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    latent = hosted.sample(model, wrapped, callback=lambda step, x0, *_: denoised.update(last=x0))
+    report = hosted.report(model, latent)
+    assert (report["evaluations"], report["full"], report["inherited"]) == (8, 3, 5)
+    last = model.model.process_latent_out(denoised["last"].cpu())
+    assert hosted.report(model, last)["evaluations"] == 8
+    assert hosted.report(hosted.patcher.clone(), latent) == {"found": False}
+
+
+def test_a_wrapped_sampler_may_be_wrapped_again(hosted):
+    inner = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    outer = hosted.host.wrap_sampler(inner, OTHER)
+    latent = hosted.sample(hosted.patcher, outer)
+    assert torch.equal(latent, hosted.sample(hosted.patcher, inner))
+
+
+def test_shows_what_the_sampler_shows(hosted):
+    sampler = hosted.sampler("dpmpp_2m")
+    wrapped = hosted.host.wrap_sampler(sampler, INHERITANCE)
+    assert wrapped.sampler_function is sampler.sampler_function
+    assert wrapped.extra_options is sampler.extra_options
+    with pytest.raises(AttributeError):
+        wrapped.not_there  # noqa: B018
+
+
+@pytest.mark.parametrize("inheritance", [
+    INHERITANCE, OTHER, INHERITANCE | {"sites": "guidance"}, INHERITANCE | {"sites": "out", "value": "taylor2"},
+    {"level": "block", "sites": "auto", "mode": "adaptive", "interval": 3, "threshold": 0.3},
+    {"level": "block", "sites": "auto", "mode": "easycache", "interval": 3, "threshold": 0.3},
+])
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_a_recorded_run_is_replayed_bit_for_bit(hosted, native, inheritance, sampler):
+    model = hosted.host.with_inheritance(hosted.patcher, inheritance)
+    recorded = hosted.sample(model, hosted.sampler(sampler))
+    report = hosted.report(model, recorded)
+    assert report["inherited"] > 0
+    plan = json.loads(report["plan"])
+    followed = {**plan, "evaluations": [(entry["sigma"], entry["sites"]) for entry in plan["evaluations"]]}
+    model = hosted.host.with_inheritance(hosted.patcher, followed)
+    replayed = hosted.sample(model, hosted.sampler(sampler))
+    assert torch.equal(recorded, replayed)
+    again = hosted.report(model, replayed)
+    assert again["plan"] == report["plan"]
+    assert again["notes"] == []
+    assert torch.equal(recorded, hosted.sample(hosted.patcher, hosted.host.wrap_sampler(
+        hosted.sampler(sampler), followed)))
+
+
+def test_a_plan_for_another_schedule_is_followed_by_index_and_noted(hosted):
+    plan = {"family": "sdxl", "steps": 3, "value": "hold", "storage": "compute",
+            "evaluations": [(14.6, []), (9.0, ["out.8"]), (1.0, [])]}
+    model = hosted.host.with_inheritance(hosted.patcher, plan)
+    report = hosted.report(model, hosted.sample(model))
+    assert [row["actions"] for row in report["addresses"] if row["address"] == "out.8"] == ["cicccccc"]
+    assert "the plan was made for sdxl, this UNet is sd1" in report["notes"]
+    assert "the plan has 3 evaluations, the run made 8; those behind it were full" in report["notes"]
+    assert any(note.startswith("sigmas are not the plan's from evaluation 1 on") for note in report["notes"])
