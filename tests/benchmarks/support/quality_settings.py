@@ -27,18 +27,44 @@ def _ours(label: str, reason: str, **inputs) -> Setting:
 
 
 def _cut(site: str, interval: int, reason: str, **inputs) -> Setting:
-    words = " ".join([inputs.get("mode", "uniform"), str(interval), inputs.get("value", "hold")])
-    return _ours(f"{site} {words}", reason, sites=site, interval=interval, **inputs)
+    words = " ".join([site, inputs.get("mode", "uniform"), str(interval), inputs.get("value", "hold")])
+    guard = f" last {inputs['last_full']}" if "last_full" in inputs else ""
+    of_steps = {"last_full": _of_20(inputs.pop("last_full"))} if guard else {}
+    return _ours(words + guard, reason, sites=site, interval=interval, **of_steps, **inputs)
 
 
+def _of_20(count: int) -> Callable:
+    """`count` evaluations of 20, in proportion for runs of another length."""
+    return lambda steps: max(1, round(count * steps / 20))
+
+
+def _deepening(split: float, full: int, last_full: int, reason: str) -> Setting:
+    """The shallowest cut up to `split` of the run and a deeper one behind it; `full` and `last_full` as of 20 steps."""
+    return _ours(f"out.10 then out.8 at {split:g}, {full} full, last {last_full}", reason, mode="segment",
+                 sites=f"0-{split}: out.10; {split}-1: out.8", full_evaluations=_of_20(full),
+                 last_full=_of_20(last_full))
+
+
+def _listed(full: tuple[int, ...], reason: str) -> Setting:
+    """The shallowest cut, full at `full` of 20 steps."""
+    return _ours(f"out.10 full at {' '.join(map(str, full))} of 20", reason, sites="out.10", mode="explicit",
+                 full_at=lambda steps: ",".join(str(round(index * steps / 20)) for index in full))
+
+
+# With one evaluation inherited alone, the last ones of 20 cost far more than the first: 40 dB at the last but one,
+# 70 dB anywhere in the first half (euler, out.10 held). So the last are full, and what is inherited late lies deep.
 OUR_SETTINGS = (
     _cut("out.6", 2, "deep cut: half of an inherited evaluation stays live, so little is lost"),
-    _cut("out.8", 2, "the cut before the last level, where DeepCache's image quality is best for its speed"),
     _cut("out.8", 3, "the pack's default"),
-    _cut("out.9", 3, "between the default and the shallowest cut"),
-    _cut("out.10", 2, "shallowest cut: a tenth of the UNet stays live; DeepCache's default"),
-    _cut("out.10", 3, "the same further out"),
-    _cut("out.10", 4, "the same near 3x"),
+    _cut("out.8", 4, "a forecast and full last evaluations, near 1.5x", value="taylor1", last_full=3),
+    _cut("out.10", 3, "the shallowest cut with full last evaluations, near 2x", value="taylor1", last_full=4),
+    _deepening(0.6, 8, 3, "near 1.9x"),
+    _deepening(0.6, 7, 2, "near 2x"),
+    _deepening(0.6, 6, 2, "near 2.3x"),
+    _deepening(0.8, 5, 2, "near 2.8x"),
+    _deepening(0.8, 4, 1, "near 3x"),
+    _listed((0, 7, 13, 17, 18), "ever closer and full where it matters most, near 3x"),
+    _listed((0, 10, 17, 18), "the same further out"),
 )
 
 
@@ -74,19 +100,19 @@ def _spectrum(label: str, **constants) -> Setting:
     return Setting("spectrum", label, constants)
 
 
-# Constants that a source leaves to its user are swept; all others are the source's defaults.
+# Constants that a source leaves to its user are swept, of which those stay that stood on their own method's frontier in
+# the quick part; all others are the source's defaults.
 PEER_SETTINGS = (
-    *(_deepcache(branch, interval) for branch in (0, 1, 2) for interval in (2, 3, 5)),
-    *(_deepcache_non_uniform(branch, interval) for branch in (0, 2) for interval in (2, 3, 5)),
+    *(_deepcache(branch, interval) for branch, interval in ((2, 2), (2, 3), (0, 2), (1, 3), (0, 3), (1, 5), (0, 5))),
+    *(_deepcache_non_uniform(2, interval) for interval in (3, 5)),
     *_thresholds("EasyCache", 0.05, 0.1, 0.2, 0.4, 0.8),
-    *_thresholds("LazyCache", 0.05, 0.1, 0.2, 0.4, 0.8),
-    *_thresholds("first-block cache", 0.07, 0.1, 0.15, 0.2, 0.3, 0.4),
+    *_thresholds("LazyCache", 0.05, 0.1, 0.2, 0.4),
+    *_thresholds("first-block cache", 0.1, 0.15, 0.2, 0.3, 0.4),
     _spectrum("window 2 growth 0", growth=0.0),
     _spectrum("window 2 growth 0.25", growth=0.25),
     _spectrum("window 2 growth 0.5", growth=0.5),
     _spectrum("window 3 growth 0.5", window=3.0, growth=0.5),
-    _spectrum("window 4 growth 1", window=4.0, growth=1.0),
     _faster_diffusion("key steps", mode="front"),
-    *(_faster_diffusion(f"uniform {interval}", mode="uniform", interval=interval) for interval in (2, 3, 5)),
+    _faster_diffusion("uniform 2", mode="uniform", interval=2),
 )
 SETTINGS = OUR_SETTINGS + PEER_SETTINGS
