@@ -93,10 +93,12 @@ def peers(result: dict) -> str:
 
 
 def inheritance(result: dict) -> str:
-    return table(["dtype", "steps", "speed-up", "predicted by MACs", "bookkeeping", "interval 1 bit for bit"],
-                 [[result["dtype"], str(result["steps"]), f"{result['speedup']:.2f}",
-                   f"{result['predicted_speedup']:.2f}", f"{result['bookkeeping_share']:.2%} of a forward",
-                   "yes" if result["interval_1_bit_for_bit"] else "**no**"]])
+    levels = {"block": result, "layer": result["layer"]}
+    rows = [[level, result["dtype"], str(result["steps"]), f"{figures['speedup']:.2f}",
+             f"{figures['predicted_speedup']:.2f}"] for level, figures in levels.items()]
+    exact = "yes" if result["interval_1_bit_for_bit"] else "**no**"
+    notes = f"Bookkeeping: {result['bookkeeping_share']:.2%} of a forward. Interval 1 bit for bit: {exact}."
+    return "\n\n".join([table(["level", "dtype", "steps", "speed-up", "predicted by MACs"], rows), notes])
 
 
 def parity(results: list[dict]) -> str:
