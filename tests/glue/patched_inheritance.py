@@ -25,6 +25,9 @@ class PatchedInheritance:
         self.patcher.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self._predict_noise)
         self.patcher.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, self._forward)
 
+    def __deepcopy__(self, memo):
+        return self  # the host deep-copies what its options hold, such as our patch, when a patcher is cloned
+
     def _predict_noise(self, executor, x, timestep, *args, **kwargs):
         self.sigmas.append(float(timestep.max()))
         self.actions.append("")
