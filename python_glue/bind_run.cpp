@@ -117,6 +117,8 @@ void init_run(py::module_& m) {
            py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
       .def("begin_evaluation", [](NamedRun& named, double sigma) { named.run().begin_evaluation(sigma); },
            py::arg("sigma"))
+      .def("refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
+           py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
       .def("begin_call",
            [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
               const std::optional<at::Tensor>& x) {

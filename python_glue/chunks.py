@@ -1,4 +1,5 @@
-"""Keys of cond chunks: all that must agree between two evaluations for features of one to serve the other."""
+"""Which conds act, and keys of their chunks: all that must agree between two evaluations for features of one to serve
+the other."""
 
 from collections import Counter
 
@@ -21,6 +22,12 @@ def _patch_signature(transformer_options: dict) -> tuple:
 def _window_signature(transformer_options: dict) -> str:
     window = transformer_options.get("context_window")
     return "" if window is None else str(getattr(window, "index_list", window))
+
+
+def acting_conds(conds: list, sigma: float) -> set:
+    """Those of a CALC_COND_BATCH that are in their range at `sigma`, as (index of the conditioning, uuid)."""
+    return {(index, cond.get("uuid")) for index, group in enumerate(conds) for cond in group or ()
+            if cond.get("timestep_end", sigma) <= sigma <= cond.get("timestep_start", sigma)}
 
 
 def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int) -> list[str]:

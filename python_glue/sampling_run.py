@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 
 from . import native
-from .chunks import chunk_keys
+from .chunks import acting_conds, chunk_keys
 from .control import ControlKeeper, PromisedControl, with_stand_ins
 from .cuda_graphs import RunGraphs
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
@@ -28,6 +28,7 @@ class SamplingRun:
         self._evaluation = -1
         self._sigmas = []  # of each evaluation, a tensor where the run need not know it
         self._pass = -1
+        self._acting = {}  # pass -> conds of the evaluation before
         self._macs_done = 0
         self._macs_full = 0
         self._seconds = {True: [], False: []}  # by "inherits": (batch rows, seconds) of each native call
@@ -63,6 +64,12 @@ class SamplingRun:
     def begin_pass(self, conds: list) -> list:
         """The conds to run, those with a ControlNet behind a stand-in."""
         self._pass += 1
+        if self.session.inheritance:
+            acting = acting_conds(conds, self._sigmas[-1])
+            if acting - self._acting.get(self._pass, acting):
+                # It has no features yet. The host may ask for the others first, and they must not be older than its.
+                self._native.refuse_rest("a conditioning begins to act")
+            self._acting[self._pass] = acting
         return with_stand_ins(conds) if _WITHOUT_CONTROL & self._sites else conds
 
     def begin_call(self, x, control, transformer_options: dict, patcher):

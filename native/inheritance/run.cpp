@@ -38,6 +38,7 @@ void Run::begin_evaluation(double sigma) {
   ++now_.evaluation;
   now_.sigma = sigma;
   first_call_ = true;
+  rest_refused_.clear();
   asked_.reset();
   ++record_.evaluations;
   ++record_.full;
@@ -92,7 +93,18 @@ std::string Run::obstacle(const Moment& taken) const {
   return {};
 }
 
+void Run::refuse_call(const std::string& reason) {
+  refuse(reason);
+  if (rest_refused_.empty()) {
+    refuse_rest("another call of the evaluation was computed");
+  }
+}
+
 void Run::inherit(CallOrder& order) {
+  if (!rest_refused_.empty()) {
+    refuse(rest_refused_);
+    return;
+  }
   std::set<NodeId> sites(decision_.sites.begin(), decision_.sites.end());
   const bool control = sites.erase(settings_->control) > 0;  // the host's, not the UNet's
   if (sites.contains(settings_->guidance) && !order.cond_rows) {
@@ -100,13 +112,13 @@ void Run::inherit(CallOrder& order) {
     sites.erase(settings_->guidance);
   }
   if (order.stored == nullptr && !sites.empty()) {
-    refuse(store_.contains(order.keys) ? "feature shape changed"  // of one chunk of the batch and not of another
-                                       : "no stored features for this conditioning and shape");
+    refuse_call(store_.contains(order.keys) ? "feature shape changed"  // of one chunk of the batch and not of another
+                                            : "no stored features for this conditioning and shape");
     return;
   }
   for (const NodeId site : sites) {
     if (const std::string reason = obstacle(*order.stored, site); !reason.empty()) {
-      refuse(reason);
+      refuse_call(reason);
       return;
     }
   }
@@ -119,7 +131,7 @@ void Run::inherit(CallOrder& order) {
 }
 
 void Run::open_cuts(CallOrder& order) const {
-  if (order.stored == nullptr) {
+  if (order.stored == nullptr || !rest_refused_.empty()) {
     return;
   }
   for (const CutProbe& candidate : settings_->cuts) {

@@ -30,6 +30,10 @@ class Run {
   /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE).
   void begin_evaluation(double sigma);
 
+  /// The calls of this evaluation that are still to come inherit nothing, for `reason`: guidance compares what they give,
+  /// and a fresh prediction beside an old one would pass for guidance.
+  void refuse_rest(const std::string& reason) { rest_refused_ = reason; }
+
   /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk
   /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input
   /// for the whole batch, or undefined, with which controllers decide on a full evaluation.
@@ -60,6 +64,8 @@ class Run {
   void inherit(CallOrder& order);
   void open_cuts(CallOrder& order) const;
   void refuse(const std::string& reason) { ++record_.forced_refreshes[reason]; }
+  /// The whole call computes, and so do those after it.
+  void refuse_call(const std::string& reason);
   void store(const CallFeatures& call);
   void log(const CallFeatures& call);
 
@@ -68,6 +74,7 @@ class Run {
   NodeCount nodes_;
   Moment now_{.evaluation = -1, .sigma = 0.0};
   Decision decision_;
+  std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
   bool first_call_ = true;
   at::Tensor asked_;  ///< the input that the controller decided on, until the prediction for it is known
   FeatureStore store_;

@@ -12,38 +12,105 @@ from torchvision_operators import declare_torchvision_operators  # noqa: E402
 
 SIZE = 16  # of the latent
 TOKENS = 77
+CFG = 5.0
+SEED = 3
 
 
 class HostedModel:
-    """SD1.5's structure at width 32, and what tests do with it. `glue`: the fixture of that name."""
+    """SD1.5's structure, or that of another preset, at width 32, and what tests do with it. `glue`: the fixture of
+    that name."""
 
-    def __init__(self, glue):
+    def __init__(self, glue, preset="sd15"):
         self._operators = declare_torchvision_operators()  # they live as long as this does
         from support import models
         pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
         self.seam = pack.seam
         self.host = pack.host.comfy_host()
-        self.patcher = models.make_patcher(pack, "sd15", 32)
+        self.patcher = models.make_patcher(pack, preset, 32)
+
+    def inheriting(self, patcher=None, **inheritance):
+        """A clone of the model (or of `patcher`) that inherits, by the names of ASDMFeatureInheritance's inputs."""
+        defaults = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3}
+        return self.host.with_inheritance(patcher or self.patcher, defaults | inheritance)
+
+    def exact(self):
+        """A clone that runs in the engine and inherits nothing."""
+        return self.host.with_native_engine(self.patcher, {"compute_dtype": "auto"})
+
+    def plan(self, text: str) -> dict:
+        """The JSON of a plan, as the nodes hand it on."""
+        plan = json.loads(text)
+        return {**plan, "evaluations": [(entry["sigma"], entry["sites"]) for entry in plan["evaluations"]]}
+
+    def following(self, plan: str):
+        """A clone that follows the JSON of a plan."""
+        return self.host.with_inheritance(self.patcher, self.plan(plan))
 
     def sampler(self, name="euler"):
         import comfy.samplers
         return comfy.samplers.sampler_object(name)
 
-    def cond(self, seed, **extra):
+    def cond(self, seed, tokens=TOKENS, **extra):
+        """A conditioning of random numbers; `extra`: what nodes would add to it."""
+        config = self.patcher.model.model_config.unet_config
         generator = torch.Generator().manual_seed(seed)
-        return [[torch.randn(1, TOKENS, 768, generator=generator), extra]]
+        if config.get("adm_in_channels"):
+            extra = {"pooled_output": torch.randn(1, 1280, generator=generator), **extra}
+        return [[torch.randn(1, tokens, config["context_dim"], generator=generator), extra]]
 
-    def sample(self, patcher, sampler=None, positive=None, negative=None, steps=8, callback=lambda *_: None):
-        """The latent that the host's sampler gives."""
-        import comfy.sample
+    def sigmas(self, steps=8, scheduler="normal"):
         import comfy.samplers
-        latent = torch.zeros(1, 4, SIZE, SIZE)
-        sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "normal", steps)
+        return comfy.samplers.calculate_sigmas(self.patcher.get_model_object("model_sampling"), scheduler, steps)
+
+    def guider(self, patcher, positive=None, negative=None, cfg=CFG):
+        import comfy.samplers
+        guider = comfy.samplers.CFGGuider(patcher)
+        guider.set_conds(positive or self.cond(1), negative or self.cond(2))
+        guider.set_cfg(cfg)
+        return guider
+
+    def sample(self, patcher, sampler=None, positive=None, negative=None, steps=8, callback=lambda *_: None,
+               latent=None, sigmas=None, cfg=CFG, noise=True):
+        """The latent [batch, 4, height, width] that the host's sampler gives."""
+        guider = self.guider(patcher, positive, negative, cfg)
+        return self.guided(guider, sampler, steps, callback, latent, sigmas, noise)
+
+    def guided(self, guider, sampler=None, steps=8, callback=lambda *_: None, latent=None, sigmas=None, noise=True):
+        """The same under any guider of the host's, or of its nodes."""
+        import comfy.sample
+        latent = torch.zeros(1, 4, SIZE, SIZE) if latent is None else latent
+        sigmas = self.sigmas(steps) if sigmas is None else sigmas
         with torch.inference_mode():
-            noise = comfy.sample.prepare_noise(latent, 3)
-            return comfy.sample.sample_custom(
-                patcher, noise, 5.0, sampler or self.sampler(), sigmas, positive or self.cond(1),
-                negative or self.cond(2), latent, callback=callback, disable_pbar=True, seed=3)
+            drawn = comfy.sample.prepare_noise(latent, SEED) if noise else torch.zeros_like(latent)
+            return guider.sample(drawn, latent, sampler or self.sampler(), sigmas, callback=callback,
+                                 disable_pbar=True, seed=SEED)
 
     def report(self, patcher, latent) -> dict:
         return json.loads(self.host.run_report(patcher, {"samples": latent}))
+
+    def sampled(self, patcher, *args, **kwargs):
+        """(latent, report) of a run on a model of the pack's."""
+        latent = self.sample(patcher, *args, **kwargs)
+        return latent, self.report(patcher, latent)
+
+
+def actions(report: dict, address: str) -> str:
+    """What became of `address`, one letter for each evaluation."""
+    (row,) = [row for row in report["addresses"] if row["address"] == address]
+    return row["actions"]
+
+
+def split_batches(monkeypatch, is_short=lambda: True):
+    """The host finds memory short wherever `is_short()` says so as it puts conds together, and runs them one by one."""
+    import comfy.model_management
+    import comfy.samplers
+
+    class Memory:
+        def __getattr__(self, name):
+            return getattr(comfy.model_management, name)
+
+        @staticmethod
+        def get_free_memory(*args, **kwargs):
+            return 0 if is_short() else comfy.model_management.get_free_memory(*args, **kwargs)
+
+    monkeypatch.setattr(comfy.samplers, "model_management", Memory())

@@ -1,8 +1,11 @@
 """ControlNets under inheritance, on the real host: run where the UNet needs them, and nowhere else."""
 
+import itertools
+import json
+
 import pytest
 import torch
-from hosted_model import SIZE, HostedModel
+from hosted_model import SIZE, HostedModel, split_batches
 
 INHERITANCE = {"level": "block", "mode": "uniform", "interval": 3}
 STEPS = 8
@@ -106,14 +109,10 @@ def test_kept_residuals_stand_in(hosted, control):
 
 
 def test_residuals_and_features_are_inherited_together_and_replayed(hosted, control):
-    import json
     latent, report, calls = sample(hosted, "out.8, control", control)
     assert calls == FULL
-    plan = json.loads(report["plan"])
-    assert plan["evaluations"][1]["sites"] == ["out.8", "control"]
-    followed = {**plan, "evaluations": [(entry["sigma"], entry["sites"]) for entry in plan["evaluations"]]}
-    model = hosted.host.with_inheritance(hosted.patcher, followed)
-    again = hosted.sample(model, positive=hosted.cond(1, control=control.control),
+    assert json.loads(report["plan"])["evaluations"][1]["sites"] == ["out.8", "control"]
+    again = hosted.sample(hosted.following(report["plan"]), positive=hosted.cond(1, control=control.control),
                           negative=hosted.cond(2, control=control.control), steps=STEPS)
     assert torch.equal(latent, again)
 
@@ -142,12 +141,9 @@ def test_its_own_range_is_kept(hosted, sites, percent):
 
 def test_cond_and_uncond_may_part_and_meet_again_in_mid_run(hosted, control, monkeypatch):
     """The host splits a batch when memory is short, which it looks at before every call."""
-    import comfy.model_management
     whole, *_ = sample(hosted, "out.8, control", control)
-    evaluations = iter(range(1000))
-    real = comfy.model_management.get_free_memory
-    monkeypatch.setattr(comfy.model_management, "get_free_memory",
-                        lambda *args, **kwargs: 0 if next(evaluations) % 3 == 1 else real(*args, **kwargs))
+    asked = itertools.count()
+    split_batches(monkeypatch, lambda: next(asked) % 3 == 1)
     parted, report, _ = sample(hosted, "out.8, control", control)
     assert report["native_calls"] > report["evaluations"]
     assert report["forced_refreshes"] == {}

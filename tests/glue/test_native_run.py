@@ -116,3 +116,32 @@ def test_settings_without_sense_are_refused(tiny, changes, message):
 def test_a_plan_with_an_unknown_address_is_refused(tiny):
     with pytest.raises(ValueError, match="sites: expected one of"):
         tiny.unet.plan_settings(evaluations=[[], ["out.99"]], value="hold")
+
+
+@pytest.mark.parametrize("trigger", ["a call without features", "the host"])
+def test_a_call_after_one_that_must_compute_inherits_nothing(native, tiny, trigger):
+    """Guidance compares the two, so they must be of one age."""
+    run = native.Run(settings(tiny, sites="out.8", interval=4), SIGMAS, tiny.unet)
+
+    def call(key):
+        features = run.begin_call([key])
+        tiny.forward(features=features)
+        run.end_call(features)
+        return features.inherits
+
+    run.begin_evaluation(SIGMAS[0])
+    assert not call("cond")
+    assert not call("uncond")
+    run.begin_evaluation(SIGMAS[1])
+    if trigger == "the host":
+        run.refuse_rest("for a reason")
+        first, reasons = "cond", {"for a reason": 2}
+    else:
+        first, reasons = "other cond", {"no stored features for this conditioning and shape": 1,
+                                        "another call of the evaluation was computed": 1}
+    assert not call(first)
+    assert not call("uncond")
+    assert run.record["forced_refreshes"] == reasons
+    run.begin_evaluation(SIGMAS[2])
+    assert call(first)
+    assert call("uncond")

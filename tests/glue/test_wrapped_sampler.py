@@ -1,5 +1,6 @@
 """A SAMPLER that carries inheritance, on the real host: equal to the model's, and without a trace afterwards."""
 
+import contextlib
 import json
 
 import pytest
@@ -90,10 +91,8 @@ def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_b
         model = hosted.host.with_inheritance(model, INHERITANCE)
     else:
         sampler = hosted.host.wrap_sampler(sampler, INHERITANCE)
-    try:
+    with contextlib.suppress(Stop):
         hosted.sample(model, sampler, callback=callback)
-    except Stop:
-        pass
     (run,) = runs
     assert stored[-1] > 0
     assert run._native.cache_bytes == 0
@@ -144,26 +143,24 @@ def test_shows_what_the_sampler_shows(hosted):
     {"level": "block", "sites": "auto", "mode": "easycache", "interval": 3, "threshold": 0.3},
 ])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
-def test_a_recorded_run_is_replayed_bit_for_bit(hosted, native, inheritance, sampler):
+def test_a_recorded_run_is_replayed_bit_for_bit(hosted, inheritance, sampler):
     model = hosted.host.with_inheritance(hosted.patcher, inheritance)
     recorded = hosted.sample(model, hosted.sampler(sampler))
     report = hosted.report(model, recorded)
     assert report["inherited"] > 0
-    plan = json.loads(report["plan"])
-    followed = {**plan, "evaluations": [(entry["sigma"], entry["sites"]) for entry in plan["evaluations"]]}
-    model = hosted.host.with_inheritance(hosted.patcher, followed)
+    model = hosted.following(report["plan"])
     replayed = hosted.sample(model, hosted.sampler(sampler))
     assert torch.equal(recorded, replayed)
     again = hosted.report(model, replayed)
     assert again["plan"] == report["plan"]
     assert again["notes"] == []
-    assert torch.equal(recorded, hosted.sample(hosted.patcher, hosted.host.wrap_sampler(
-        hosted.sampler(sampler), followed)))
+    followed = hosted.host.wrap_sampler(hosted.sampler(sampler), hosted.plan(report["plan"]))
+    assert torch.equal(recorded, hosted.sample(hosted.patcher, followed))
 
 
 def test_a_plan_for_another_schedule_is_followed_by_index_and_noted(hosted):
     plan = {"family": "sdxl", "steps": 3, "value": "hold", "storage": "compute",
-            "evaluations": [(14.6, []), (9.0, ["out.8"]), (1.0, [])]}
+            "evaluations": [(float(hosted.sigmas()[0]), []), (9.0, ["out.8"]), (1.0, [])]}
     model = hosted.host.with_inheritance(hosted.patcher, plan)
     report = hosted.report(model, hosted.sample(model))
     assert [row["actions"] for row in report["addresses"] if row["address"] == "out.8"] == ["cicccccc"]
