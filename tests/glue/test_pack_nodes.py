@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 from repository import REPO
@@ -99,6 +101,12 @@ def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, ca
     assert len(caplog.records) == 1
     assert "python install.py" in caplog.text
     assert "schemas.json" in caplog.text
+
+
+def test_the_readme_has_the_table_of_these_nodes(schemas):
+    check = subprocess.run([sys.executable, REPO / "scripts" / "node_table.py", "--check"], capture_output=True,
+                           text=True)
+    assert check.returncode == 0, check.stderr
 
 
 def test_a_node_says_why_it_cannot_run(classes, glue, monkeypatch, tmp_path):
