@@ -95,9 +95,7 @@ std::string Run::obstacle(const Moment& taken) const {
 
 void Run::refuse_call(const std::string& reason) {
   refuse(reason);
-  if (rest_refused_.empty()) {
-    refuse_rest("another call of the evaluation was computed");
-  }
+  refuse_rest("another call of the evaluation was computed");
 }
 
 void Run::inherit(CallOrder& order) {
