@@ -53,3 +53,10 @@ def native(glue):
     if not loader.BUILD_INFO.is_file():
         pytest.skip("the native module is not built: run python install.py")
     return loader.native_module()
+
+
+@pytest.fixture(scope="module")
+def hosted(glue, native):
+    """A small random UNet that the host samples in this process."""
+    from hosted_model import HostedModel
+    return HostedModel(glue)

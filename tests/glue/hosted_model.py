@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import torch
 from repository import REPO
 
-sys.path += [str(REPO / "tests" / "host"), str(REPO / "tests" / "benchmarks")]
+sys.path.append(str(REPO / "tests" / "benchmarks"))
 from torchvision_operators import declare_torchvision_operators  # noqa: E402
 
 SIZE = 16  # of the latent
 TOKENS = 77
 CFG = 5.0
 SEED = 3
+INHERITANCE = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3}
 
 
 class HostedModel:
@@ -23,15 +24,13 @@ class HostedModel:
     def __init__(self, glue, preset="sd15"):
         self._operators = declare_torchvision_operators()  # they live as long as this does
         from support import models
-        pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
-        self.seam = pack.seam
-        self.host = pack.host.comfy_host()
-        self.patcher = models.make_patcher(pack, preset, 32)
+        self.pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
+        self.host = self.pack.host.comfy_host()
+        self.patcher = models.make_patcher(self.pack, preset, 32)
 
     def inheriting(self, patcher=None, **inheritance):
         """A clone of the model (or of `patcher`) that inherits, by the names of ASDMFeatureInheritance's inputs."""
-        defaults = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3}
-        return self.host.with_inheritance(patcher or self.patcher, defaults | inheritance)
+        return self.host.with_inheritance(patcher or self.patcher, INHERITANCE | inheritance)
 
     def exact(self):
         """A clone that runs in the engine and inherits nothing."""

@@ -7,6 +7,9 @@ it shares nothing with the engine: it runs cond and uncond one by one and knows 
 from collections import Counter
 
 KEY = "patched_inheritance"
+# Relative errors of latents: of the engine's against the patch's, and of both against a run that inherits nothing.
+EQUAL = 1e-4  # rounding, carried on through a few steps
+DIFFERENT = 1e-3
 
 
 class PatchedInheritance:
@@ -60,4 +63,3 @@ class PatchedInheritance:
         """One letter for each evaluation, as in reports; fails where calls of one differ."""
         assert all(len(set(calls)) == 1 for calls in self.actions), self.actions
         return "".join(calls[0] for calls in self.actions)
-

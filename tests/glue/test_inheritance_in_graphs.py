@@ -8,18 +8,11 @@ import itertools
 import pytest
 import torch
 from closeness import relative_error
-from hosted_model import CFG, SIZE, HostedModel, actions, split_batches
-from patched_inheritance import PatchedInheritance
+from hosted_model import CFG, SIZE, actions, split_batches
+from patched_inheritance import DIFFERENT, EQUAL, PatchedInheritance
 
 STEPS = 6
-EQUAL = 1e-4  # rounding, carried on through six steps
-DIFFERENT = 1e-3
 PIXELS = 8 * SIZE
-
-
-@pytest.fixture(scope="module")
-def hosted(comfy, glue, native):
-    return HostedModel(glue)
 
 
 class Case:

@@ -6,12 +6,10 @@ The expected latent is that of the host's own UNet with the same features exchan
 import pytest
 import torch
 from closeness import relative_error
-from hosted_model import HostedModel, actions, split_batches
-from patched_inheritance import PatchedInheritance
+from hosted_model import actions, split_batches
+from patched_inheritance import DIFFERENT, EQUAL, PatchedInheritance
 
 STEPS = 6
-EQUAL = 1e-4  # rounding, carried on through six steps
-DIFFERENT = 1e-3
 # Evaluations in six steps.
 ONE_A_STEP = ["euler", "euler_cfg_pp", "euler_ancestral", "euler_ancestral_cfg_pp", "lms", "dpm_fast", "dpmpp_2m",
               "dpmpp_2m_cfg_pp", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde", "ddpm", "lcm", "ipndm", "ipndm_v",
@@ -24,11 +22,6 @@ SAMPLERS = {**dict.fromkeys(ONE_A_STEP, "ciicii"), **dict.fromkeys(TWO_A_STEP, "
             "seeds_3": "ciiciiciiciiciic",
             "heunpp2": "ciiciiciiciicii",
             "dpm_adaptive": None}  # as many as it needs
-
-
-@pytest.fixture(scope="module")
-def hosted(comfy, glue, native):
-    return HostedModel(glue)
 
 
 def test_every_sampler_of_the_host_is_here(hosted):

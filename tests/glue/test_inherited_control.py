@@ -5,16 +5,10 @@ import json
 
 import pytest
 import torch
-from hosted_model import SIZE, HostedModel, split_batches
+from hosted_model import SIZE, split_batches
 
-INHERITANCE = {"level": "block", "mode": "uniform", "interval": 3}
 STEPS = 8
 FULL = 3  # evaluations 0, 3 and 6
-
-
-@pytest.fixture(scope="module")
-def hosted(comfy, glue, native):
-    return HostedModel(glue)
 
 
 class CountedControl:
@@ -44,7 +38,7 @@ class CountedControl:
 
 def sample(hosted, sites, control, **settings):
     """(latent, report, how often the ControlNet ran)."""
-    model = hosted.host.with_inheritance(hosted.patcher, INHERITANCE | {"sites": sites} | settings)
+    model = hosted.inheriting(sites=sites, **settings)
     before = control.calls
     latent = hosted.sample(model, positive=hosted.cond(1, control=control.control),
                            negative=hosted.cond(2, control=control.control), steps=STEPS)
@@ -83,7 +77,7 @@ def test_changes_nothing_by_not_running(hosted, control, inherited_output, alway
 
 
 def test_acts_on_the_picture(hosted, inherited_output):
-    plain = hosted.sample(hosted.host.with_inheritance(hosted.patcher, INHERITANCE | {"sites": "out"}), steps=STEPS)
+    plain = hosted.sample(hosted.inheriting(sites="out"), steps=STEPS)
     assert not torch.allclose(plain, inherited_output[0], rtol=1e-3, atol=1e-3)
 
 

@@ -1,7 +1,6 @@
 """The pure parts of the benchmark `quality`, and its first-block cache against the host's own modules."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -146,15 +145,10 @@ def host_values(diffusion_model, call):
     return values
 
 
-def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(comfy, glue, native):
-    sys.path.append(str(REPO / "tests" / "host"))
-    from torchvision_operators import declare_torchvision_operators
-    operators = declare_torchvision_operators()  # noqa: F841  they live as long as this does
+def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
     from support import models
     from support.peer_caches import FirstBlockForward
-    pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
-    patcher = models.make_patcher(pack, "sd15", 32)
-    patcher = pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
+    pack, patcher = hosted.pack, hosted.exact()
     diffusion_model = patcher.model.diffusion_model
     inputs = models.random_inputs(patcher)
 

@@ -5,15 +5,9 @@ import json
 
 import pytest
 import torch
-from hosted_model import HostedModel
+from hosted_model import INHERITANCE
 
-INHERITANCE = {"level": "block", "sites": "out.8", "mode": "uniform", "interval": 3}
 OTHER = {"level": "unit", "sites": "auto", "mode": "uniform", "interval": 2, "value": "taylor1"}
-
-
-@pytest.fixture(scope="module")
-def hosted(comfy, glue, native):
-    return HostedModel(glue)
 
 
 def traces(patcher) -> dict:
@@ -30,14 +24,14 @@ def test_equals_the_same_inheritance_on_the_model(hosted, inheritance, sampler):
     on_model = hosted.sample(hosted.host.with_inheritance(hosted.patcher, inheritance), hosted.sampler(sampler))
     wrapped = hosted.host.wrap_sampler(hosted.sampler(sampler), inheritance)
     assert torch.equal(on_model, hosted.sample(hosted.patcher, wrapped))
-    engine = hosted.host.with_native_engine(hosted.patcher, {"compute_dtype": "auto"})
+    engine = hosted.exact()
     assert torch.equal(on_model, hosted.sample(engine, wrapped))
 
 
 @pytest.mark.parametrize("carries", ["nothing", "engine", "inheritance"])
 def test_leaves_no_trace_on_the_model(hosted, carries):
     model = {"nothing": lambda: hosted.patcher.clone(),
-             "engine": lambda: hosted.host.with_native_engine(hosted.patcher, {"compute_dtype": "auto"}),
+             "engine": hosted.exact,
              "inheritance": lambda: hosted.host.with_inheritance(hosted.patcher, OTHER)}[carries]()
     own = hosted.sample(model)
     before = traces(model)
