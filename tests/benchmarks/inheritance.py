@@ -39,13 +39,13 @@ def measure_speed(native, inheriting: dict, rounds: int, size: int) -> dict:
     seconds, reports = {name: [] for name in ("native", *inheriting)}, {}
     for _ in range(rounds):
         for name, patcher in (("native", native), *inheriting.items()):
-            _, report = reports[name] = run_once(patcher, STEPS, size)
+            report = reports[name] = run_once(patcher, STEPS, size)[1]
             seconds[name].append(report["seconds_in_unet"])
             print(json.dumps({"run": name, "seconds_in_unet": report["seconds_in_unet"], "full": report["full"],
                               "inherited": report["inherited"], "mac_share": report["mac_share"]}), flush=True)
     found = {}
     for level in inheriting:
-        report = reports[level][1]
+        report = reports[level]
         speedup = 1.0 / measure.median_ratio(seconds[level], seconds["native"])
         found[level] = {"speedup": speedup, "predicted_speedup": 1.0 / report["mac_share"],
                         "measured_over_predicted": speedup * report["mac_share"], "mac_share": report["mac_share"],

@@ -26,11 +26,14 @@ def _ours(label: str, reason: str, **inputs) -> Setting:
     return Setting(OURS, label, inputs, reason)
 
 
-def _cut(site: str, interval: int, reason: str, **inputs) -> Setting:
-    words = " ".join([site, inputs.get("mode", "uniform"), str(interval), inputs.get("value", "hold")])
-    guard = f" last {inputs['last_full']}" if "last_full" in inputs else ""
-    of_steps = {"last_full": _of_20(inputs.pop("last_full"))} if guard else {}
-    return _ours(words + guard, reason, sites=site, interval=interval, **of_steps, **inputs)
+def _cut(site: str, interval: int, reason: str) -> Setting:
+    return _ours(f"{site} uniform {interval} hold", reason, sites=site, interval=interval)
+
+
+def _guarded_forecast(site: str, interval: int, last_full: int, reason: str) -> Setting:
+    """`last_full` as of 20 steps."""
+    return _ours(f"{site} uniform {interval} taylor1 last {last_full}", reason, sites=site, interval=interval,
+                 value="taylor1", last_full=_of_20(last_full))
 
 
 def _of_20(count: int) -> Callable:
@@ -56,8 +59,8 @@ def _listed(full: tuple[int, ...], reason: str) -> Setting:
 OUR_SETTINGS = (
     _cut("out.6", 2, "deep cut: half of an inherited evaluation stays live, so little is lost"),
     _cut("out.8", 3, "the pack's default"),
-    _cut("out.8", 4, "a forecast and full last evaluations, near 1.5x", value="taylor1", last_full=3),
-    _cut("out.10", 3, "the shallowest cut with full last evaluations, near 2x", value="taylor1", last_full=4),
+    _guarded_forecast("out.8", 4, 3, "a forecast and full last evaluations, near 1.5x"),
+    _guarded_forecast("out.10", 3, 4, "the shallowest cut with full last evaluations, near 2x"),
     _deepening(0.6, 8, 3, "near 1.9x"),
     _deepening(0.6, 7, 2, "near 2x"),
     _deepening(0.6, 6, 2, "near 2.3x"),
