@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/format/plan.h"
+#include "native/format/unet_file.h"
 
 namespace asdm::nodes {
 
@@ -69,9 +70,13 @@ class Host {
   /// Full path of `name` in `folder`; throws where there is none.
   virtual std::string model_path(std::string_view folder, std::string_view name) = 0;
 
-  /// A MODEL built from `spec_json` with the weights of the safetensors file at `path`.
+  /// A MODEL with the UNet `file` of the safetensors file at `path`.
   /// `weight_dtype`: "default", "fp32", "bf16", "fp16".
-  virtual Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) = 0;
+  virtual Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) = 0;
+  /// Writes the UNet of `model`, patches included, to a safetensors file that load_unet() reads; its path.
+  virtual std::string save_unet(const Handle& model, std::string_view filename_prefix) = 0;
+  /// A MODEL with the UNet of `model` less what the spec `spec_json` lacks of it; shares the weights that are left.
+  virtual Handle assemble_unet(const Handle& model, std::string_view spec_json) = 0;
 
   virtual ModelDescription describe_model(const Handle& model) = 0;
   /// A clone of `model` whose UNet runs in the native engine.

@@ -1,9 +1,9 @@
-// ASDMLoadUNet: a UNet from a safetensors file that carries its own UNetSpec.
+// ASDMLoadUNet: the UNet of a safetensors file, in any layout that native/format/unet_file.h knows.
 #include <algorithm>
 
 #include "native/base/error.h"
 #include "native/format/safetensors.h"
-#include "native/format/unet_spec.h"
+#include "native/format/unet_file.h"
 #include "nodes/factories.h"
 
 namespace asdm::nodes {
@@ -20,22 +20,6 @@ std::string find_file(Host& host, const Inputs& inputs) {
   return host.model_path(kFolder, name);
 }
 
-/// The UNetSpec in the metadata of the file at `path`, checked, as JSON.
-std::string read_spec(const std::string& path) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  const auto found = file.metadata().find(std::string(kSpecMetadataKey));
-  if (found == file.metadata().end()) {
-    throw invalid_input(path, "a file that carries a UNetSpec (metadata key '" + std::string(kSpecMetadataKey) + "')",
-                        "a file that carries no UNetSpec. An ordinary checkpoint goes through the stock loader (Load "
-                        "Checkpoint or Load Diffusion Model) followed by ASDMNativeUNet");
-  }
-  try {
-    return to_json(spec_from_json(found->second));
-  } catch (const Error& error) {
-    throw invalid_input(path, "a valid UNetSpec in its metadata", error.what());
-  }
-}
-
 class LoadUNet final : public Node {
  public:
   [[nodiscard]] NodeSchema schema() const override {
@@ -43,11 +27,12 @@ class LoadUNet final : public Node {
     schema.id = "ASDMLoadUNet";
     schema.display_name = "ASDM Load UNet";
     schema.description =
-        "Loads a UNet whose safetensors file describes its own structure (a UNetSpec in the metadata), such as the "
-        "demo model of this pack. An ordinary checkpoint goes through the stock loader followed by ASDM Native UNet.";
+        "Loads the UNet of a safetensors file: SD1.x, SD2.x, SDXL and full checkpoints of them, compressed ones such as "
+        "SSD-1B, Segmind Vega, KOALA, BK-SDM, small-sd and tiny-sd with the names of ldm or diffusers, and what ASDM "
+        "Save UNet wrote. Names every tensor that is missing or has no place.";
     schema.inputs = {
         model_file_input("unet_name", std::string(kFolder),
-                         "File in models/diffusion_models whose metadata carry a UNetSpec."),
+                         "Safetensors file in models/diffusion_models."),
         combo_input("weight_dtype", {"default", "fp32", "bf16", "fp16"},
                     "Precision the weights are kept in. default: what the host chooses for this device."),
         combo_input("engine", {"native", "reference"},
@@ -61,7 +46,7 @@ class LoadUNet final : public Node {
  private:
   Result run(Host& host, const Inputs& inputs) const override {
     const std::string path = find_file(host, inputs);
-    Handle model = host.load_unet(path, read_spec(path), inputs.text("weight_dtype"));
+    Handle model = host.load_unet(path, read_unet_file(SafetensorsFile::open(path)), inputs.text("weight_dtype"));
     if (inputs.text("engine") == "native") {
       model = host.with_native_engine(model, EngineOptions{});
     }

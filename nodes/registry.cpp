@@ -18,6 +18,8 @@ std::vector<std::unique_ptr<Node>> make_all() {
   nodes.push_back(make_wrap_sampler());
   nodes.push_back(make_report());
   nodes.push_back(make_compare_images());
+  nodes.push_back(make_assemble_unet());
+  nodes.push_back(make_save_unet());
   return nodes;
 }
 

@@ -12,6 +12,7 @@
 #include "native/format/plan.h"
 #include "native/format/safetensors.h"
 #include "native/format/unet_spec.h"
+#include "python_glue/bind_format.h"
 #include "python_glue/module.h"
 
 namespace py = pybind11;
@@ -56,6 +57,14 @@ std::string plan_json(const std::string& family, int64_t steps, const std::strin
 
 }  // namespace
 
+py::dict layout_of(const UNetFile& file) {
+  py::dict layout;
+  layout["spec_json"] = to_json(file.spec);
+  layout["carries_spec"] = file.carries_spec;
+  layout["names"] = file.names;
+  return layout;
+}
+
 void init_format(py::module_& m) {
   m.attr("SPEC_METADATA_KEY") = std::string(kSpecMetadataKey);
   m.def("preset_names", &preset_names, "Names of the published UNets.");
@@ -68,6 +77,11 @@ void init_format(py::module_& m) {
       "check_spec", [](const std::string& json) { return to_json(spec_from_json(json)); }, py::arg("spec_json"),
       "The same UNetSpec in canonical JSON; ValueError naming the field that is wrong.");
 
+  m.def(
+      "read_unet_file",
+      [](const std::string& path) { return layout_of(read_unet_file(SafetensorsFile::open(path))); }, py::arg("path"),
+      "{\"spec_json\", \"carries_spec\", \"names\": {name in the full UNet: name in the file}} of a safetensors file in "
+      "any published layout; ValueError naming the file and the fault.");
   m.def("plan_json", &plan_json, py::kw_only(), py::arg("family"), py::arg("steps"), py::arg("value"),
         py::arg("storage"), py::arg("evaluations"),
         "The JSON of a plan (docs/plan.md); `evaluations`: [(sigma, [address])]. ValueError naming what it cannot hold.");

@@ -66,6 +66,31 @@ py::list layer_list(const UNet& unet) {
   return layers;
 }
 
+py::list layers_of(const BlockTopology& block) {
+  py::list layers;
+  for (const LayerTopology& layer : block.layers) {
+    py::dict entry;
+    entry["key"] = layer.key;
+    entry["transformer_index"] = layer.transformer_index;
+    entry["transformer_blocks"] = layer.transformer.block_numbers;
+    layers.append(std::move(entry));
+  }
+  return layers;
+}
+
+py::list block_list(const UNet& unet) {
+  py::list blocks;
+  for (const BlockTopology& block : unet.topology().blocks) {
+    py::dict entry;
+    entry["kind"] = std::string(to_string(block.kind));
+    entry["number"] = block.number;
+    entry["skip"] = block.skip < 0 ? -1 : unet.topology().block(block.skip).number;
+    entry["layers"] = layers_of(block);
+    blocks.append(std::move(entry));
+  }
+  return blocks;
+}
+
 py::list profile_entries(const Profile& profile) {
   py::list entries;
   for (const Profile::Entry& entry : profile.entries()) {
@@ -141,6 +166,9 @@ void init_unet(py::module_& m) {
            py::arg("spec_json"))
       .def("leaves", &leaf_list, "[(checkpoint name, weight shape, has bias)] in the order that weights are given.")
       .def("layers", &layer_list, "[(address, checkpoint prefix)] in evaluation order.")
+      .def("blocks", &block_list,
+           "[{kind, number, skip (number of the input block), layers: [{key, transformer_index, transformer_blocks}]}] "
+           "in evaluation order; all in the numbers of the full UNet.")
       .def("node_addresses", [](const UNet& self) { return all_addresses(self.topology()); },
            "Address of each node of the graph (blocks, the whole UNet, layers, units, guidance, control), by node id.")
       .def("node_macs",

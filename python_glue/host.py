@@ -5,6 +5,7 @@ import json
 
 import folder_paths
 
+from .assembly import assemble_unet, save_unet
 from .loader import load_unet
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
@@ -22,8 +23,19 @@ class ComfyHost:
     def model_path(self, folder: str, name: str) -> str:
         return folder_paths.get_full_path_or_raise(folder, name)
 
-    def load_unet(self, path: str, spec_json: str, weight_dtype: str):
-        return load_unet(path, spec_json, dtype_of(weight_dtype))
+    def load_unet(self, path: str, layout: dict, weight_dtype: str):
+        return load_unet(path, layout, dtype_of(weight_dtype))
+
+    def save_unet(self, model, filename_prefix: str) -> str:
+        return save_unet(model, filename_prefix)
+
+    def assemble_unet(self, model, spec_json: str):
+        assembled = assemble_unet(model, spec_json)
+        session = session_of(model)
+        if session is not None:  # of the other UNet: its settings go on, its engine does not
+            settings = {name: getattr(session, name) for name in ("compute_dtype", "inheritance")}
+            install(assembled, dataclasses.replace(new_session(assembled.model), **settings))
+        return assembled
 
     def describe_model(self, model) -> dict:
         return describe(model.model)

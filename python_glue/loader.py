@@ -1,15 +1,19 @@
-"""Loads UNets whose structure comes from a UNetSpec, which the stock loader cannot detect at every width."""
+"""Makes the host's models around UNets whose structure a UNetSpec says: from files, or around tensors at hand."""
 
 import json
+import logging
 
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.supported_models
 import comfy.utils
 import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from . import native
+from .assembled_unet import AssembledUNet
 from .unet_config import unet_config_of
 
 _FAMILIES = {
@@ -17,21 +21,24 @@ _FAMILIES = {
     "sdxl": comfy.supported_models.SDXL, "sdxl_refiner": comfy.supported_models.SDXLRefiner,
 }
 _MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
+log = logging.getLogger("asdm")
 
 
-def _check_keys(path: str, unet, state_dict: dict):
+def _check_tensors(path: str, spec_json: str, tensors: dict):
     """ValueError naming every missing and unexpected tensor; the host would leave the missing ones uninitialised."""
     expected = {}
-    for name, shape, has_bias in unet.leaves():
+    for name, shape, has_bias in native.native_module().UNet(spec_json).leaves():
         expected[f"{name}.weight"] = tuple(shape)
         if has_bias:
             expected[f"{name}.bias"] = (shape[0],)
-    faults = [f"missing {name}" for name in expected if name not in state_dict]
-    faults += [f"unexpected {name}" for name in state_dict if name not in expected]
+    faults = [f"missing {name}" for name in expected if name not in tensors]
+    faults += [f"unexpected {name}" for name in tensors if name not in expected]
     faults += [f"{name} has shape {tuple(tensor.shape)}, expected {expected[name]}"
-               for name, tensor in state_dict.items() if name in expected and tuple(tensor.shape) != expected[name]]
+               for name, tensor in tensors.items() if name in expected and tuple(tensor.shape) != expected[name]]
+    faults += [f"{name} holds {tensor.dtype}, expected floating point numbers"
+               for name, tensor in tensors.items() if not tensor.is_floating_point()]
     if faults:
-        raise ValueError(f"{path}: expected the tensors of the UNetSpec in its metadata, got " + "; ".join(faults))
+        raise ValueError(f"{path}: expected the tensors of its UNet, got " + "; ".join(faults))
 
 
 def model_config(spec: dict):
@@ -43,21 +50,50 @@ def model_config(spec: dict):
     return config
 
 
-def load_unet(path: str, spec_json: str, weight_dtype: torch.dtype | None):
-    """A ModelPatcher of the host with the weights of the safetensors file at `path`, ldm names.
+def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None):
+    """A BaseModel of the host whose UNet holds `tensors`, by their names in the full UNet, themselves and not copies:
+    what comes from a file stays mapped. `marks`: what else the host looks at to tell how the UNet is sampled."""
+    config.unet_config["disable_unet_model_creation"] = True
+    model = config.get_model({**tensors, **(marks or {})}, "")
+    del config.unet_config["disable_unet_model_creation"]
+    settings = {**config.unet_config, "device": "meta", "operations": comfy.ops.pick_operations(
+        config.unet_config.get("dtype"), config.manual_cast_dtype)}
+    spec = json.loads(spec_json)
+    if spec.get("removed"):
+        velocity = model.model_type == comfy.model_base.ModelType.V_PREDICTION
+        unet = AssembledUNet(json.dumps({**spec, "prediction": "v" if velocity else "eps"}), **settings)
+    else:
+        unet = UNetModel(**settings)
+    unet.load_state_dict(tensors, strict=False, assign=True)
+    if comfy.model_management.force_channels_last():
+        unet.to(memory_format=torch.channels_last)
+    model.diffusion_model = unet.eval()
+    return model
+
+
+def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
+    """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec_json", "names": name
+    in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
 
     `weight_dtype` None stores them as the host would choose. ValueError naming every tensor that does not fit.
     """
-    state_dict = comfy.utils.load_torch_file(path)
-    _check_keys(path, native.native_module().UNet(spec_json), state_dict)
-    config = model_config(json.loads(spec_json))
+    stored_as = comfy.utils.load_torch_file(path)
+    tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
+    _check_tensors(path, layout["spec_json"], tensors)
+    spec = json.loads(layout["spec_json"])
+    config = model_config(spec)
+    if not layout["carries_spec"]:
+        del config.model_type  # the host tells by the weights
     load_device = comfy.model_management.get_torch_device()
     supported = config.supported_inference_dtypes
     stored = weight_dtype or comfy.model_management.unet_dtype(
-        model_params=comfy.utils.calculate_parameters(state_dict), supported_dtypes=supported,
-        weight_dtype=comfy.utils.weight_dtype(state_dict))
+        model_params=comfy.utils.calculate_parameters(tensors), supported_dtypes=supported,
+        weight_dtype=comfy.utils.weight_dtype(tensors))
     config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
+    for name, tensor in tensors.items():
+        tensors[name] = tensor.to(stored)
+    if spec.get("removed"):
+        log.info("%s: a UNet without %s", path, ", ".join(spec["removed"]))
     offload_device = comfy.model_management.unet_offload_device()
-    model = config.get_model(state_dict, "").to(offload_device)
-    model.load_model_weights(state_dict, "")
+    model = make_model(config, layout["spec_json"], tensors, marks=stored_as).to(offload_device)
     return comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "native/base/error.h"
+#include "python_glue/bind_format.h"
 
 namespace py = pybind11;
 
@@ -81,9 +82,19 @@ std::string PyHost::model_path(std::string_view folder, std::string_view name) {
   return object_.attr("model_path")(folder, name).cast<std::string>();
 }
 
-nodes::Handle PyHost::load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) {
+nodes::Handle PyHost::load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("load_unet")(path, spec_json, weight_dtype));
+  return wrap(object_.attr("load_unet")(path, layout_of(file), weight_dtype));
+}
+
+std::string PyHost::save_unet(const nodes::Handle& model, std::string_view filename_prefix) {
+  const py::gil_scoped_acquire gil;
+  return object_.attr("save_unet")(object_of(model), filename_prefix).cast<std::string>();
+}
+
+nodes::Handle PyHost::assemble_unet(const nodes::Handle& model, std::string_view spec_json) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("assemble_unet")(object_of(model), spec_json));
 }
 
 nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {

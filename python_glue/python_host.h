@@ -38,7 +38,9 @@ class PyHost final : public nodes::Host {
 
   std::vector<std::string> list_models(std::string_view folder) override;
   std::string model_path(std::string_view folder, std::string_view name) override;
-  nodes::Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) override;
+  nodes::Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) override;
+  std::string save_unet(const nodes::Handle& model, std::string_view filename_prefix) override;
+  nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;

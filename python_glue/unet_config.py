@@ -5,6 +5,8 @@ import json
 import comfy.model_base
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
+from .assembled_unet import AssembledUNet
+
 SD_FAMILIES = "Stable Diffusion 1.x, 2.x and SDXL (base, refiner, inpainting, InstructPix2Pix)"
 
 # Settings of the host's UNetModel that the engine runs at these values alone: (name, value that is fine).
@@ -20,7 +22,7 @@ _FAMILY_BY_CONTEXT = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl_refiner
 
 def _refusal(diffusion_model, config: dict) -> str:
     """Why the engine cannot run this diffusion model; empty where it can."""
-    if type(diffusion_model) is not UNetModel:
+    if type(diffusion_model) not in (UNetModel, AssembledUNet):
         return f"its network is {type(diffusion_model).__name__}, not a Stable Diffusion UNet"
     for name, allowed in _FIXED.items():
         if config.get(name, allowed[0]) not in allowed:
@@ -36,6 +38,8 @@ def describe(base_model) -> dict:
     refusal = _refusal(diffusion_model, config)
     if refusal:
         return {"class_name": class_name, "spec_json": "", "refusal": refusal}
+    if type(diffusion_model) is AssembledUNet:
+        return {"class_name": class_name, "spec_json": diffusion_model.spec_json, "refusal": ""}
     levels = len(config["channel_mult"])
     res_blocks = config["num_res_blocks"]
     velocity = base_model.model_type == comfy.model_base.ModelType.V_PREDICTION

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "native/base/error.h"
+#include "native/format/unet_layout.h"
 
 namespace asdm {
 namespace {
@@ -108,6 +109,9 @@ void UNetSpec::validate() const {
   check_scalars(*this);
   check_lists(*this);
   check_transformers(*this);
+  if (!removed.empty()) {
+    (void)make_layout(*this);
+  }
 }
 
 std::string_view to_string(Family family) {

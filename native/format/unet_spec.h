@@ -30,8 +30,12 @@ struct UNetSpec {
   int64_t num_head_channels = -1;             ///< width of one head; -1 = from num_heads
   bool use_linear_in_transformer = false;     ///< proj_in/proj_out are linears instead of 1x1 convolutions
   int64_t adm_in_channels = 0;                ///< width of the vector conditioning `y`; 0 = none
+  /// Parts that this UNet lacks of the full one, which all fields above describe: blocks ("in.2"), layers ("out.9.attn")
+  /// and transformer blocks ("in.7.attn.4"), in its numbers and its evaluation order, whole parts instead of all that
+  /// is in them. What is left keeps its number. Empty in a full UNet.
+  std::vector<std::string> removed;
 
-  /// Throws Error naming the field that makes this no legal UNet.
+  /// Throws Error naming the field that makes this no legal UNet, and for `removed` the part that no longer fits.
   void validate() const;
 
   bool operator==(const UNetSpec&) const = default;
@@ -45,7 +49,7 @@ struct UNetSpec {
 [[nodiscard]] std::vector<std::string> preset_names();
 
 /// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown, missing and repeated keys are errors,
-/// and what is read is validated.
+/// and what is read is validated. A full UNet is written without the key `removed`.
 inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
 [[nodiscard]] std::string to_json(const UNetSpec& spec);
 [[nodiscard]] UNetSpec spec_from_json(std::string_view json);

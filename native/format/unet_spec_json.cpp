@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kFormat = "asdm.unet";
 constexpr int64_t kVersion = 1;
+constexpr const char* kRemoved = "removed";
 
 std::string where(std::string_view key) { return "UNetSpec." + std::string(key); }
 
@@ -81,6 +82,18 @@ struct Reader {
   }
 };
 
+std::vector<std::string> read_removed(const nlohmann::json& json) {
+  if (!json.is_array()) {
+    throw invalid_input(where(kRemoved), "a list of addresses", describe_json(json));
+  }
+  std::vector<std::string> addresses;
+  for (const nlohmann::json& item : json) {
+    addresses.push_back(read_string(item, where(kRemoved) + "[" + std::to_string(addresses.size()) + "]"));
+  }
+  return addresses;
+}
+
+/// All keys but kRemoved, which only UNets that lack something have.
 std::vector<std::string> keys() {
   const UNetSpec any;
   std::vector<std::string> known = {"format", "version"};
@@ -95,14 +108,25 @@ std::string to_json(const UNetSpec& spec) {
   json["format"] = std::string(kFormat);
   json["version"] = kVersion;
   for_each_field(spec, Writer{json});
+  if (!spec.removed.empty()) {
+    json[kRemoved] = spec.removed;
+  }
   return json.dump();
 }
 
 UNetSpec spec_from_json(std::string_view json) {
   const nlohmann::json parsed = parse_json_object(json, "UNetSpec");
   check_header(parsed, "UNetSpec", kFormat, kVersion);
-  check_keys(parsed, "UNetSpec", keys());
+  std::vector<std::string> known = keys();
+  const bool lacks_parts = parsed.contains(kRemoved);
+  if (lacks_parts) {
+    known.emplace_back(kRemoved);
+  }
+  check_keys(parsed, "UNetSpec", known);
   UNetSpec spec;
+  if (lacks_parts) {
+    spec.removed = read_removed(parsed.at(kRemoved));
+  }
   for_each_field(spec, Reader{parsed});
   spec.validate();
   return spec;

@@ -15,7 +15,8 @@ enum class AttentionUnit { kAttn1, kAttn2 };
 /// Place of one transformer block, as the host's hooks know it.
 struct TransformerSite {
   int64_t transformer_index = 0;  ///< ordinal of the SpatialTransformer in the full UNet, evaluation order
-  int64_t block_index = 0;        ///< transformer block inside its SpatialTransformer
+  int64_t block_index = 0;        ///< number of the transformer block inside its SpatialTransformer of the full UNet
+  int64_t ordinal = 0;            ///< the same among those that are there
   int64_t heads = 0;
   int64_t dim_head = 0;
 };

@@ -41,7 +41,7 @@ at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context,
     site.dim_head = attn1_.dim_head();
     layer.hooks.enter_transformer_block(site);
   }
-  const int64_t first_unit = site.block_index * kTransformerUnits;
+  const int64_t first_unit = site.ordinal * kTransformerUnits;
   x = add_unit(layer.units, first_unit + kAttn1Unit, x, [&](const at::Tensor& residual) {
     return observed(layer.observer, "attn1", [&] {
       const at::Tensor normed = norm1_(x, layer);
@@ -67,8 +67,8 @@ SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name
       proj_in_(projection(table, name + ".proj_in", shape.channels, shape.heads * shape.dim_head, shape.use_linear)),
       blocks_([&] {
         std::vector<TransformerBlock> blocks;
-        for (int64_t i = 0; i < shape.depth; ++i) {
-          blocks.emplace_back(table, name + ".transformer_blocks." + std::to_string(i), shape.heads * shape.dim_head,
+        for (const int64_t number : shape.block_numbers) {
+          blocks.emplace_back(table, name + ".transformer_blocks." + std::to_string(number), shape.heads * shape.dim_head,
                               shape.context_dim, shape.heads, shape.dim_head);
         }
         return blocks;
@@ -108,8 +108,11 @@ at::Tensor SpatialTransformer::transformed(const at::Tensor& x, const at::Tensor
   }
   at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), layer);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const TransformerSite site{.transformer_index = transformer_index_, .block_index = static_cast<int64_t>(i)};
-    tokens = observed(layer.observer, std::to_string(i),
+    const int64_t number = shape_.block_numbers[i];
+    const TransformerSite site{.transformer_index = transformer_index_,
+                               .block_index = number,
+                               .ordinal = static_cast<int64_t>(i)};
+    tokens = observed(layer.observer, std::to_string(number),
                       [&] { return blocks_[i](std::move(tokens), context, layer, site); });
   }
   return tokens;

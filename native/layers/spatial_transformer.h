@@ -46,9 +46,11 @@ class SpatialTransformer {
     int64_t channels = 0;
     int64_t heads = 0;
     int64_t dim_head = 0;
-    int64_t depth = 0;
     int64_t context_dim = 0;
     bool use_linear = false;  ///< proj_in and proj_out are linears on tokens instead of 1x1 convolutions
+    std::vector<int64_t> block_numbers;  ///< of the transformer blocks, in the checkpoint; with gaps where some are gone
+
+    [[nodiscard]] int64_t depth() const { return static_cast<int64_t>(block_numbers.size()); }
   };
   SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape, int64_t transformer_index);
 

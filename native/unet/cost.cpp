@@ -31,7 +31,7 @@ std::array<int64_t, kTransformerUnits> transformer_units(const SpatialTransforme
 
 int64_t transformer_macs(const SpatialTransformer::Shape& shape, int64_t area, int64_t tokens) {
   const auto units = transformer_units(shape, area, tokens);
-  return shape.depth * std::accumulate(units.begin(), units.end(), int64_t{0}) +
+  return shape.depth() * std::accumulate(units.begin(), units.end(), int64_t{0}) +
          area * 2 * shape.channels * shape.channels;
 }
 

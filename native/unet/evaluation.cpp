@@ -30,7 +30,7 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
       hooks_(hooks),
       features_(features),
       values_(topology_.blocks.size()),
-      trunks_(static_cast<size_t>(topology_.inputs)) {}
+      trunks_(topology_.blocks.size()) {}
 
 at::Tensor Evaluation::output() {
   if (const at::Tensor stored = features_.inherited(topology_.whole()); stored.defined()) {
@@ -72,7 +72,7 @@ at::Tensor Evaluation::value(NodeId node) {
       fresh = compute_input(node);
       break;
     case BlockKind::kMiddle:
-      fresh = compute_middle();
+      fresh = compute_middle(node);
       break;
     case BlockKind::kOutput:
       fresh = compute_output(node);
@@ -104,11 +104,11 @@ at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, i
 at::Tensor Evaluation::compute_input(NodeId node) {
   at::Tensor h;
   if (needs_input(node)) {
-    h = node == 0 ? channels_last(inputs_.x) : trunk_after_input(node - 1);
+    h = node == 0 ? channels_last(inputs_.x) : trunk_before(node);
   }
   enter(topology_.blocks[static_cast<size_t>(node)]);
   h = run_block(node, std::move(h), 0, 0);
-  h = add_control(std::move(h), inputs_.control.input, node);
+  h = add_control(std::move(h), inputs_.control.input, topology_.block(node).number);
   if (!hooks_.hooks_input_blocks()) {
     return h;
   }
@@ -130,9 +130,12 @@ at::Tensor Evaluation::trunk_after_input(NodeId node) {
   return trunk;
 }
 
-at::Tensor Evaluation::compute_middle() {
-  const NodeId node = topology_.middle();
-  at::Tensor h = needs_input(node) ? trunk_after_input(node - 1) : at::Tensor();
+at::Tensor Evaluation::trunk_before(NodeId node) {
+  return topology_.is_input(node - 1) ? trunk_after_input(node - 1) : value(node - 1);
+}
+
+at::Tensor Evaluation::compute_middle(NodeId node) {
+  at::Tensor h = needs_input(node) ? trunk_before(node) : at::Tensor();
   enter(topology_.blocks[static_cast<size_t>(node)]);
   h = run_block(node, std::move(h), 0, 0);
   return add_control(std::move(h), inputs_.control.middle, 0);
@@ -143,13 +146,13 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   at::Tensor h;
   at::Tensor skip;
   if (needs_input(node)) {
-    h = value(node - 1);
-    skip = value(topology_.skip_of_output(block.number));
+    h = trunk_before(node);
+    skip = value(block.skip);
   }
   int64_t up_height = 0;  // the last block enlarges nothing
   int64_t up_width = 0;
-  if (block.number + 1 < topology_.outputs) {
-    const at::Tensor next_skip = value(topology_.skip_of_output(block.number + 1));
+  if (node + 1 < topology_.whole()) {
+    const at::Tensor next_skip = value(topology_.block(node + 1).skip);
     up_height = next_skip.size(2);
     up_width = next_skip.size(3);
   }
@@ -157,8 +160,10 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   if (h.defined()) {
     h = join(block, std::move(h), std::move(skip));
     // Nobody asks for these again; without this the whole decoder would stay in memory.
-    const auto consumed = static_cast<size_t>(topology_.skip_of_output(block.number));
-    values_[static_cast<size_t>(node - 1)].reset();
+    const auto consumed = static_cast<size_t>(block.skip);
+    if (!topology_.is_input(node - 1)) {
+      values_[static_cast<size_t>(node - 1)].reset();
+    }
     values_[consumed].reset();
     trunks_[consumed].reset();
   }

@@ -20,11 +20,13 @@ class Evaluation {
   /// What block `node` hands on: for input blocks the value kept for the skip.
   at::Tensor value(NodeId node);
   at::Tensor compute_input(NodeId node);
-  at::Tensor compute_middle();
+  at::Tensor compute_middle(NodeId node);
   at::Tensor compute_output(NodeId node);
   /// The input of an output block: the trunk and its skip, with the host's control and hooks.
   at::Tensor join(const BlockTopology& block, at::Tensor h, at::Tensor skip);
-  /// The trunk value that enters the block behind input block `node`.
+  /// The trunk value that enters block `node`.
+  at::Tensor trunk_before(NodeId node);
+  /// The same for the block behind input block `node`.
   at::Tensor trunk_after_input(NodeId node);
 
   void embed();

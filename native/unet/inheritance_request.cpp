@@ -39,9 +39,10 @@ TimeStepSettings time_steps_of(const InheritanceRequest& request) {
 /// The cuts among which progressive depth chooses, with their probes; none where `sites` are not all cuts.
 std::vector<CutProbe> cuts_of(const Topology& topology, const std::vector<NodeId>& sites) {
   std::vector<CutProbe> cuts;
-  for (int64_t number = 0; number < topology.inputs; ++number) {
-    if (const NodeId cut = cut_behind(topology, number); std::find(sites.begin(), sites.end(), cut) != sites.end()) {
-      cuts.push_back({.probe = topology.input(number), .cut = cut});
+  for (NodeId probe = 0; topology.is_input(probe); ++probe) {
+    const NodeId cut = cut_behind(topology, probe);
+    if (cut != probe && std::find(sites.begin(), sites.end(), cut) != sites.end()) {
+      cuts.push_back({.probe = probe, .cut = cut});
     }
   }
   return cuts.size() == sites.size() ? cuts : std::vector<CutProbe>();
@@ -78,7 +79,7 @@ InheritanceSettings settings_of(const InheritanceRequest& request, const Topolog
   const bool searches =
       settings.time_steps.mode == TimeStepMode::kAdaptive && settings.time_steps.full_evaluations == 0;
   if (searches && resolved.automatic && site_level_from(request.level) == SiteLevel::kBlock) {
-    resolved.phases.front().sites = level_cuts(topology, spec);
+    resolved.phases.front().sites = level_cuts(topology);
   }
   if (searches) {
     settings.cuts = cuts_of(topology, resolved.phases.front().sites);

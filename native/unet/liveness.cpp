@@ -48,11 +48,11 @@ class Walk {
         ask(node - 1);
       }
       if (block.kind == BlockKind::kOutput) {
-        ask(topology_.skip_of_output(block.number));
+        ask(block.skip);
       }
     }
-    if (block.kind == BlockKind::kOutput && block.number + 1 < topology_.outputs) {
-      ask(topology_.skip_of_output(block.number + 1));  // its size is an Upsample's target
+    if (block.kind == BlockKind::kOutput && node + 1 < topology_.whole()) {
+      ask(topology_.block(node + 1).skip);  // its size is an Upsample's target
     }
   }
 

@@ -72,10 +72,12 @@ std::pair<int64_t, int64_t> transformer_levels(const Topology& topology) {
 /// at 64x64). SDXL spends it in the deep transformers: the same rule would leave 7 % alive and inherit nearly all
 /// there is, so its cut lies one level deeper (69 % dead).
 NodeId automatic_cut(const Topology& topology, const UNetSpec& spec) {
-  const int64_t full_resolution = spec.num_res_blocks.front() + 1;
-  const int64_t level_below = spec.num_res_blocks.size() > 1 ? spec.num_res_blocks[1] + 1 : 0;
-  const int64_t live = works_deep(spec) ? full_resolution + level_below : full_resolution;
-  return topology.output(std::max<int64_t>(topology.outputs - 1 - live, 0));
+  const int64_t deepest_live = works_deep(spec) ? 1 : 0;
+  NodeId live = topology.first_output();
+  while (topology.block(live).level > deepest_live) {
+    ++live;
+  }
+  return std::max(live - 1, topology.first_output());
 }
 
 /// Whole SpatialTransformers: all of SD1.x's (48 % of the MACs), and the deep ones of SDXL (60 % for 30 MiB, where one
@@ -98,7 +100,7 @@ std::vector<NodeId> automatic_units(const Topology& topology, const UNetSpec& sp
 
 std::vector<NodeId> encoder(const Topology& topology) {
   std::vector<NodeId> nodes;
-  for (NodeId node = 0; node <= topology.middle(); ++node) {
+  for (NodeId node = 0; node < topology.first_output(); ++node) {
     nodes.push_back(node);
   }
   return nodes;
@@ -140,7 +142,7 @@ constexpr std::array kPresets = {
     // DeepCache's branch 0: all but the outermost blocks (92 %, 99 %).
     Preset{"deepcache",
            [](const Topology& t, const UNetSpec&) {
-             return std::vector<NodeId>{t.output(std::max<int64_t>(t.outputs - 2, 0))};
+             return std::vector<NodeId>{std::max(t.whole() - 2, t.first_output())};
            }},
     // The largest unit of SD1.x (22 %, 25 %).
     Preset{"attn1", [](const Topology& t, const UNetSpec&) { return transformer_units(t, {kAttn1Unit}); }},
@@ -178,19 +180,26 @@ std::vector<NodeId> preset_sites(const Topology& topology, const UNetSpec& spec,
   return value_named(kPresets, "sites", name)(topology, spec);
 }
 
-NodeId cut_behind(const Topology& topology, int64_t number) {
-  // Output block j takes the skip of in.(inputs - 1 - j); the first that still needs the trunk behind `number` is
-  // the one whose skip that block is, and the cut is what comes before it.
-  return topology.output(topology.inputs - 1 - number) - 1;
+NodeId cut_behind(const Topology& topology, NodeId input) {
+  // The first that still needs what lies behind `input` is the one whose skip that block is, and the cut is what comes
+  // before it.
+  NodeId taker = topology.first_output();
+  while (topology.block(taker).skip != input) {
+    ++taker;
+  }
+  return taker - 1;
 }
 
-std::vector<NodeId> level_cuts(const Topology& topology, const UNetSpec& spec) {
+std::vector<NodeId> level_cuts(const Topology& topology) {
+  const auto goes_down = [&](NodeId node) {
+    return topology.is_input(node) && topology.block(node).layers.front().kind == LayerKind::kDown;
+  };
   std::vector<NodeId> cuts;
-  int64_t number = 0;
-  for (const int64_t res_blocks : spec.num_res_blocks) {
-    number += res_blocks;
-    cuts.push_back(cut_behind(topology, number));
-    ++number;  // the Downsample
+  for (NodeId node = 0; topology.is_input(node); ++node) {
+    const bool ends_level = !topology.is_input(node + 1) || goes_down(node + 1);
+    if (const NodeId cut = cut_behind(topology, node); ends_level && !goes_down(node) && cut != node) {
+      cuts.push_back(cut);
+    }
   }
   return cuts;
 }

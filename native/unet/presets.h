@@ -22,9 +22,10 @@ enum class SiteLevel { kBlock, kLayer, kUnit };
 /// The nodes of the preset `name`; none where this UNet has no such parts. Throws Error for an unknown name.
 [[nodiscard]] std::vector<NodeId> preset_sites(const Topology& topology, const UNetSpec& spec, std::string_view name);
 
-/// The cut behind which everything is inherited when input block `number` is the last one computed.
-[[nodiscard]] NodeId cut_behind(const Topology& topology, int64_t number);
+/// The cut behind which everything is inherited when input block `input` is the last one computed. `input` itself where
+/// nothing lies behind it.
+[[nodiscard]] NodeId cut_behind(const Topology& topology, NodeId input);
 /// One cut per level, the shallowest first: behind the last block of each level of the encoder.
-[[nodiscard]] std::vector<NodeId> level_cuts(const Topology& topology, const UNetSpec& spec);
+[[nodiscard]] std::vector<NodeId> level_cuts(const Topology& topology);
 
 }  // namespace asdm

@@ -1,5 +1,7 @@
 #include "native/unet/topology.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 namespace asdm {
@@ -16,9 +18,9 @@ std::vector<std::string> unit_names(const LayerTopology& layer) {
     return {"conv"};
   }
   std::vector<std::string> names;
-  for (int64_t i = 0; i < layer.transformer.depth; ++i) {
+  for (const int64_t number : layer.transformer.block_numbers) {
     for (const char* unit : {"attn1", "attn2", "ff"}) {
-      names.push_back(std::to_string(i) + "." + unit);
+      names.push_back(std::to_string(number) + "." + unit);
     }
   }
   return names;
@@ -59,151 +61,72 @@ void add_nodes(Topology& topology, int64_t out_channels) {
   nodes.push_back({"control", NodeKind::kControl, -1, -1, 0, 0});
 }
 
-/// Walks the spec in checkpoint order; follows the construction order of the ldm UNet.
-class Builder {
- public:
-  explicit Builder(const UNetSpec& spec) : spec_(spec), channels_(spec.model_channels) {}
+SpatialTransformer::Shape transformer_of(const LayerLayout& layer, const UNetSpec& spec) {
+  const bool by_width = spec.num_head_channels != -1;
+  const int64_t channels = layer.out_channels;
+  const int64_t heads = by_width ? channels / spec.num_head_channels : spec.num_heads;
+  return {.channels = channels,
+          .heads = heads,
+          .dim_head = channels / heads,
+          .context_dim = spec.context_dim,
+          .use_linear = spec.use_linear_in_transformer,
+          .block_numbers = layer.transformer_blocks};
+}
 
-  Topology build() {
-    add_encoder();
-    add_middle();
-    add_decoder();
-    add_nodes(topology_, spec_.out_channels);
-    return std::move(topology_);
-  }
-
- private:
-  BlockTopology& begin(BlockKind kind, int64_t number) {
-    BlockTopology block;
-    block.kind = kind;
-    block.number = number;
-    block.level = level_;
-    switch (kind) {
-      case BlockKind::kInput:
-        block.address = "in." + std::to_string(number);
-        key_ = "input_blocks." + std::to_string(number);
-        break;
-      case BlockKind::kMiddle:
-        block.address = "mid";
-        key_ = "middle_block";
-        break;
-      case BlockKind::kOutput:
-        block.address = "out." + std::to_string(number);
-        key_ = "output_blocks." + std::to_string(number);
-        break;
-    }
-    topology_.blocks.push_back(std::move(block));
-    return topology_.blocks.back();
-  }
-
-  void add(BlockTopology& block, LayerKind kind, std::string_view name, int64_t in, int64_t out) {
-    LayerTopology layer;
-    layer.kind = kind;
-    layer.key = key_ + "." + std::to_string(block.layers.size());
-    layer.address = block.address + "." + std::string(name);
-    layer.in_channels = in;
-    layer.out_channels = out;
-    block.layers.push_back(std::move(layer));
-    block.out_channels = out;
-    channels_ = out;
-  }
-
-  void add_transformer(BlockTopology& block, int64_t depth) {
-    add(block, LayerKind::kTransformer, "attn", channels_, channels_);
-    LayerTopology& layer = block.layers.back();
-    const bool by_width = spec_.num_head_channels != -1;
-    const int64_t heads = by_width ? channels_ / spec_.num_head_channels : spec_.num_heads;
-    layer.transformer = {.channels = channels_,
-                         .heads = heads,
-                         .dim_head = channels_ / heads,
-                         .depth = depth,
-                         .context_dim = spec_.context_dim,
-                         .use_linear = spec_.use_linear_in_transformer};
-    layer.transformer_index = transformers_++;
-  }
-
-  void add_encoder() {
-    int64_t number = 0;
-    size_t res_blocks = 0;
-    add(begin(BlockKind::kInput, number++), LayerKind::kConv, "conv", spec_.in_channels, spec_.model_channels);
-    skip_channels_.push_back(channels_);
-    for (size_t level = 0; level < spec_.channel_mult.size(); ++level) {
-      for (int64_t i = 0; i < spec_.num_res_blocks[level]; ++i) {
-        BlockTopology& block = begin(BlockKind::kInput, number++);
-        add(block, LayerKind::kRes, "res", channels_, spec_.model_channels * spec_.channel_mult[level]);
-        if (const int64_t depth = spec_.transformer_depth[res_blocks++]; depth > 0) {
-          add_transformer(block, depth);
-        }
-        skip_channels_.push_back(channels_);
-      }
-      if (level + 1 < spec_.channel_mult.size()) {
-        add(begin(BlockKind::kInput, number++), LayerKind::kDown, "down", channels_, channels_);
-        skip_channels_.push_back(channels_);
-        ++level_;
-      }
-    }
-    topology_.inputs = number;
-  }
-
-  void add_middle() {
-    BlockTopology& block = begin(BlockKind::kMiddle, 0);
-    block.out_channels = channels_;
-    if (spec_.transformer_depth_middle >= -1) {
-      add(block, LayerKind::kRes, "res0", channels_, channels_);
-    }
-    if (spec_.transformer_depth_middle >= 0) {
-      add_transformer(block, spec_.transformer_depth_middle);
-      add(block, LayerKind::kRes, "res1", channels_, channels_);
+BlockTopology block_of(const BlockLayout& layout, const UNetSpec& spec) {
+  BlockTopology block{.kind = layout.kind,
+                      .number = layout.number,
+                      .address = layout.address,
+                      .level = layout.level,
+                      .out_channels = layout.out_channels,
+                      .skip = -1,
+                      .layers = {}};
+  for (const LayerLayout& layer : layout.layers) {
+    block.layers.push_back({.kind = layer.kind,
+                            .key = layer.key,
+                            .address = layer.address,
+                            .in_channels = layer.in_channels,
+                            .out_channels = layer.out_channels,
+                            .transformer = {},
+                            .transformer_index = layer.transformer_index});
+    if (layer.kind == LayerKind::kTransformer) {
+      block.layers.back().transformer = transformer_of(layer, spec);
     }
   }
-
-  void add_decoder() {
-    int64_t number = 0;
-    size_t depths_left = spec_.transformer_depth_output.size();
-    for (size_t level = spec_.channel_mult.size(); level-- > 0;) {
-      for (int64_t i = 0; i <= spec_.num_res_blocks[level]; ++i) {
-        BlockTopology& block = begin(BlockKind::kOutput, number++);
-        const int64_t skip = skip_channels_.back();
-        skip_channels_.pop_back();
-        add(block, LayerKind::kRes, "res", channels_ + skip, spec_.model_channels * spec_.channel_mult[level]);
-        if (const int64_t depth = spec_.transformer_depth_output[--depths_left]; depth > 0) {
-          add_transformer(block, depth);
-        }
-        if (level > 0 && i == spec_.num_res_blocks[level]) {
-          add(block, LayerKind::kUp, "up", channels_, channels_);
-          --level_;
-        }
-      }
-    }
-    topology_.outputs = number;
-  }
-
-  const UNetSpec& spec_;
-  Topology topology_;
-  std::string key_;
-  int64_t channels_;
-  int64_t level_ = 0;
-  int64_t transformers_ = 0;
-  std::vector<int64_t> skip_channels_;
-};
+  return block;
+}
 
 }  // namespace
 
-std::string_view to_string(BlockKind kind) {
-  switch (kind) {
-    case BlockKind::kInput:
-      return "input";
-    case BlockKind::kMiddle:
-      return "middle";
-    case BlockKind::kOutput:
-      return "output";
-  }
-  return "";
+NodeId Topology::find(BlockKind kind, int64_t number) const {
+  const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const BlockTopology& block) {
+    return block.kind == kind && block.number == number;
+  });
+  return found == blocks.end() ? -1 : found - blocks.begin();
+}
+
+NodeId Topology::first_output() const {
+  const auto found = std::find_if(blocks.begin(), blocks.end(),
+                                  [](const BlockTopology& block) { return block.kind == BlockKind::kOutput; });
+  return found - blocks.begin();
 }
 
 Topology make_topology(const UNetSpec& spec) {
   spec.validate();
-  return Builder(spec).build();
+  Topology topology;
+  std::map<int64_t, NodeId> inputs;  // node of each input block, by number
+  for (const BlockLayout& layout : make_layout(spec)) {
+    BlockTopology block = block_of(layout, spec);
+    if (layout.kind == BlockKind::kInput) {
+      inputs[layout.number] = static_cast<NodeId>(topology.blocks.size());
+    }
+    if (layout.skip >= 0) {
+      block.skip = inputs.at(layout.skip);
+    }
+    topology.blocks.push_back(std::move(block));
+  }
+  add_nodes(topology, spec.out_channels);
+  return topology;
 }
 
 std::vector<std::string> all_addresses(const Topology& topology) {

@@ -6,14 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "native/format/unet_spec.h"
+#include "native/format/unet_layout.h"
 #include "native/inheritance/feature_store.h"
 #include "native/layers/spatial_transformer.h"
 
 namespace asdm {
 
-enum class BlockKind { kInput, kMiddle, kOutput };
-enum class LayerKind { kConv, kRes, kTransformer, kDown, kUp };
 /// What a node of the graph stands for.
 enum class NodeKind {
   kBlock,
@@ -24,8 +22,6 @@ enum class NodeKind {
   kControl,   ///< "control": the residuals of the host's ControlNets, which are computed outside of the UNet
 };
 
-[[nodiscard]] std::string_view to_string(BlockKind kind);
-
 /// One layer of a block.
 struct LayerTopology {
   LayerKind kind = LayerKind::kRes;
@@ -34,7 +30,7 @@ struct LayerTopology {
   int64_t in_channels = 0;
   int64_t out_channels = 0;
   SpatialTransformer::Shape transformer;  ///< for kTransformer
-  int64_t transformer_index = 0;          ///< ordinal among all transformers, evaluation order
+  int64_t transformer_index = 0;          ///< ordinal among all transformers of the full UNet, evaluation order
   NodeId node = -1;
   NodeId first_unit = -1;  ///< node of its unit 0; the others follow (native/layers/unit_port.h has their order)
   int64_t units = 0;
@@ -50,6 +46,7 @@ struct BlockTopology {
   std::string address;  ///< "in.4", "mid", "out.9"
   int64_t level = 0;    ///< resolution of its input is the latent's over 2^level
   int64_t out_channels = 0;
+  NodeId skip = -1;     ///< the input block whose skip an output block takes
   std::vector<LayerTopology> layers;
 };
 
@@ -68,12 +65,7 @@ struct Node {
 struct Topology {
   std::vector<BlockTopology> blocks;
   std::vector<Node> nodes;
-  int64_t inputs = 0;   ///< number of input blocks
-  int64_t outputs = 0;  ///< number of output blocks
 
-  [[nodiscard]] NodeId input(int64_t number) const { return number; }
-  [[nodiscard]] NodeId middle() const { return inputs; }
-  [[nodiscard]] NodeId output(int64_t number) const { return inputs + 1 + number; }
   [[nodiscard]] NodeId whole() const { return static_cast<NodeId>(blocks.size()); }
   [[nodiscard]] NodeId guidance() const { return static_cast<NodeId>(nodes.size()) - 2; }
   [[nodiscard]] NodeId control() const { return static_cast<NodeId>(nodes.size()) - 1; }
@@ -83,8 +75,17 @@ struct Topology {
   [[nodiscard]] const LayerTopology& layer(const Node& node) const {
     return block(node.block).layers[static_cast<size_t>(node.layer)];
   }
-  /// The input block whose skip output block `number` takes.
-  [[nodiscard]] NodeId skip_of_output(int64_t number) const { return inputs - 1 - number; }
+  /// The block with this number in the checkpoint; -1 where this UNet lacks it.
+  [[nodiscard]] NodeId input(int64_t number) const { return find(BlockKind::kInput, number); }
+  [[nodiscard]] NodeId middle() const { return find(BlockKind::kMiddle, 0); }
+  [[nodiscard]] NodeId output(int64_t number) const { return find(BlockKind::kOutput, number); }
+  /// Whether block `id` belongs to the encoder; its value then is also a skip.
+  [[nodiscard]] bool is_input(NodeId id) const { return block(id).kind == BlockKind::kInput; }
+  /// The first of the output blocks, which come last.
+  [[nodiscard]] NodeId first_output() const;
+
+ private:
+  [[nodiscard]] NodeId find(BlockKind kind, int64_t number) const;
 };
 
 [[nodiscard]] Topology make_topology(const UNetSpec& spec);

@@ -31,8 +31,10 @@ class Host:
     def model_path(self, folder, name):
         return str(self.path)
 
-    def load_unet(self, path, spec_json, weight_dtype):
-        self.calls.append(("load_unet", path, json.loads(spec_json)["model_channels"], weight_dtype))
+    def load_unet(self, path, layout, weight_dtype):
+        spec = json.loads(layout["spec_json"])
+        self.calls.append(("load_unet", path, spec["model_channels"], layout["names"], layout["carries_spec"],
+                           weight_dtype))
         return Model()
 
     def describe_model(self, model):
@@ -125,7 +127,7 @@ def test_the_loader_reaches_the_host(native, tmp_path):
     host = Host(path)
     result = native.execute("ASDMLoadUNet", host, {"unet_name": "unet.safetensors", "weight_dtype": "fp32"})
     assert host.calls == [
-        ("load_unet", str(path), 64, "fp32"),
+        ("load_unet", str(path), 64, {"w": "w"}, True, "fp32"),
         ("with_native_engine", Model, {"compute_dtype": "auto"}),
     ]
     assert isinstance(result["outputs"][0], Model)

@@ -12,7 +12,7 @@ import pytest
 from repository import REPO
 
 NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler", "ASDMReport",
-         "ASDMCompareImages"]
+         "ASDMCompareImages", "ASDMAssembleUNet", "ASDMSaveUNet"]
 
 
 @pytest.fixture(scope="module")

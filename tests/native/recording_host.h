@@ -31,6 +31,7 @@ class RecordingHost final : public nodes::Host {
   std::string report;
   std::vector<std::string> calls;
   nodes::EngineOptions engine_options;
+  UNetFile loaded;  ///< the last
   nodes::Inheritance inheritance;  ///< the last that was asked for
 
   std::vector<std::string> list_models(std::string_view folder) override {
@@ -42,10 +43,19 @@ class RecordingHost final : public nodes::Host {
     return names;
   }
   std::string model_path(std::string_view, std::string_view name) override { return files.at(std::string(name)); }
-  nodes::Handle load_unet(std::string_view path, std::string_view spec_json, std::string_view weight_dtype) override {
+  nodes::Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) override {
     calls.push_back("load_unet " + std::string(path) + " " + std::string(weight_dtype));
-    description.spec_json = std::string(spec_json);
+    loaded = file;
+    description.spec_json = to_json(file.spec);
     return named("loaded");
+  }
+  std::string save_unet(const nodes::Handle& model, std::string_view filename_prefix) override {
+    calls.push_back("save_unet " + label_of(model) + " " + std::string(filename_prefix));
+    return "/models/" + std::string(filename_prefix) + "_00001_.safetensors";
+  }
+  nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override {
+    description.spec_json = std::string(spec_json);
+    return named(label_of(model) + "+assembled");
   }
   nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override {

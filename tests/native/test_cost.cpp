@@ -56,7 +56,7 @@ struct Counted {
       live += blocks[static_cast<size_t>(node)];
     }
     const int64_t skips = static_cast<int64_t>(blocks.size()) - 1 - cut;  // one per live output: in.0 and on
-    for (NodeId node = 0; node < std::min(skips, topology.inputs); ++node) {
+    for (NodeId node = 0; node < std::min(skips, topology.middle()); ++node) {
       live += blocks[static_cast<size_t>(node)];
     }
     return 100.0 * static_cast<double>(all_blocks() - live) / static_cast<double>(all_blocks() + output);

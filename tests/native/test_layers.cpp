@@ -101,7 +101,7 @@ class Plain {
                          const SpatialTransformer::Shape& shape) const {
     at::Tensor t = group_norm(x, name + ".norm", 1e-6).flatten(2).transpose(1, 2);
     t = linear(t, name + ".proj_in");
-    for (int64_t i = 0; i < shape.depth; ++i) {
+    for (const int64_t i : shape.block_numbers) {
       const std::string block = name + ".transformer_blocks." + std::to_string(i);
       const at::Tensor normed = layer_norm(t, block + ".norm1");
       t = t + attention(normed, normed, block + ".attn1", shape.heads);
@@ -210,8 +210,8 @@ TEST(Layers, FeedForward) {
 
 TEST(Layers, SpatialTransformer) {
   for (const bool use_linear : {false, true}) {
-    for (const int64_t depth : {1, 2}) {
-      const SpatialTransformer::Shape shape{64, 4, 16, depth, 24, use_linear};
+    for (const std::vector<int64_t>& blocks : {std::vector<int64_t>{0}, {0, 1}, {1, 4}}) {
+      const SpatialTransformer::Shape shape{64, 4, 16, 24, use_linear, blocks};
       LeafTable table;
       const SpatialTransformer transformer(table, "t", shape, 3);
       EXPECT_EQ(table.leaves()[1].shape.size(), use_linear ? 2U : 4U);

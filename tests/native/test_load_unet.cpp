@@ -52,15 +52,13 @@ TEST(LoadUNet, ReferenceStaysInPython) {
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "loaded");
 }
 
-TEST(LoadUNet, AnOrdinaryCheckpointIsToldWhereToGo) {
+TEST(LoadUNet, AFileWithoutAUNetIsNamed) {
   RecordingHost host;
   const std::string path = file_with("format", "pt");
-  host.files = {{"sd15.safetensors", path}};
-  const std::string message = error_of([&] { return load(host, {{"unet_name", "sd15.safetensors"}}); });
-  expect_contains(message, path);
-  expect_contains(message, "carries no UNetSpec");
-  expect_contains(message, "stock loader");
-  expect_contains(message, "ASDMNativeUNet");
+  host.files = {{"clip.safetensors", path}};
+  EXPECT_EQ(error_of([&] { return load(host, {{"unet_name", "clip.safetensors"}}); }),
+            path + ": expected the UNet of SD1.x, SD2.x, SDXL, SDXL refiner, whole or without some of its parts, got no "
+                   "tensors of one, or not its first and last convolution and a cross-attention");
 }
 
 TEST(LoadUNet, ABadSpecNamesFileAndKey) {

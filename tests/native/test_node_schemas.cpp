@@ -26,6 +26,8 @@ TEST(NodeSchemas, TheContract) {
         "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
+      {"ASDMAssembleUNet", {"model", "preset", "remove"}},
+      {"ASDMSaveUNet", {"model", "filename_prefix"}},
   };
   std::vector<std::pair<std::string, std::vector<std::string>>> got;
   for (const auto& node : all_nodes()) {

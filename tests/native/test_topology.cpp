@@ -74,8 +74,7 @@ TEST(Topology, NodeIdsKindsAndNumbersAgree) {
   };
   for (const Row& row : {Row{"sd15", 12, 12}, Row{"sd21", 12, 12}, Row{"sdxl", 9, 9}, Row{"sdxl_refiner", 12, 12}}) {
     const Topology topology = topology_of(row.preset);
-    ASSERT_EQ(topology.inputs, row.inputs);
-    ASSERT_EQ(topology.outputs, row.outputs);
+    ASSERT_EQ(topology.first_output(), row.inputs + 1);
     ASSERT_EQ(static_cast<int64_t>(topology.blocks.size()), row.inputs + 1 + row.outputs);
     const auto at = [&](NodeId node) { return topology.blocks.at(static_cast<size_t>(node)); };
     for (int64_t i = 0; i < row.inputs; ++i) {
@@ -94,8 +93,8 @@ TEST(Topology, NodeIdsKindsAndNumbersAgree) {
 TEST(Topology, OutputsTakeTheSkipsInReverse) {
   const Topology sd15 = topology_of("sd15");
   Names pairs;
-  for (int64_t j = 0; j < sd15.outputs; ++j) {
-    const BlockTopology& skip = sd15.blocks.at(static_cast<size_t>(sd15.skip_of_output(j)));
+  for (int64_t j = 0; j < 12; ++j) {
+    const BlockTopology& skip = sd15.block(sd15.block(sd15.output(j)).skip);
     pairs.push_back(skip.address);
     const BlockTopology& before = sd15.blocks.at(static_cast<size_t>(sd15.output(j) - 1));
     const LayerTopology& join = sd15.blocks.at(static_cast<size_t>(sd15.output(j))).layers.front();
@@ -104,8 +103,8 @@ TEST(Topology, OutputsTakeTheSkipsInReverse) {
   EXPECT_EQ(pairs, (Names{"in.11", "in.10", "in.9", "in.8", "in.7", "in.6", "in.5", "in.4", "in.3", "in.2", "in.1",
                           "in.0"}));
   const Topology sdxl = topology_of("sdxl");
-  EXPECT_EQ(sdxl.skip_of_output(0), sdxl.input(8));
-  EXPECT_EQ(sdxl.skip_of_output(8), sdxl.input(0));
+  EXPECT_EQ(sdxl.block(sdxl.output(0)).skip, sdxl.input(8));
+  EXPECT_EQ(sdxl.block(sdxl.output(8)).skip, sdxl.input(0));
 }
 
 /// "address x depth, heads x width" of each transformer, in the order of transformer_index.
@@ -117,7 +116,7 @@ Names transformers(const std::string& preset) {
       if (layer.kind == LayerKind::kTransformer) {
         EXPECT_EQ(layer.transformer_index, static_cast<int64_t>(found.size())) << layer.address;
         EXPECT_EQ(layer.transformer.channels, layer.in_channels);
-        found.push_back(layer.address + " x" + std::to_string(layer.transformer.depth) + ", " +
+        found.push_back(layer.address + " x" + std::to_string(layer.transformer.depth()) + ", " +
                         std::to_string(layer.transformer.heads) + "x" + std::to_string(layer.transformer.dim_head));
       }
     }
@@ -146,7 +145,7 @@ TEST(Topology, DepthsOfTheDecoderAreTakenFromTheEndOfTheList) {
   std::map<std::string, int64_t> depths;
   for (const BlockTopology& block : topology.blocks) {
     for (const LayerTopology& layer : block.layers) {
-      depths[layer.address] = layer.transformer.depth;
+      depths[layer.address] = layer.transformer.depth();
     }
   }
   EXPECT_EQ(depths.at("out.3.attn"), 9);

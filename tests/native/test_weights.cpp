@@ -179,7 +179,7 @@ class RecordingHooks final : public TransformerHooks {
   static std::string name(AttentionUnit unit) { return unit == AttentionUnit::kAttn1 ? "1" : "2"; }
 };
 
-constexpr SpatialTransformer::Shape kShape{32, 2, 16, 2, 24, true};
+const SpatialTransformer::Shape kShape{32, 2, 16, 24, true, {0, 1}};
 
 TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
   LeafTable table;

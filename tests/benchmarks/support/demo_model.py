@@ -12,13 +12,6 @@ SCHEDULER = "normal"
 LATENT = 16  # height and width; the model was trained on this size alone
 
 
-def spec_of(path) -> str:
-    """The UNetSpec in the metadata of a UNet's file."""
-    from safetensors import safe_open
-    with safe_open(str(path), "pt") as file:
-        return file.metadata()["asdm.unet_spec"]
-
-
 class DemoModel:
     """`host_model` is the ModelPatcher of the host; what is sampled is derived from it by the caller."""
 
@@ -28,7 +21,8 @@ class DemoModel:
         from demo_models import TEXT_ENCODER, UNET, VAE, demo_models
         from features import encode_prompt, load_text_encoder
         demo_models()  # makes the text encoder where it is missing
-        self.host_model = pack.host.comfy_host().load_unet(str(UNET), spec_of(UNET), "default")
+        layout = pack.native.native_module().read_unet_file(str(UNET))
+        self.host_model = pack.host.comfy_host().load_unet(str(UNET), layout, "default")
         self._vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(VAE)))
         self._clip, self._encode_prompt = load_text_encoder(TEXT_ENCODER), encode_prompt
         self._encoded = {}

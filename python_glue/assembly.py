@@ -1,0 +1,75 @@
+"""Smaller UNets out of the host's models, and files of UNets."""
+
+import copy
+import json
+import os
+import uuid
+
+import comfy.model_management
+import folder_paths
+import safetensors.torch
+
+from . import native
+from .assembled_unet import SPEC_BUFFER
+from .loader import make_model
+from .unet_config import describe, unet_config_of
+
+_BUFFER_PREFIX = SPEC_BUFFER + "."
+_UNET_PREFIX = "diffusion_model."
+
+
+def _stored_weights(patcher) -> dict:
+    """The weights of the UNet in `patcher` before any patch, by name without the prefix. Where a clone of it is loaded
+    with its patches, the host keeps the unpatched ones aside."""
+    return {name.removeprefix(_UNET_PREFIX): patches[0][0].detach()
+            for name, patches in patcher.get_key_patches(_UNET_PREFIX).items()}
+
+
+def assemble_unet(patcher, spec_json: str):
+    """A ModelPatcher with the UNet of `patcher` less what `spec_json` lacks of it; what is left shares its memory.
+    Keeps the patches, options and wrappers of `patcher`; patches of weights that are gone are dropped."""
+    old = patcher.model
+    wanted = {f"{name}.{part}" for name, _, has_bias in native.native_module().UNet(spec_json).leaves()
+              for part in (("weight", "bias") if has_bias else ("weight",))}
+    tensors = {name: tensor for name, tensor in _stored_weights(patcher).items() if name in wanted}
+    config = copy.copy(old.model_config)
+    config.unet_config = {**old.model_config.unet_config, **unet_config_of(json.loads(spec_json))}
+    config.sampling_settings = dict(config.sampling_settings)
+    config.model_type = lambda state_dict, prefix="": old.model_type
+    model = make_model(config, spec_json, tensors).to(patcher.offload_device)
+    return _with_model(patcher, model)
+
+
+def _with_model(patcher, model):
+    """A clone of `patcher` around another model, of which nothing is loaded or patched yet."""
+    fresh = type(patcher)(model, patcher.load_device, patcher.offload_device)
+    clone = patcher.clone()
+    for name in ("model", "backup", "object_patches_backup", "pinned", "parent", "hook_backup"):
+        setattr(clone, name, getattr(fresh, name))
+    clone.size = 0
+    names = model.state_dict().keys()
+    clone.patches = {name: patches for name, patches in clone.patches.items() if name in names}
+    clone.patches_uuid = uuid.uuid4()
+    return clone
+
+
+def save_unet(patcher, filename_prefix: str) -> str:
+    """Writes the UNet of `patcher` with its patches baked in, its UNetSpec in the metadata; the file's path. The file
+    takes its name when it is whole, so that nobody meets half of one."""
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+    path = os.path.join(folder, f"{name}_{counter:05}_.safetensors")
+    comfy.model_management.load_models_gpu([patcher], force_patch_weights=True)
+    tensors = {name: tensor.contiguous() for name, tensor in patcher.model.diffusion_model.state_dict().items()
+               if not name.startswith(_BUFFER_PREFIX)}
+    metadata = {native.native_module().SPEC_METADATA_KEY: describe(patcher.model)["spec_json"]}
+    unfinished = f"{path}.{uuid.uuid4().hex}.unfinished"
+    try:
+        safetensors.torch.save_file(tensors, unfinished, metadata=metadata)
+        with open(unfinished, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
+        raise
+    return path
