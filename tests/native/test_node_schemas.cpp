@@ -24,6 +24,7 @@ TEST(NodeSchemas, TheContract) {
       {"ASDMWrapSampler",
        {"sampler", "plan", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent",
         "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
+      {"ASDMSwitchUNets", {"model", "early_model", "switch_percent"}},
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
   };
