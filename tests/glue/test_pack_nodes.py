@@ -9,8 +9,8 @@ import re
 import pytest
 from repository import REPO
 
-NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler", "ASDMReport",
-         "ASDMCompareImages"]
+NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
+         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages"]
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
   const auto& plan = json.at("nodes").at(3).at("inputs").at(1);
   EXPECT_TRUE(plan.at("multiline").get<bool>());
   EXPECT_EQ(json.at("nodes").at(4).at("inputs").at(0).at("kind"), "SAMPLER");
-  EXPECT_TRUE(json.at("nodes").at(5).at("is_output_node").get<bool>());
+  EXPECT_TRUE(json.at("nodes").at(6).at("is_output_node").get<bool>());
 }
 
 }  // namespace
