@@ -12,6 +12,7 @@ namespace asdm::nodes {
 [[nodiscard]] std::unique_ptr<Node> make_feature_inheritance();
 [[nodiscard]] std::unique_ptr<Node> make_apply_plan();
 [[nodiscard]] std::unique_ptr<Node> make_wrap_sampler();
+[[nodiscard]] std::unique_ptr<Node> make_switch_unets();
 [[nodiscard]] std::unique_ptr<Node> make_assemble_unet();
 [[nodiscard]] std::unique_ptr<Node> make_save_unet();
 [[nodiscard]] std::unique_ptr<Node> make_report();

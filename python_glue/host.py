@@ -5,12 +5,14 @@ import json
 
 import folder_paths
 
+from . import native
 from .assembly import assemble_unet, save_unet
 from .loader import load_unet
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
-from .seam import install, new_session, session_of
-from .session import dtype_of, new_reports
+from .seam import install, new_session
+from .session import KEY, dtype_of, new_reports, session_of
+from .switching import check_pair, unets_of
 from .unet_config import describe
 
 
@@ -53,6 +55,21 @@ class ComfyHost:
 
     def with_inheritance(self, model, inheritance: dict):
         return self._with(model, inheritance=inheritance)
+
+    def with_early_unet(self, model, early, share: float):
+        """ValueError where the two cannot follow each other in one run."""
+        check_pair(model, early)
+        late, early = (m if session_of(m) else self._with(m) for m in (model, early))
+        early_chain, early_unets = unets_of(early, session_of(early))
+        late_chain, late_unets = unets_of(late, session_of(late))
+        chain = native.native_module().switched_chain(early_chain, len(early_unets), late_chain, share)
+        unets = [[*early_unets, *late_unets][number] for number, _ in chain]
+        for index, unet in enumerate(unets[:-1]):
+            check_pair(unets[index + 1], unet)
+        shares = tuple((number, until) for number, (_, until) in enumerate(chain))
+        switched = self._with(unets[-1], chain=shares if len(shares) > 1 else None)
+        switched.set_additional_models(KEY, unets[:-1])
+        return switched
 
     def wrap_sampler(self, sampler, inheritance: dict):
         return InheritingSampler(sampler, inheritance)

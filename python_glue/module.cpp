@@ -28,4 +28,5 @@ PYBIND11_MODULE(_native, m) {
   asdm::python::init_nodes(m);
   asdm::python::init_unet(m);
   asdm::python::init_run(m);
+  asdm::python::init_switching(m);
 }

@@ -11,5 +11,6 @@ void init_format(pybind11::module_& m);
 void init_nodes(pybind11::module_& m);
 void init_unet(pybind11::module_& m);
 void init_run(pybind11::module_& m);
+void init_switching(pybind11::module_& m);
 
 }  // namespace asdm::python

@@ -114,6 +114,11 @@ nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::
   return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(inheritance)));
 }
 
+nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("with_early_unet")(object_of(model), object_of(early), share));
+}
+
 nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) {
   const py::gil_scoped_acquire gil;
   return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance)));

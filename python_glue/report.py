@@ -1,5 +1,7 @@
 """The report of a run (docs/report.md), made from what the run counted."""
 
+from collections import Counter
+
 from . import native
 
 # A plan's sigmas and a run's are the same where they agree as closely as samplers follow their schedules.
@@ -62,6 +64,49 @@ def inherited_sites(names: list[str], log: list[dict]) -> list[str]:
     """Addresses that some evaluation inherited, in the order of the UNet."""
     found = {site for entry in log for site in entry["sites"]}
     return sorted(found, key=lambda site: (names.index(site.partition(":")[0]), site))
+
+
+def _spliced(runs: list[dict], order: list[int]) -> list[dict]:
+    """The rows of all UNets' addresses; where one lacks an address, it did not run it."""
+    rows = {}
+    for position, report in enumerate(runs):
+        for row in report["addresses"]:
+            merged = rows.setdefault(row["address"], {"address": row["address"], "computed": 0, "inherited": 0,
+                                                      "forecast": 0, "not_run": 0, "actions": ["-"] * len(order)})
+            for name in ("computed", "inherited", "forecast", "not_run"):
+                merged[name] += row[name]
+            letters = iter(row["actions"])
+            for evaluation in (index for index, made_by in enumerate(order) if made_by == position):
+                merged["actions"][evaluation] = next(letters, "-")
+    return [row | {"actions": "".join(row["actions"])} for row in rows.values()]
+
+
+def switched_report(runs: list, order: list[int]) -> dict:
+    """One report of a run that several UNets made. `runs`: theirs, in the order of the chain; `order`: for each
+    evaluation the position of its UNet. The plan is the last UNet's; savings are each UNet's against its own full
+    calls."""
+    reports = [run.report() for run in runs]
+    merged = dict(reports[-1])
+    for name in ("evaluations", "full", "inherited", "native_calls", "fallback_calls", "control_calls",
+                 "skipped_control_calls", "seconds_in_unet", "cache_bytes"):
+        merged[name] = sum(report[name] for report in reports)
+    for name in ("fallback_reasons", "forced_refreshes"):
+        merged[name] = dict(sum((Counter(report[name]) for report in reports), Counter()))
+    for name in ("sites", "other_caches"):
+        merged[name] = list(dict.fromkeys(entry for report in reports for entry in report[name]))
+    saved = [report["seconds_saved"] for report in reports if report["seconds_saved"] is not None]
+    done, full = (sum(counts) for counts in zip(*(run.macs for run in runs), strict=True))
+    sigmas = [iter(report["sigmas"]) for report in reports]
+    notes = []
+    for number, (run, report) in enumerate(zip(runs, reports, strict=True)):
+        made = [str(index) for index, position in enumerate(order) if position == number]
+        title = f"UNet {number + 1} of {len(runs)} ({run.session.family})"
+        notes.append(f"{title} made evaluations {', '.join(made) or 'none'}: {report['seconds_in_unet']:.2f} s in it")
+        notes += [f"{title}: {note}" for note in report["notes"]]
+    return merged | {"seconds_saved": sum(saved) if saved else None, "mac_share": done / full if full else 1.0,
+                     "seconds": max(report["seconds"] for report in reports),
+                     "sigmas": [next(sigmas[position]) for position in order],
+                     "addresses": _spliced(reports, order), "notes": notes}
 
 
 def other_caches(model_options: dict) -> list[str]:

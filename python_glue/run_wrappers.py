@@ -1,14 +1,15 @@
 """Wrappers around the host's sampler calls: they make a run, count its evaluations and passes, and file its report."""
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from comfy.patcher_extension import WrappersMP
 
 from .report import other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
-from .session import KEY, Session
+from .session import KEY, Session, session_of
+from .switching import SWITCH_KEY, switching
 
 
 def latent_fingerprint(samples: torch.Tensor) -> str:
@@ -54,9 +55,13 @@ def running(run: SamplingRun, model_options: dict):
 def _outer_sample(session: Session):
     def outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         guider = executor.class_obj
-        run = SamplingRun(session, sigmas)
         last = None if callback is None else LastPrediction(callback)
-        with running(run, guider.model_options):
+        with ExitStack() as stack:
+            switch = None
+            if session.chain is not None:
+                switch = stack.enter_context(switching(session, guider, sigmas, session_of, running))
+            run = SamplingRun(session, sigmas if switch is None else switch.late_sigmas, switch)
+            stack.enter_context(running(run, guider.model_options))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
             if not run.superseded:
                 file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)
@@ -68,14 +73,19 @@ def file_report(run: SamplingRun, fingerprints: set, last: LastPrediction | None
     """Leaves the report where it is found by what the run gave: the sampled latent, or the last denoised one."""
     if last is not None:
         fingerprints = fingerprints | last.fingerprints(base_model)
-    run.session.reports.append((fingerprints, run.report()))
+    report = run.report() if run.switch is None else run.switch.report(run)
+    run.session.reports.append((fingerprints, report))
 
 
-def _predict_noise(executor, x, timestep, model_options, *args, **kwargs):
-    run = run_of(model_options.get("transformer_options", {}))
+def _predict_noise(executor, x, timestep, model_options, seed=None):
+    options = model_options.get("transformer_options", {})
+    early = options[SWITCH_KEY].early_at(timestep) if SWITCH_KEY in options else None
+    if early is not None:
+        return early.predict(executor.class_obj, x, timestep, model_options, seed)
+    run = run_of(options)
     if run is not None:
         run.begin_evaluation(timestep)
-    return executor(x, timestep, model_options, *args, **kwargs)
+    return executor(x, timestep, model_options, seed)
 
 
 def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):

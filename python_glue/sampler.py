@@ -2,7 +2,7 @@
 
 import dataclasses
 import weakref
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import comfy.samplers
 import torch
@@ -10,8 +10,9 @@ from comfy.model_patcher import create_model_options_clone
 
 from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerprint, running
 from .sampling_run import SamplingRun, run_of
-from .seam import NativeForward, check_seam, memory_required, new_session, session_of
-from .session import KEY, new_reports
+from .seam import NativeForward, check_seam, memory_required, new_session
+from .session import KEY, new_reports, session_of
+from .standing_in import standing_in
 
 # Reports of runs on models that carry nothing of this pack, by MODEL.
 _reports = weakref.WeakKeyDictionary()
@@ -20,21 +21,6 @@ _reports = weakref.WeakKeyDictionary()
 def sampler_reports(model):
     """(latent fingerprints, report) of the runs that wrapped samplers made on `model`, a MODEL without a session."""
     return _reports.get(model, ())
-
-
-@contextmanager
-def _standing_in(owner, name: str, value):
-    """`owner.name` is `value`; afterwards it is again what it was."""
-    own = vars(owner)
-    had, before = name in own, own.get(name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if had:
-            setattr(owner, name, before)
-        else:
-            delattr(owner, name)
 
 
 def _with_run(model_options: dict) -> dict:
@@ -64,8 +50,9 @@ class InheritingSampler(comfy.samplers.Sampler):
     def sample(self, model_wrap, sigmas, extra_args, callback, *args, **kwargs):
         patcher = model_wrap.model_patcher
         session = self._session(patcher)
-        run = SamplingRun(session, sigmas)
         outer = run_of(extra_args["model_options"].get("transformer_options", {}))
+        switch = None if outer is None else outer.switch
+        run = SamplingRun(session, sigmas if switch is None else switch.late_sigmas, switch)
         if outer is not None:
             outer.superseded = True
             if outer.session.inheritance:
@@ -75,7 +62,7 @@ class InheritingSampler(comfy.samplers.Sampler):
         options = _with_run(extra_args["model_options"])
         with ExitStack() as stack:
             self._take_over(stack, model_wrap, session)
-            stack.enter_context(_standing_in(model_wrap, "model_options", _with_run(model_wrap.model_options)))
+            stack.enter_context(standing_in(model_wrap, "model_options", _with_run(model_wrap.model_options)))
             stack.enter_context(running(run, options))
             samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, *args,
                                            **kwargs)
@@ -96,5 +83,5 @@ class InheritingSampler(comfy.samplers.Sampler):
         base_model = model_wrap.inner_model
         network = base_model.diffusion_model
         if not isinstance(network._forward, NativeForward):  # one that stands there asks the run for its settings
-            stack.enter_context(_standing_in(network, "_forward", NativeForward(session, network)))
-        stack.enter_context(_standing_in(base_model, "memory_required", memory_required(session)))
+            stack.enter_context(standing_in(network, "_forward", NativeForward(session, network)))
+        stack.enter_context(standing_in(base_model, "memory_required", memory_required(session)))

@@ -21,8 +21,10 @@ _WITHOUT_CONTROL = frozenset(("out", "control"))
 class SamplingRun:
     """One sampler call: evaluations and passes counted, weights resolved, times and reasons booked."""
 
-    def __init__(self, session: Session, sigmas):
+    def __init__(self, session: Session, sigmas, switch=None):
+        """`switch`: where this is the late UNet's part of a run that several UNets share."""
         self.session = session
+        self.switch = switch
         self._steps = len(sigmas) - 1
         self._native = native.native_module().Run(session.settings, sigmas.tolist(), session.unet)
         self._evaluation = -1
@@ -119,6 +121,11 @@ class SamplingRun:
         asked = self._control.seconds
         return saved + (self._control.skipped * sum(asked) / len(asked) if asked else 0.0)
 
+    @property
+    def macs(self) -> tuple[int, int]:
+        """(computed, in full calls) multiply-accumulates."""
+        return self._macs_done, self._macs_full
+
     def report(self) -> dict:
         """What was done, in the terms of ASDMReport (docs/report.md)."""
         record = self._native.record
@@ -147,10 +154,14 @@ class SamplingRun:
             "notes": self.notes + (plan_notes(session.inheritance, session.family, log) if session.plan() else []),
         }
 
-    def close(self):
-        """Drops features, residuals, graphs, weights and working memory."""
+    def forget(self):
+        """Drops features and residuals: another UNet goes on from here."""
         self._native.release()
         self._control.release()
+
+    def close(self):
+        """Drops features, residuals, graphs, weights and working memory."""
+        self.forget()
         self.graphs.close()
         self.session.unet.release_workspace()
         self.weights = None

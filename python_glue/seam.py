@@ -154,11 +154,6 @@ def new_session(base_model, reports=None) -> Session:
                    family=json.loads(spec)["family"], reports=new_reports() if reports is None else reports)
 
 
-def session_of(patcher) -> Session | None:
-    """The session of a MODEL that runs in the engine; None for any other MODEL."""
-    return patcher.get_attachment(KEY)
-
-
 def check_seam(patcher):
     """RuntimeError where another pack holds the seam, since only one forward can stand there."""
     standing = patcher.object_patches.get(SEAM)

@@ -32,6 +32,7 @@ class Session:
     family: str = "sd1"  # of the UNetSpec
     compute_dtype: torch.dtype | None = None  # None: the dtype the host brings
     inheritance: dict | None = None  # nodes::InheritanceOptions or Plan, as the nodes gave it
+    chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
     reports: deque = field(default_factory=new_reports)
     told: set = field(default_factory=set)  # what was logged already
 
@@ -66,6 +67,11 @@ class Session:
         if message not in self.told:
             self.told.add(message)
             log.warning(message)
+
+
+def session_of(patcher) -> Session | None:
+    """The session of a MODEL that runs in the engine; None for any other MODEL."""
+    return patcher.get_attachment(KEY)
 
 
 def dtype_of(name: str) -> torch.dtype | None:

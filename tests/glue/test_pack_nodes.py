@@ -11,8 +11,8 @@ import sys
 import pytest
 from repository import REPO
 
-NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler", "ASDMReport",
-         "ASDMCompareImages", "ASDMAssembleUNet", "ASDMSaveUNet"]
+NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
+         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMSaveUNet"]
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
             return forward(inputs["x"] * scale, inputs["timesteps"], context=inputs["context"],
                            transformer_options={"sigmas": torch.tensor([sigma])})
 
-    cached = FirstBlockForward(pack, pack.seam.session_of(patcher), diffusion_model, threshold=1e9)
+    cached = FirstBlockForward(pack, pack.host.session_of(patcher), diffusion_model, threshold=1e9)
     full = host_values(diffusion_model, call)
     later = host_values(diffusion_model, lambda forward: call(forward, 0.9))
     torch.testing.assert_close(call(cached), call(type(diffusion_model)._forward.__get__(diffusion_model)),
@@ -167,4 +167,4 @@ def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
     torch.testing.assert_close(call(cached, 0.9, sigma=4.0), expected, rtol=1e-4, atol=1e-4)
     # A higher sigma begins another run, which computes first.
     torch.testing.assert_close(call(cached, 0.9), call(pack.seam.NativeForward(
-        pack.seam.session_of(patcher), diffusion_model), 0.9), rtol=0, atol=0)
+        pack.host.session_of(patcher), diffusion_model), 0.9), rtol=0, atol=0)

@@ -66,6 +66,10 @@ class RecordingHost final : public nodes::Host {
     inheritance = asked;
     return named(label_of(model) + "+inheritance");
   }
+  nodes::Handle with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) override {
+    calls.push_back("with_early_unet " + std::to_string(share));
+    return named(label_of(early) + ">" + label_of(model));
+  }
   nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& asked) override {
     inheritance = asked;
     return named(label_of(sampler) + "+inheritance");

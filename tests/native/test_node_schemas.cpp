@@ -24,6 +24,7 @@ TEST(NodeSchemas, TheContract) {
       {"ASDMWrapSampler",
        {"sampler", "plan", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent",
         "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
+      {"ASDMSwitchUNets", {"model", "early_model", "switch_percent"}},
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
       {"ASDMAssembleUNet", {"model", "preset", "remove"}},
@@ -93,7 +94,7 @@ TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
   const auto& plan = json.at("nodes").at(3).at("inputs").at(1);
   EXPECT_TRUE(plan.at("multiline").get<bool>());
   EXPECT_EQ(json.at("nodes").at(4).at("inputs").at(0).at("kind"), "SAMPLER");
-  EXPECT_TRUE(json.at("nodes").at(5).at("is_output_node").get<bool>());
+  EXPECT_TRUE(json.at("nodes").at(6).at("is_output_node").get<bool>());
 }
 
 }  // namespace

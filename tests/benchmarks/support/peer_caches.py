@@ -70,7 +70,7 @@ def with_first_block_cache(pack, model, threshold: float):
     """A clone of `model`, which runs in the native engine, with first-block cache at its source's other defaults: the
     whole run, any number of skips in a row."""
     clone = model.clone()
-    forward = FirstBlockForward(pack, pack.seam.session_of(model), model.model.diffusion_model, threshold)
+    forward = FirstBlockForward(pack, pack.host.session_of(model), model.model.diffusion_model, threshold)
     clone.add_object_patch(pack.seam.SEAM, forward)
     return clone
 

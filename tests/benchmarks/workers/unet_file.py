@@ -9,7 +9,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from serve import forget_peak_memory, peak_memory, serve, timed  # noqa: E402
 from support import hosted  # noqa: E402
 
-
 PAGE = 4096
 
 
