@@ -37,12 +37,15 @@ std::vector<InputSchema> when_inputs() {
   return {
       combo_input("mode", kModes,
                   "Where full evaluations lie. uniform: evenly. front: most at the start. triangular, growing: ever "
-                  "further apart. quadratic: ever closer. centre: close around the middle. segment: uniform, with other "
-                  "sites per phase. explicit: those in full_at. log_snr: even in noise level. equal_change: where the "
-                  "picture changes most. adaptive: decided as the run goes. easycache: EasyCache's rule."),
+                  "further apart. quadratic: a little denser at the start. centre: close around the middle. segment: "
+                  "uniform, with other sites per phase. explicit: those in full_at. log_snr: even in noise level. "
+                  "equal_change: where the picture changes most. adaptive: decided as the run goes. easycache: "
+                  "EasyCache's rule."),
       int_input("interval", 3, kIntervalRange,
-                "Every interval-th evaluation is full, the others inherit. 1 inherits nothing; 2 or 3 stay close to "
-                "the exact picture; more is faster and drifts further."),
+                "One evaluation in so many is full, the others inherit: with 1 none does; 2 or 3 stay close to the "
+                "exact picture; more is faster and drifts further. Modes growing and growing_published begin with this "
+                "gap, so they inherit with 1 too. Modes front, triangular, explicit, adaptive and easycache do not use "
+                "it."),
       int_input("full_evaluations", 0, kCountRange,
                 "How many evaluations in the window are full, placed as the mode says. 0: taken from interval; in mode "
                 "adaptive, from threshold."),

@@ -24,10 +24,29 @@ def _window_signature(transformer_options: dict) -> str:
     return "" if window is None else str(getattr(window, "index_list", window))
 
 
-def acting_conds(conds: list, sigma: float) -> set:
-    """Those of a CALC_COND_BATCH that are in their range at `sigma`, as (index of the conditioning, uuid)."""
-    return {(index, cond.get("uuid")) for index, group in enumerate(conds) for cond in group or ()
-            if cond.get("timestep_end", sigma) <= sigma <= cond.get("timestep_start", sigma)}
+def _hooks(cond: dict) -> list:
+    group = cond.get("hooks")
+    return [] if group is None else group.hooks
+
+
+def _acting(conds: list, sigma: float) -> list[tuple[int, dict]]:
+    """Those of a CALC_COND_BATCH that are in their range at `sigma`, with the index of their conditioning."""
+    return [(index, cond) for index, group in enumerate(conds) for cond in group or ()
+            if cond.get("timestep_end", sigma) <= sigma <= cond.get("timestep_start", sigma)]
+
+
+def acting_conds(conds: list, sigma: float) -> dict:
+    """Which conds act at `sigma`, and how: (index of the conditioning, uuid) -> strengths of the hooks."""
+    return {(index, cond.get("uuid")): tuple(float(hook.strength) for hook in _hooks(cond))
+            for index, cond in _acting(conds, sigma)}
+
+
+def advance_hooks(conds: list, timestep, patcher, model_options: dict):
+    """Brings the hooks of the conds that act at `timestep` [batch] to their keyframes, so that all strengths of an
+    evaluation are known before its first call. The host does the same for each cond, and then finds it done."""
+    for _, cond in _acting(conds, float(timestep[0])):
+        if _hooks(cond):
+            patcher.prepare_hook_patches_current_keyframe(timestep, cond["hooks"], model_options)
 
 
 def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int) -> list[str]:

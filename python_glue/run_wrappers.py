@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from .chunks import advance_hooks
 from .report import other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .session import KEY, Session, session_of
@@ -91,6 +92,8 @@ def _predict_noise(executor, x, timestep, model_options, seed=None):
 def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     run = run_of(model_options.get("transformer_options", {}))
     if run is not None:
+        if run.session.inheritance:
+            advance_hooks(conds, timestep, model.current_patcher, model_options)
         conds = run.begin_pass(conds)
     return executor(model, conds, x_in, timestep, model_options)
 

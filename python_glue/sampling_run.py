@@ -68,9 +68,12 @@ class SamplingRun:
         self._pass += 1
         if self.session.inheritance:
             acting = acting_conds(conds, self._sigmas[-1])
-            if acting - self._acting.get(self._pass, acting):
-                # It has no features yet. The host may ask for the others first, and they must not be older than its.
+            before = self._acting.get(self._pass, acting)
+            # What is new has no features yet. The host may ask for the others first; they must not be older than its.
+            if acting.keys() - before.keys():
                 self._native.refuse_rest("a conditioning begins to act")
+            elif acting.items() - before.items():
+                self._native.refuse_rest("the hooks of a conditioning change their strength")
             self._acting[self._pass] = acting
         return with_stand_ins(conds) if _WITHOUT_CONTROL & self._sites else conds
 

@@ -77,7 +77,7 @@ TimeStepMode time_step_mode_from(std::string_view name) { return value_named(kMo
 
 void check(const TimeStepSettings& settings) {
   if (settings.interval < 1) {
-    throw invalid_input("interval", "at least 1 (1 inherits nothing)", std::to_string(settings.interval));
+    throw invalid_input("interval", "at least 1", std::to_string(settings.interval));
   }
   check_not_negative("full_evaluations", "0 (from interval) or more", settings.full_evaluations);
   check_not_negative("first_full", "0 (no guard) or more", settings.first_full);

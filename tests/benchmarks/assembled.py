@@ -12,12 +12,6 @@ from support.competition import take_turns  # noqa: E402
 
 # Speed-ups that SD1.5 must reach at full width and 64x64: the 22.4 % of A-SDM's abstract, and a half for BK-tiny.
 LIMITS = {"s0_s1": 1.224, "bk_tiny": 1.5}
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
-
-def assembled(pack, full, preset: str):
-    node = {"model": full, "preset": preset}
-    return pack.native.native_module().execute("ASDMAssembleUNet", pack.host.comfy_host(), node)["outputs"][0]
 
 
 def timed_forward(patcher, inputs) -> dict:
@@ -34,9 +28,9 @@ def measured(options) -> tuple[dict, dict]:
     hosted.start_host(device=options.device)
     pack = hosted.load_pack()
     torch.set_num_threads(options.threads)
-    full = models.make_patcher(pack, options.model, options.width, getattr(torch, DTYPES[options.dtype]))
+    full = models.make_patcher(pack, options.model, options.width, arguments.DTYPES[options.dtype])
     full = pack.host.comfy_host().with_native_engine(full, {"compute_dtype": "auto"})
-    patchers = {"full": full} | {preset: assembled(pack, full, preset) for preset in options.presets}
+    patchers = {"full": full} | {preset: models.assembled(pack, full, preset) for preset in options.presets}
     inputs = models.random_inputs(full, options.batch, options.latent, options.latent)
     for patcher in patchers.values():
         calls.load(patcher)

@@ -50,6 +50,35 @@ def quality_result():
             "psnr_gain_db": {"2": 5.5, "3": None}, "gains": [{"condition": "euler-20-text", "2": gain, "3": None}]}
 
 
+def assembled_result():
+    rows = [{"preset": preset, **took(took_s), "gmacs": 400 / speedup, "speedup": speedup, "arithmetic": speedup + 0.1}
+            for preset, took_s, speedup in (("full", 4.0, 1.0), ("s0_s1", 3.2, 1.25))]
+    return {"benchmark": "assembled", "model": "sd15", "dtype": "bf16", "latent": 64, "batch": 2, "holds": True,
+            "rows": rows, "machine": MACHINE}
+
+
+def switch_result():
+    rows = [{"switch_percent": percent, "psnr": 100.0 - percent, "ssim": 1.0 - percent / 400}
+            for percent in (0, 50, 100)]
+    return {"benchmark": "switch", "model": "sd15", "dtype": "bf16", "latent": 64, "steps": 20, "early": "bk_tiny",
+            "switch_percent": 50.0, "holds": True, "speedup": 1.22, "arithmetic": 1.25, "late": took(60.0),
+            "switched": took(49.0), "curve": {"student": "a student", "pictures": 32, "rows": rows}, "machine": MACHINE}
+
+
+def load_result():
+    return {"benchmark": "load", "model": "sd15", "holds": True, "machine": MACHINE,
+            "native": {**took(1.5), "peak_over_weights": 1.01}, "host": {**took(2.5), "peak_over_weights": 2.02}}
+
+
+def test_smaller_unets_are_shown_alone_in_a_run_and_as_they_load():
+    text = page.page({"assembled": assembled_result(), "switch": switch_result(), "load": load_result()})
+    assert "| `s0_s1` | 3.2 s (2.88–3.52) | 320 | 1.25 | 1.35 |" in text
+    assert "| bf16 | 20 | 60 s (54–66) | 49 s (44.1–53.9) | 1.22 | 1.25 |" in text
+    assert "| 50 | 50.00 | 0.8750 |" in text
+    assert "32 pictures of the demo model, its small UNet (a student) first" in text
+    assert "| native | 1.5 s (1.35–1.65) | 1.01 |" in text
+
+
 def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
     text = page.page({"quality": quality_result()})
     assert "| euler-20-text | +5.5 (50.0; DeepCache 44.5) | – |" in text
@@ -73,7 +102,7 @@ def test_what_was_not_measured_is_named_with_its_command():
 
 def test_every_plot_that_the_page_shows_is_drawn_and_always_the_same(tmp_path):
     results = {"forward-sd15-64x64-b2": forward_result(0.9), "profiler-sd15-bf16": profiler_result(),
-               "scale": scale_result(), "quality": quality_result()}
+               "scale": scale_result(), "quality": quality_result(), "switch": switch_result()}
     text = page.page(results)
     drawn = []
     for folder in (tmp_path / "one", tmp_path / "two"):

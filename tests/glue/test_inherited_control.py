@@ -5,35 +5,11 @@ import json
 
 import pytest
 import torch
-from hosted_model import SIZE, split_batches
+from counted_control import CountedControl
+from hosted_model import split_batches
 
 STEPS = 8
 FULL = 3  # evaluations 0, 3 and 6
-
-
-class CountedControl:
-    """A ControlNet of the host's with random weights, and how often it ran."""
-
-    def __init__(self, hosted, strength=1.0, percent=(0.0, 1.0)):
-        import comfy.cldm.cldm
-        import comfy.controlnet
-        import comfy.ops
-        config = hosted.patcher.model.model_config.unet_config
-        names = ("image_size", "in_channels", "model_channels", "num_res_blocks", "channel_mult", "transformer_depth",
-                 "transformer_depth_middle", "num_heads", "context_dim", "use_spatial_transformer", "legacy")
-        torch.manual_seed(5)
-        network = comfy.cldm.cldm.ControlNet(**{name: config[name] for name in names if name in config},
-                                             hint_channels=3, operations=comfy.ops.disable_weight_init)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.05)
-        self.calls = 0
-        network.register_forward_hook(self._count)
-        self._network = network
-        self.control = comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
-        self.control.set_cond_hint(torch.rand(1, 3, SIZE * 8, SIZE * 8), strength, percent)
-
-    def _count(self, *_):
-        self.calls += 1
 
 
 def sample(hosted, sites, control, **settings):

@@ -1,13 +1,19 @@
 """The shared workflows, as the server runs them."""
 
 import json
+import math
+import re
 
+import numpy as np
 import pytest
 from comfy_server import REPO
 from graphs import SAMPLING
+from image_scores import read_scores
 
 API = REPO / "workflows" / "api"
-DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
+PICTURE_DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
+REPLAY_DEMO = "asdm_demo_record_and_replay"
+DEMOS = [*PICTURE_DEMOS, REPLAY_DEMO]
 
 
 def read_prompt(name):
@@ -19,7 +25,7 @@ def only_node(prompt, class_type):
     return node_id
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", PICTURE_DEMOS)
 def test_demo_workflow_yields_a_picture_and_a_report(host, name):
     prompt = read_prompt(name)
     run = host.client.run(prompt)
@@ -28,6 +34,22 @@ def test_demo_workflow_yields_a_picture_and_a_report(host, name):
     assert picture.shape == (128, 128, 3)
     assert picture.std() > 10, "the picture is all but one colour"
     assert "inherited" in run.text(only_node(prompt, "PreviewAny"))
+
+
+def test_a_recorded_run_is_replayed_to_the_same_picture(host):
+    prompt = read_prompt(REPLAY_DEMO)
+    run = host.client.run(prompt)
+    assert run.status == "success", run.error
+    by_prefix = {node["inputs"]["filename_prefix"]: node_id for node_id, node in prompt.items()
+                 if node["class_type"] == "SaveImage"}
+    (recorded,), (replayed,) = (host.pictures(run, by_prefix[f"asdm/{name}"]) for name in ("recorded", "replayed"))
+    assert recorded.std() > 10, "the picture is all but one colour"
+    assert np.array_equal(recorded, replayed)
+    texts = {prompt[node_id]["inputs"]["source"][0]: run.text(node_id) for node_id, node in prompt.items()
+             if node["class_type"] == "PreviewAny"}
+    psnr, _ = read_scores(texts[only_node(prompt, "ASDMCompareImages")])
+    assert psnr == math.inf
+    assert int(re.search(r"(\d+) inherited\)", texts[only_node(prompt, "ASDMReport")])[1]) > 0
 
 
 def test_swap_in_workflow_uses_known_nodes_and_inputs(host):

@@ -57,8 +57,8 @@ TEST(TimeStepMode, RefusesSettingsWithoutSense) {
   };
   constexpr auto kExplicit = TimeStepMode::kExplicit;
   const std::vector<Row> rows = {
-      {{.interval = 0}, "interval: expected at least 1 (1 inherits nothing), got 0"},
-      {{.interval = -2}, "interval: expected at least 1 (1 inherits nothing), got -2"},
+      {{.interval = 0}, "interval: expected at least 1, got 0"},
+      {{.interval = -2}, "interval: expected at least 1, got -2"},
       {{.interval = 0, .full_evaluations = 5}, "interval: expected at least 1"},
       {{.full_evaluations = -1}, "full_evaluations: expected 0 (from interval) or more, got -1"},
       {{.first_full = -1}, "first_full: expected 0 (no guard) or more, got -1"},

@@ -82,6 +82,25 @@ def _quality_section(results: dict[str, dict]) -> list[str]:
             tables.quality_settings(cells)]
 
 
+def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
+    parts = []
+    if "assembled" in results:
+        result = results["assembled"]
+        parts += ["## Smaller UNets", f"One forward of UNets assembled out of {result['model']}, over the full one in "
+                  f"the native engine ({result['dtype']}, {result['latent']}x{result['latent']}, batch "
+                  f"{result['batch']}).",
+                  tables.assembled(result)]
+    if "switch" in results:
+        result = results["switch"]
+        curve = result["curve"]
+        parts += ["## Two UNets in one run",
+                  f"`{result['early']}` for the first {result['switch_percent']:g} % of the steps, then the full "
+                  f"{result['model']}, both native. Below: {curve['pictures']} pictures of the demo model, its small "
+                  f"UNet ({curve['student']}) first.", "![PSNR and SSIM over the share](benchmarks/switch.svg)",
+                  tables.switch(result)]
+    return parts
+
+
 def _other_sections(results: dict[str, dict]) -> list[str]:
     parts = []
     if "inheritance" in results:
@@ -92,6 +111,9 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     parity = list(_prefixed(results, "parity").values())
     if parity:
         parts += ["## Parity with the host", tables.parity(parity)]
+    if "load" in results:
+        parts += ["## Loading", f"A {results['load']['model']} UNet in fp16 from the page cache, until every page of "
+                  "it is there.", tables.load(results["load"])]
     if "bypass" in results:
         words = "equal bit for bit" if results["bypass"]["holds"] else "**not equal**"
         parts += ["## Bypass", f"Latents of a graph without these nodes, before, with and after the pack: {words}."]
@@ -107,7 +129,7 @@ def page(results: dict[str, dict]) -> str:
     if results:
         parts += ["## Machines", machines(results)]
     parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
-              *_quality_section(results), *_other_sections(results)]
+              *_quality_section(results), *_smaller_unets_section(results), *_other_sections(results)]
     left = missing(results)
     if left:
         parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]

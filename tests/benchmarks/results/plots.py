@@ -77,6 +77,22 @@ def scale(result: dict, path: Path):
     save(figure, path)
 
 
+def switch(result: dict, path: Path):
+    """PSNR and SSIM to the full model's pictures over the share of steps that the small UNet makes."""
+    rows = result["curve"]["rows"]
+    percents = [row["switch_percent"] for row in rows]
+    figure, axes = plt.subplots(figsize=(5, 3.2))
+    lines = axes.plot(percents, [row["psnr"] for row in rows], "o-", color=COLOURS["native"], label="PSNR")
+    other = axes.twinx()
+    lines += other.plot(percents, [row["ssim"] for row in rows], "s--", color=COLOURS["inheriting"], label="SSIM")
+    axes.set_xlabel("switch_percent")
+    axes.set_ylabel("PSNR to the full model's picture, dB")
+    other.set_ylabel("SSIM")
+    axes.grid(alpha=0.25)
+    axes.legend(handles=lines, frameon=False)
+    save(figure, path)
+
+
 def draw(results: dict[str, dict], folder: Path):
     """All plots that these results allow."""
     cpu = [result for name, result in results.items()
@@ -88,6 +104,8 @@ def draw(results: dict[str, dict], folder: Path):
             profiler(result, folder / f"{name}.svg")
         elif name.startswith("scale"):
             scale(result, folder / f"{name}.svg")
+        elif name == "switch":
+            switch(result, folder / f"{name}.svg")
         elif name == "quality":
             for plot, figure in frontiers.figures(result.get("cells", [])).items():
                 save(figure, folder / f"{plot}.png")

@@ -101,6 +101,28 @@ def inheritance(result: dict) -> str:
     return "\n\n".join([table(["level", "dtype", "steps", "speed-up", "predicted by MACs"], rows), notes])
 
 
+def assembled(result: dict) -> str:
+    rows = [[f"`{row['preset']}`", seconds(row), f"{row['gmacs']:.0f}", f"{row['speedup']:.2f}",
+             f"{row['arithmetic']:.2f}"] for row in result["rows"]]
+    return table(["UNet", "a forward", "GMACs", "speed-up", "predicted by MACs"], rows)
+
+
+def load(result: dict) -> str:
+    rows = [[name, seconds(result[name]), f"{result[name]['peak_over_weights']:.2f}"] for name in ("native", "host")]
+    return table(["loader", "time", "peak memory / weights"], rows)
+
+
+def switch(result: dict) -> str:
+    """The speed of one switched run, then the closeness of pictures by share."""
+    speed = table(["dtype", "steps", "late UNet alone", "switched", "speed-up", "predicted by MACs"], [[
+        result["dtype"], str(result["steps"]), seconds(result["late"]), seconds(result["switched"]),
+        f"{result['speedup']:.2f}", f"{result['arithmetic']:.2f}"]])
+    curve = table(["`switch_percent`", "PSNR, dB", "SSIM"],
+                  [[str(row["switch_percent"]), f"{row['psnr']:.2f}", f"{row['ssim']:.4f}"]
+                   for row in result["curve"]["rows"]])
+    return "\n\n".join([speed, curve])
+
+
 def parity(results: list[dict]) -> str:
     rows = [[result["width"], kind, f"{value:.1e}", "yes" if result["holds"] else "**no**"]
             for result in results for kind, value in result["worst"].items()]

@@ -6,6 +6,7 @@ import torch
 
 from .case import PARAMETERS
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -20,4 +21,4 @@ def model_parser(description: str) -> argparse.ArgumentParser:
 
 def add_dtype(parser: argparse.ArgumentParser):
     """--dtype, the fast one of the machine by default."""
-    parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp16" if DEVICE == "cuda" else "bf16")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="fp16" if DEVICE == "cuda" else "bf16")

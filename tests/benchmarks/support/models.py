@@ -41,6 +41,12 @@ def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32
                                             offload_device=comfy.model_management.unet_offload_device())
 
 
+def assembled(pack, full, preset: str):
+    """What ASDMAssembleUNet makes of the MODEL `full`; it runs in the native engine where `full` does."""
+    node = {"model": full, "preset": preset}
+    return pack.native.native_module().execute("ASDMAssembleUNet", pack.host.comfy_host(), node)["outputs"][0]
+
+
 def random_inputs(patcher, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77, seed: int = 1):
     """Arguments of a UNet call in the model's dtype."""
     dtype = patcher.model.manual_cast_dtype or patcher.model.get_dtype()
