@@ -65,13 +65,22 @@ def switch_result():
             "switched": took(49.0), "curve": {"student": "a student", "pictures": 32, "rows": rows}, "machine": MACHINE}
 
 
+def distilled_result():
+    rows = [{"model": "distilled_me_cond_conv", "loss": 0.06, "gap_recovered": 0.95, "psnr_db": 25.0, "ssim": 0.9,
+             "speedup": 1.3}]
+    return {"benchmark": "distilled", "preset": "s0_s1", "pictures": 64, "steps": 20, "holds": True, "rows": rows,
+            "machine": MACHINE}
+
+
 def load_result():
     return {"benchmark": "load", "model": "sd15", "holds": True, "machine": MACHINE,
             "native": {**took(1.5), "peak_over_weights": 1.01}, "host": {**took(2.5), "peak_over_weights": 2.02}}
 
 
 def test_smaller_unets_are_shown_alone_in_a_run_and_as_they_load():
-    text = page.page({"assembled": assembled_result(), "switch": switch_result(), "load": load_result()})
+    text = page.page({"assembled": assembled_result(), "switch": switch_result(), "load": load_result(),
+                      "distilled": distilled_result()})
+    assert "| distilled me cond conv | 0.0600 | 95% | 25.00 | 0.9000 | 1.30 |" in text
     assert "| `s0_s1` | 3.2 s (2.88–3.52) | 320 | 1.25 | 1.35 |" in text
     assert "| bf16 | 20 | 60 s (54–66) | 49 s (44.1–53.9) | 1.22 | 1.25 |" in text
     assert "| 50 | 50.00 | 0.8750 |" in text

@@ -90,6 +90,12 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
                   f"the native engine ({result['dtype']}, {result['latent']}x{result['latent']}, batch "
                   f"{result['batch']}).",
                   tables.assembled(result)]
+    if "distilled" in results:
+        result = results["distilled"]
+        parts += ["## Distilled UNets", f"The demo model and its `{result['preset']}`: loss of the noise prediction, "
+                  f"how much of the gap between cut and teacher is recovered, {result['pictures']} pictures of "
+                  f"{result['steps']} steps against the teacher's. The teacher's own pictures are equal to themselves: "
+                  "100 dB stand for that.", tables.distilled(result)]
     if "switch" in results:
         result = results["switch"]
         curve = result["curve"]

@@ -38,6 +38,7 @@ PLAN = (
     Measurement("inheritance", "inheritance"),
     Measurement("quality", "quality", ("--missing",)),
     Measurement("assembled", "assembled"),
+    Measurement("distilled", "distilled"),
     Measurement("switch", "switch"),
     Measurement("load", "load"),
     Measurement("peers", "peers"),

@@ -107,6 +107,12 @@ def assembled(result: dict) -> str:
     return table(["UNet", "a forward", "GMACs", "speed-up", "predicted by MACs"], rows)
 
 
+def distilled(result: dict) -> str:
+    rows = [[row["model"].replace("_", " "), f"{row['loss']:.4f}", f"{row['gap_recovered']:.0%}",
+             f"{row['psnr_db']:.2f}", f"{row['ssim']:.4f}", f"{row['speedup']:.2f}"] for row in result["rows"]]
+    return table(["UNet", "loss", "gap recovered", "PSNR, dB", "SSIM", "speed-up"], rows)
+
+
 def load(result: dict) -> str:
     rows = [[name, seconds(result[name]), f"{result[name]['peak_over_weights']:.2f}"] for name in ("native", "host")]
     return table(["loader", "time", "peak memory / weights"], rows)
