@@ -40,7 +40,14 @@ class AssembleUNet final : public Node {
         string_input("remove", "",
                      "Further parts to take out, by address: blocks (in.2), layers (out.9.attn), transformer blocks "
                      "(in.7.attn.3). An encoder block needs its decoder block gone too."),
+        linked_input("calibrate", Kind::kConditioning,
+                     "Where it is connected, each cut is mended without training: one short run of the model under this "
+                     "conditioning says by which gain and shift per channel the layer before the cut stands in best."),
+        linked_input("latent", Kind::kLatent,
+                     "Size at which to calibrate; without it the size that the model was trained at."),
     };
+    schema.inputs[3].optional = true;
+    schema.inputs[4].optional = true;
     schema.outputs = {{"MODEL", Kind::kModel, "The smaller UNet, in the native engine."}};
     return schema;
   }
@@ -58,7 +65,11 @@ class AssembleUNet final : public Node {
     if (smaller == spec) {
       throw invalid_input(inputs.where("remove"), "parts that the UNet still has", "none of them");
     }
-    return {.outputs = {host.with_native_engine(host.assemble_unet(model, to_json(smaller)), EngineOptions{})}};
+    Handle assembled = host.assemble_unet(model, to_json(smaller));
+    if (const Handle conditioning = inputs.optional_handle("calibrate")) {
+      assembled = host.calibrate_unet(model, assembled, conditioning, inputs.optional_handle("latent"));
+    }
+    return {.outputs = {host.with_native_engine(assembled, EngineOptions{})}};
   }
 };
 

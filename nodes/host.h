@@ -50,6 +50,27 @@ struct InheritanceOptions {
   int64_t last_full = 0;         ///< this many before its end are full
 };
 
+/// How a compressed UNet is trained; checked by the node before the host sees it.
+struct DistilOptions {
+  int64_t steps = 0;          ///< of the whole UNet
+  int64_t local_steps = 0;    ///< of each implant by itself, before
+  int64_t implant_steps = 0;  ///< of each implant inside the teacher, after that
+  int64_t batch_size = 1;
+  double learning_rate = 0.0;
+  int64_t seed = 0;
+  double task_loss = 0.0;  ///< weights of the losses (native/assembly/distillation.h)
+  double output_loss = 0.0;
+  double feature_loss = 0.0;
+  double semantic_loss = 0.0;
+  std::string checkpoint;  ///< name under which the training is kept and resumed; empty = it is not
+};
+
+/// A trained UNet, and its loss after each step.
+struct Distilled {
+  Handle model;
+  std::vector<double> losses;
+};
+
 /// What is inherited, and when: by rules, or by a plan that is followed.
 using Inheritance = std::variant<InheritanceOptions, Plan>;
 
@@ -77,6 +98,14 @@ class Host {
   virtual std::string save_unet(const Handle& model, std::string_view filename_prefix) = 0;
   /// A MODEL with the UNet of `model` less what the spec `spec_json` lacks of it; shares the weights that are left.
   virtual Handle assemble_unet(const Handle& model, std::string_view spec_json) = 0;
+
+  /// A MODEL with the UNet of `student`, its cuts mended in closed form by one short run of `teacher` under
+  /// `conditioning`, at the size of `latent` (null = the one that the model was trained at).
+  virtual Handle calibrate_unet(const Handle& teacher, const Handle& student, const Handle& conditioning,
+                                const Handle& latent) = 0;
+  /// A MODEL with the UNet of `student`, trained to do what that of `teacher` does on `latents` under `conditioning`.
+  virtual Distilled distil_unet(const Handle& teacher, const Handle& student, const Handle& latents,
+                                const Handle& conditioning, const DistilOptions& options) = 0;
 
   virtual ModelDescription describe_model(const Handle& model) = 0;
   /// A clone of `model` whose UNet runs in the native engine.

@@ -33,6 +33,7 @@ bool has_kind(const Value& value, Kind kind) {
   switch (kind) {
     case Kind::kModel:
     case Kind::kLatent:
+    case Kind::kConditioning:
     case Kind::kSampler:
       return std::holds_alternative<Handle>(value) && std::get<Handle>(value) != nullptr;
     case Kind::kImage:
@@ -102,7 +103,9 @@ Inputs::Inputs(const NodeSchema& schema, std::map<std::string, Value> values)
     if (input.kind == Kind::kFloat && std::holds_alternative<int64_t>(value)) {
       value = static_cast<double>(std::get<int64_t>(value));
     }
-    check_value(where(input.name), input, value);
+    if (!(input.optional && std::holds_alternative<std::monostate>(value))) {
+      check_value(where(input.name), input, value);
+    }
   }
 }
 
@@ -121,6 +124,11 @@ const std::string& Inputs::text(const std::string& name) const { return get<std:
 int64_t Inputs::integer(const std::string& name) const { return get<int64_t>(name); }
 double Inputs::number(const std::string& name) const { return get<double>(name); }
 const Handle& Inputs::handle(const std::string& name) const { return get<Handle>(name); }
+Handle Inputs::optional_handle(const std::string& name) const {
+  const auto found = values_.find(name);
+  const bool missing = found != values_.end() && std::holds_alternative<std::monostate>(found->second);
+  return missing ? nullptr : handle(name);
+}
 const Image& Inputs::image(const std::string& name) const { return get<Image>(name); }
 
 }  // namespace asdm::nodes

@@ -27,6 +27,8 @@ class Inputs {
   [[nodiscard]] int64_t integer(const std::string& name) const;
   [[nodiscard]] double number(const std::string& name) const;
   [[nodiscard]] const Handle& handle(const std::string& name) const;
+  /// Null where the optional input is not connected.
+  [[nodiscard]] Handle optional_handle(const std::string& name) const;
   [[nodiscard]] const Image& image(const std::string& name) const;
 
  private:

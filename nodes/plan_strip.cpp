@@ -7,22 +7,13 @@
 #include <vector>
 
 #include "native/base/error.h"
-#include "nodes/pixel_font.h"
+#include "nodes/canvas.h"
 #include "nodes/report_json.h"
 
 namespace asdm::nodes {
 namespace {
 
 using nlohmann::json;
-
-struct Colour {
-  float red;
-  float green;
-  float blue;
-};
-
-constexpr Colour kPaper{1.0F, 1.0F, 1.0F};
-constexpr Colour kInk{0.13F, 0.15F, 0.19F};
 
 /// What a cell shows: the letter of docs/report.md, its words and its colour. The colours differ in lightness too, so
 /// that they can be told apart without seeing hues.
@@ -49,9 +40,6 @@ const Action& action_of(char letter) {
 }
 
 // All sizes in pixels.
-constexpr int64_t kScale = 2;  // of the font
-constexpr int64_t kAdvance = (kGlyphWidth + 1) * kScale;
-constexpr int64_t kTextHeight = kGlyphHeight * kScale;
 constexpr int64_t kMargin = 12;
 constexpr int64_t kRowHeight = kTextHeight + 6;
 constexpr int64_t kLineHeight = kTextHeight + 10;
@@ -60,44 +48,6 @@ constexpr int64_t kMaxShown = 480;   // evaluations; behind these cells would va
 constexpr int64_t kMinCell = 2;
 constexpr int64_t kMaxCell = 26;
 constexpr int64_t kTick = 5;  // every fifth evaluation has its number above it
-
-int64_t text_width(const std::string& text) { return static_cast<int64_t>(text.size()) * kAdvance; }
-
-class Canvas {
- public:
-  Canvas(int64_t width, int64_t height)
-      : image_{1, height, width, std::vector<float>(static_cast<size_t>(height * width * 3), kPaper.red)} {}
-
-  void fill(int64_t left, int64_t top, int64_t width, int64_t height, const Colour& colour) {
-    for (int64_t y = std::max<int64_t>(top, 0); y < std::min(top + height, image_.height); ++y) {
-      for (int64_t x = std::max<int64_t>(left, 0); x < std::min(left + width, image_.width); ++x) {
-        float* pixel = image_.pixels.data() + (y * image_.width + x) * 3;
-        pixel[0] = colour.red;
-        pixel[1] = colour.green;
-        pixel[2] = colour.blue;
-      }
-    }
-  }
-
-  void text(int64_t left, int64_t top, const std::string& words) {
-    for (const char c : words) {
-      const auto& rows = glyph(c);
-      for (int64_t y = 0; y < kGlyphHeight; ++y) {
-        for (int64_t x = 0; x < kGlyphWidth; ++x) {
-          if ((rows[static_cast<size_t>(y)] >> (kGlyphWidth - 1 - x) & 1) != 0) {
-            fill(left + x * kScale, top + y * kScale, kScale, kScale, kInk);
-          }
-        }
-      }
-      left += kAdvance;
-    }
-  }
-
-  Image take() { return std::move(image_); }
-
- private:
-  Image image_;
-};
 
 struct Row {
   std::string address;

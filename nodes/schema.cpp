@@ -12,6 +12,8 @@ std::string_view to_string(Kind kind) {
       return "MODEL";
     case Kind::kLatent:
       return "LATENT";
+    case Kind::kConditioning:
+      return "CONDITIONING";
     case Kind::kSampler:
       return "SAMPLER";
     case Kind::kImage:

@@ -10,9 +10,9 @@
 
 namespace asdm::nodes {
 
-enum class Kind { kModel, kLatent, kSampler, kImage, kString, kInt, kFloat, kCombo };
+enum class Kind { kModel, kLatent, kConditioning, kSampler, kImage, kString, kInt, kFloat, kCombo };
 
-/// The host's name of the kind: "MODEL", "LATENT", "SAMPLER", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
+/// The host's name of the kind: "MODEL", "LATENT", "CONDITIONING", "SAMPLER", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
 [[nodiscard]] std::string_view to_string(Kind kind);
 
 /// Limits of an INT or FLOAT input, both ends included.
@@ -50,7 +50,7 @@ struct NodeSchema {
   bool is_output_node = false;  ///< runs even when nothing uses its outputs
 };
 
-/// A linked input without a widget (MODEL, LATENT, SAMPLER, IMAGE).
+/// A linked input without a widget (MODEL, LATENT, CONDITIONING, SAMPLER, IMAGE).
 [[nodiscard]] InputSchema linked_input(std::string name, Kind kind, std::string tooltip);
 [[nodiscard]] InputSchema string_input(std::string name, std::string default_value, std::string tooltip);
 /// A STRING edited in a box of several lines.

@@ -1,5 +1,1 @@
-"""The Python of the pack: node classes made from the C++ schemas, and ComfyUI as the nodes' host."""
-
-from .schema_nodes import comfy_entrypoint
-
-__all__ = ["comfy_entrypoint"]
+"""The Python of the pack: node classes made from the C++ schemas, ComfyUI as the nodes' host, and training."""

@@ -7,12 +7,11 @@ import uuid
 
 import comfy.model_management
 import folder_paths
-import safetensors.torch
 
-from . import native
 from .assembled_unet import SPEC_BUFFER
 from .loader import make_model
 from .unet_config import describe, unet_config_of
+from .unet_file import expected_tensors, write_unet
 
 _BUFFER_PREFIX = SPEC_BUFFER + "."
 _UNET_PREFIX = "diffusion_model."
@@ -28,16 +27,24 @@ def _stored_weights(patcher) -> dict:
 def assemble_unet(patcher, spec_json: str):
     """A ModelPatcher with the UNet of `patcher` less what `spec_json` lacks of it; what is left shares its memory.
     Keeps the patches, options and wrappers of `patcher`; patches of weights that are gone are dropped."""
-    old = patcher.model
-    wanted = {f"{name}.{part}" for name, _, has_bias in native.native_module().UNet(spec_json).leaves()
-              for part in (("weight", "bias") if has_bias else ("weight",))}
+    wanted = expected_tensors(spec_json)
     tensors = {name: tensor for name, tensor in _stored_weights(patcher).items() if name in wanted}
+    return with_weights(patcher, spec_json, tensors, keeps_patches=True)
+
+
+def with_weights(patcher, spec_json: str, tensors: dict, *, keeps_patches: bool):
+    """A ModelPatcher like `patcher` around the UNet `spec_json` of `tensors`, themselves and not copies; without its
+    patches of weights where they are in these already."""
+    old = patcher.model
     config = copy.copy(old.model_config)
     config.unet_config = {**old.model_config.unet_config, **unet_config_of(json.loads(spec_json))}
     config.sampling_settings = dict(config.sampling_settings)
     config.model_type = lambda state_dict, prefix="": old.model_type
     model = make_model(config, spec_json, tensors).to(patcher.offload_device)
-    return _with_model(patcher, model)
+    clone = _with_model(patcher, model)
+    if not keeps_patches:
+        clone.patches = {}
+    return clone
 
 
 def _with_model(patcher, model):
@@ -59,17 +66,7 @@ def save_unet(patcher, filename_prefix: str) -> str:
     folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
     path = os.path.join(folder, f"{name}_{counter:05}_.safetensors")
     comfy.model_management.load_models_gpu([patcher], force_patch_weights=True)
-    tensors = {name: tensor.contiguous() for name, tensor in patcher.model.diffusion_model.state_dict().items()
+    tensors = {name: tensor for name, tensor in patcher.model.diffusion_model.state_dict().items()
                if not name.startswith(_BUFFER_PREFIX)}
-    metadata = {native.native_module().SPEC_METADATA_KEY: describe(patcher.model)["spec_json"]}
-    unfinished = f"{path}.{uuid.uuid4().hex}.unfinished"
-    try:
-        safetensors.torch.save_file(tensors, unfinished, metadata=metadata)
-        with open(unfinished, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
-        raise
+    write_unet(path, describe(patcher.model)["spec_json"], tensors)
     return path

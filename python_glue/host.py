@@ -7,6 +7,7 @@ import folder_paths
 
 from . import native
 from .assembly import assemble_unet, save_unet
+from .hosted_training import calibrate_unet, distil_unet
 from .loader import load_unet
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
@@ -38,6 +39,12 @@ class ComfyHost:
             settings = {name: getattr(session, name) for name in ("compute_dtype", "inheritance")}
             install(assembled, dataclasses.replace(new_session(assembled.model), **settings))
         return assembled
+
+    def calibrate_unet(self, teacher, student, conditioning: list, latent: dict | None):
+        return calibrate_unet(teacher, student, conditioning, latent)
+
+    def distil_unet(self, teacher, student, latents: dict, conditioning: list, options: dict) -> tuple:
+        return distil_unet(teacher, student, latents, conditioning, options)
 
     def describe_model(self, model) -> dict:
         return describe(model.model)

@@ -12,9 +12,9 @@ import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from . import native
 from .assembled_unet import AssembledUNet
 from .unet_config import unet_config_of
+from .unet_file import check_tensors
 
 _FAMILIES = {
     "sd1": comfy.supported_models.SD15, "sd2": comfy.supported_models.SD20,
@@ -22,23 +22,6 @@ _FAMILIES = {
 }
 _MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
 log = logging.getLogger("asdm")
-
-
-def _check_tensors(path: str, spec_json: str, tensors: dict):
-    """ValueError naming every missing and unexpected tensor; the host would leave the missing ones uninitialised."""
-    expected = {}
-    for name, shape, has_bias in native.native_module().UNet(spec_json).leaves():
-        expected[f"{name}.weight"] = tuple(shape)
-        if has_bias:
-            expected[f"{name}.bias"] = (shape[0],)
-    faults = [f"missing {name}" for name in expected if name not in tensors]
-    faults += [f"unexpected {name}" for name in tensors if name not in expected]
-    faults += [f"{name} has shape {tuple(tensor.shape)}, expected {expected[name]}"
-               for name, tensor in tensors.items() if name in expected and tuple(tensor.shape) != expected[name]]
-    faults += [f"{name} holds {tensor.dtype}, expected floating point numbers"
-               for name, tensor in tensors.items() if not tensor.is_floating_point()]
-    if faults:
-        raise ValueError(f"{path}: expected the tensors of its UNet, got " + "; ".join(faults))
 
 
 def model_config(spec: dict):
@@ -79,7 +62,7 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
     """
     stored_as = comfy.utils.load_torch_file(path)
     tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
-    _check_tensors(path, layout["spec_json"], tensors)
+    check_tensors(path, layout["spec_json"], tensors)
     spec = json.loads(layout["spec_json"])
     config = model_config(spec)
     if not layout["carries_spec"]:

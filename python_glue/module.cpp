@@ -29,4 +29,5 @@ PYBIND11_MODULE(_native, m) {
   asdm::python::init_unet(m);
   asdm::python::init_run(m);
   asdm::python::init_switching(m);
+  asdm::python::init_distillation(m);
 }

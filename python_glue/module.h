@@ -12,5 +12,6 @@ void init_nodes(pybind11::module_& m);
 void init_unet(pybind11::module_& m);
 void init_run(pybind11::module_& m);
 void init_switching(pybind11::module_& m);
+void init_distillation(pybind11::module_& m);
 
 }  // namespace asdm::python

@@ -78,6 +78,7 @@ Value value_from_python(const std::string& where, Kind kind, const py::handle& o
   switch (kind) {
     case Kind::kModel:
     case Kind::kLatent:
+    case Kind::kConditioning:
     case Kind::kSampler:
       return nodes::Handle(std::make_shared<PyHandle>(py::reinterpret_borrow<py::object>(object)));
     case Kind::kImage:

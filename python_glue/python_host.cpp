@@ -39,6 +39,22 @@ py::dict to_dict(const nodes::InheritanceOptions& options) {
   return out;
 }
 
+py::dict to_dict(const nodes::DistilOptions& options) {
+  py::dict out;
+  out["steps"] = options.steps;
+  out["local_steps"] = options.local_steps;
+  out["implant_steps"] = options.implant_steps;
+  out["batch_size"] = options.batch_size;
+  out["learning_rate"] = options.learning_rate;
+  out["seed"] = options.seed;
+  out["task"] = options.task_loss;
+  out["output"] = options.output_loss;
+  out["feature"] = options.feature_loss;
+  out["semantic"] = options.semantic_loss;
+  out["checkpoint"] = options.checkpoint;
+  return out;
+}
+
 py::dict to_dict(const Plan& plan) {
   py::list evaluations;
   for (const PlanEvaluation& evaluation : plan.evaluations) {
@@ -95,6 +111,24 @@ std::string PyHost::save_unet(const nodes::Handle& model, std::string_view filen
 nodes::Handle PyHost::assemble_unet(const nodes::Handle& model, std::string_view spec_json) {
   const py::gil_scoped_acquire gil;
   return wrap(object_.attr("assemble_unet")(object_of(model), spec_json));
+}
+
+nodes::Handle PyHost::calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
+                                     const nodes::Handle& conditioning, const nodes::Handle& latent) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("calibrate_unet")(object_of(teacher), object_of(student), object_of(conditioning),
+                                             latent ? object_of(latent) : py::object(py::none())));
+}
+
+nodes::Distilled PyHost::distil_unet(const nodes::Handle& teacher, const nodes::Handle& student,
+                                     const nodes::Handle& latents, const nodes::Handle& conditioning,
+                                     const nodes::DistilOptions& options) {
+  const py::gil_scoped_acquire gil;
+  const auto [model, losses] =
+      object_.attr("distil_unet")(object_of(teacher), object_of(student), object_of(latents), object_of(conditioning),
+                                  to_dict(options))
+          .cast<std::pair<py::object, std::vector<double>>>();
+  return {wrap(model), losses};
 }
 
 nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {

@@ -41,6 +41,10 @@ class PyHost final : public nodes::Host {
   nodes::Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) override;
   std::string save_unet(const nodes::Handle& model, std::string_view filename_prefix) override;
   nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override;
+  nodes::Handle calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
+                               const nodes::Handle& conditioning, const nodes::Handle& latent) override;
+  nodes::Distilled distil_unet(const nodes::Handle& teacher, const nodes::Handle& student, const nodes::Handle& latents,
+                               const nodes::Handle& conditioning, const nodes::DistilOptions& options) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;

@@ -6,6 +6,7 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/silu.h>
 
+#include "native/layers/cpu_kernels.h"
 #include "native/layers/group_norm_kernel.h"
 #include "native/layers/linear_kernel.h"
 
@@ -63,7 +64,9 @@ at::Tensor GroupNorm::run(const at::Tensor& x, LayerContext& layer, bool with_si
       out.defined()) {
     return out;
   }
-  const at::Tensor normed = at::group_norm(x, kGroups, leaf.weight, leaf.bias, eps_);
+  // In channels_last the backward of torch 2.13 writes the input's gradient even where none is wanted, into nothing.
+  const bool trains_alone = !records_gradient(x) && (records_gradient(leaf.weight) || records_gradient(leaf.bias));
+  const at::Tensor normed = at::group_norm(trains_alone ? x.contiguous() : x, kGroups, leaf.weight, leaf.bias, eps_);
   return with_silu ? at::silu(normed) : normed;
 }
 

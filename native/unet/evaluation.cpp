@@ -36,13 +36,23 @@ at::Tensor Evaluation::output() {
   if (const at::Tensor stored = features_.inherited(topology_.whole()); stored.defined()) {
     return own_copy(stored);  // the host may write into what it gets
   }
-  embed();
-  const at::Tensor h = value(topology_.whole() - 1);
+  const at::Tensor h = block(topology_.whole() - 1);
   at::Tensor prediction = observed(layer_.observer, "out", [&] {
     return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous();
   });
   features_.computed(topology_.whole(), prediction);
   return prediction;
+}
+
+at::Tensor Evaluation::block(NodeId node) {
+  if (!conditioning_.emb.defined()) {
+    embed();
+  }
+  return value(node);
+}
+
+void Evaluation::give(NodeId node, at::Tensor value) {
+  values_[static_cast<size_t>(node)] = channels_last(value);
 }
 
 void Evaluation::embed() {

@@ -15,9 +15,14 @@ class Evaluation {
 
   /// [batch, out_channels, height, width], contiguous. Throws InheritedFeatureMisfit.
   at::Tensor output();
+  /// What block `node` hands on, for input blocks the value kept for the skip. Ask in evaluation order, and before
+  /// output(): what a block consumed is forgotten.
+  at::Tensor block(NodeId node);
+  /// `value` stands in for block `node`, which is not run.
+  void give(NodeId node, at::Tensor value);
 
  private:
-  /// What block `node` hands on: for input blocks the value kept for the skip.
+  /// As block(), once the embedding is there.
   at::Tensor value(NodeId node);
   at::Tensor compute_input(NodeId node);
   at::Tensor compute_middle(NodeId node);

@@ -104,4 +104,22 @@ at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hoo
   return prediction;
 }
 
+Trace UNet::trace(const ForwardInputs& inputs, WeightSource& weights, const TraceRequest& request) const {
+  check(inputs);
+  Hooks hooks;
+  CallFeatures features;
+  Evaluation evaluation(*this, inputs, weights, hooks, features, nullptr);
+  for (const auto& [node, value] : request.given) {
+    evaluation.give(node, value);
+  }
+  Trace trace;
+  for (const NodeId node : request.blocks) {
+    trace.blocks.emplace(node, evaluation.block(node));
+  }
+  if (request.prediction) {
+    trace.prediction = evaluation.output();
+  }
+  return trace;
+}
+
 }  // namespace asdm

@@ -1,8 +1,10 @@
 // A Stable Diffusion UNet as a graph of addressed blocks, evaluated on demand.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,19 @@ struct ForwardInputs {
   Control control;
 };
 
+/// What trace() is to give, and what it is given.
+struct TraceRequest {
+  std::set<NodeId> blocks;             ///< blocks whose values are wanted
+  bool prediction = true;              ///< whether the prediction is wanted too
+  std::map<NodeId, at::Tensor> given;  ///< values that stand in for blocks, which are then not run
+};
+
+/// Values inside one call, all of them in the graph of gradients.
+struct Trace {
+  std::map<NodeId, at::Tensor> blocks;  ///< [batch, channels, height, width], those that were asked for
+  at::Tensor prediction;                ///< as forward() gives it; undefined where nobody asked for it
+};
+
 /// Structure and forward. Holds no weights: a WeightSource brings them with each call.
 class UNet {
  public:
@@ -41,6 +56,9 @@ class UNet {
   /// `features` says what is inherited and collects what was computed; `observer`, where given, is told of each part.
   [[nodiscard]] at::Tensor forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
                                    CallFeatures& features, LayerObserver* observer = nullptr) const;
+
+  /// A call without hooks and inheritance that is looked into. Only what the request needs is computed.
+  [[nodiscard]] Trace trace(const ForwardInputs& inputs, WeightSource& weights, const TraceRequest& request) const;
 
   /// Gives the memory that calls leave behind for the next ones back to the system.
   void release_workspace() const { workspace_.release(); }

@@ -12,7 +12,8 @@ import pytest
 from repository import REPO
 
 NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
-         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMSaveUNet"]
+         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMDistillUNet",
+         "ASDMSaveUNet"]
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ class RecordingHost final : public nodes::Host {
   std::vector<std::string> calls;
   nodes::EngineOptions engine_options;
   UNetFile loaded;  ///< the last
+  nodes::DistilOptions distil_options;
   nodes::Inheritance inheritance;  ///< the last that was asked for
 
   std::vector<std::string> list_models(std::string_view folder) override {
@@ -56,6 +57,18 @@ class RecordingHost final : public nodes::Host {
   nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override {
     description.spec_json = std::string(spec_json);
     return named(label_of(model) + "+assembled");
+  }
+  nodes::Handle calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
+                               const nodes::Handle& conditioning, const nodes::Handle& latent) override {
+    calls.push_back("calibrate_unet " + label_of(teacher) + " " + label_of(conditioning) + " " +
+                    (latent ? label_of(latent) : "no latent"));
+    return named(label_of(student) + "+calibrated");
+  }
+  nodes::Distilled distil_unet(const nodes::Handle& teacher, const nodes::Handle& student, const nodes::Handle& latents,
+                               const nodes::Handle& conditioning, const nodes::DistilOptions& options) override {
+    calls.push_back("distil_unet " + label_of(teacher) + " " + label_of(latents) + " " + label_of(conditioning));
+    distil_options = options;
+    return {named(label_of(student) + "+distilled"), {2.0, 1.0}};
   }
   nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override {

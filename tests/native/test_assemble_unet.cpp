@@ -55,6 +55,15 @@ TEST(AssembleUNet, TakesMoreFromOneThatLacksSomethingAlready) {
                   "ASDMAssembleUNet.remove: expected parts that the UNet still has, got none of them");
 }
 
+TEST(AssembleUNet, CalibratesWhereConditioningIsConnected) {
+  RecordingHost host = host_of(preset_spec("sd15"));
+  const Result result = find_node("ASDMAssembleUNet")
+                            .execute(host, {{"model", named("model")}, {"preset", std::string("s0")},
+                                            {"calibrate", named("prompt")}});
+  EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+assembled+calibrated+native");
+  EXPECT_EQ(host.calls.front(), "calibrate_unet model prompt no latent");
+}
+
 TEST(AssembleUNet, RefusesWhatLeavesNoUNet) {
   RecordingHost host = host_of(preset_spec("sd15"));
   expect_contains(error_of([&] { return assemble(host, "none", "in.8"); }), "out.3 lost its skip, that of in.8");

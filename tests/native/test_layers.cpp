@@ -177,6 +177,22 @@ TEST(Layers, ResBlock) {
   }
 }
 
+TEST(Layers, GroupNormTrainsWhereNothingBeforeItDoes) {
+  LeafTable table;
+  const GroupNorm norm(table, "norm", 64, 1e-5);
+  std::vector<LeafTensors> tensors = random_weights(table.leaves(), 3);
+  tensors[0].weight.requires_grad_(true);
+  LendingWeights weights(table.leaves(), tensors, testing::Lending::kSame);
+  TransformerHooks hooks;
+  Workspace workspace;
+  LayerContext layer{weights, hooks, workspace};
+  const at::Tensor x = noise({2, 64, 4, 4}, 1).contiguous(at::MemoryFormat::ChannelsLast);
+  norm(x, layer).square().sum().backward();
+  const at::Tensor plain = Plain(table.leaves(), tensors).group_norm(x, "norm", 1e-5);
+  const at::Tensor normed = (plain - tensors[0].bias.view({1, -1, 1, 1})) / tensors[0].weight.view({1, -1, 1, 1});
+  EXPECT_LT(difference(tensors[0].weight.grad(), (2 * plain * normed).sum({0, 2, 3})), 1e-3);
+}
+
 TEST(Layers, CrossAttentionWithItsOwnContextWidthAndTokens) {
   LeafTable table;
   const CrossAttention attention(table, "a", AttentionUnit::kAttn2, 40, 24, 4, 8);

@@ -27,7 +27,10 @@ TEST(NodeSchemas, TheContract) {
       {"ASDMSwitchUNets", {"model", "early_model", "switch_percent"}},
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
-      {"ASDMAssembleUNet", {"model", "preset", "remove"}},
+      {"ASDMAssembleUNet", {"model", "preset", "remove", "calibrate", "latent"}},
+      {"ASDMDistillUNet",
+       {"teacher", "student", "latents", "positive", "steps", "batch_size", "learning_rate", "seed", "local_steps",
+        "implant_steps", "task_loss", "output_loss", "feature_loss", "semantic_loss", "checkpoint"}},
       {"ASDMSaveUNet", {"model", "filename_prefix"}},
   };
   std::vector<std::pair<std::string, std::vector<std::string>>> got;

@@ -35,6 +35,6 @@ def load_pack():
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-        for part in ("host", "loader", "native", "sampling_run", "seam"):
+        for part in ("distil.trainer", "host", "hosted_training", "loader", "native", "sampling_run", "seam"):
             importlib.import_module(f"{name}.python_glue.{part}")
     return sys.modules[f"{name}.python_glue"]

@@ -1,0 +1,75 @@
+// ASDMDistillUNet: trains a compressed UNet back to what its teacher does.
+#include "nodes/factories.h"
+#include "nodes/loss_plot.h"
+#include "nodes/unet_check.h"
+
+namespace asdm::nodes {
+namespace {
+
+constexpr Range kSteps{0, 1'000'000, 1};
+constexpr Range kWeight{0.0, 1000.0, 0.1};
+
+class DistilUNet final : public Node {
+ public:
+  [[nodiscard]] NodeSchema schema() const override {
+    NodeSchema schema;
+    schema.id = "ASDMDistillUNet";
+    schema.display_name = "ASDM Distill UNet";
+    schema.description =
+        "Trains a compressed UNet (ASDM Assemble UNet, ASDM Load UNet) to do what the full one does, on latents and "
+        "conditioning from the graph. Takes its time: hundreds of steps at least. For long runs on many machines there is "
+        "a command, see docs/distillation.md.";
+    schema.inputs = {
+        linked_input("teacher", Kind::kModel, "MODEL with the full UNet; LoRA and merges on it are learnt too."),
+        linked_input("student", Kind::kModel, "MODEL with the compressed UNet, out of the teacher's."),
+        linked_input("latents", Kind::kLatent, "What to train on: a batch of encoded pictures."),
+        linked_input("positive", Kind::kConditioning,
+                     "Their descriptions: one for all, or as many as there are latents."),
+        int_input("steps", 500, kSteps, "Steps of the whole student, after those of its parts."),
+        int_input("batch_size", 4, {1, 4096, 1}, "Latents per step."),
+        float_input("learning_rate", 5e-5, {0.0, 1.0, 1e-6}, "Of AdamW, after a warm-up and before a cosine."),
+        int_input("seed", 0, {0, 2147483647, 1}, "Of noise and order. The same seed gives the same UNet."),
+        int_input("local_steps", 0, kSteps, "Steps of each encoder and decoder pair by itself, on what the teacher has "
+                                            "around it. Cheap: nothing else is computed backwards."),
+        int_input("implant_steps", 0, kSteps, "Steps of each pair inside the frozen teacher, after those."),
+        float_input("task_loss", 1.0, kWeight, "Weight of the error against the noise that was put in."),
+        float_input("output_loss", 1.0, kWeight, "Weight of the error against the teacher's prediction."),
+        float_input("feature_loss", 1.0, kWeight, "Weight of the relative error of each block against the teacher's."),
+        float_input("semantic_loss", 0.0, kWeight,
+                    "Weight of the distance in meaning of the predicted clean latents, as the teacher's middle sees them."),
+        string_input("checkpoint", "", "Name under which the training is kept in ComfyUI's output folder. A stopped run "
+                                       "with the same settings goes on from there. Empty: nothing is kept."),
+    };
+    schema.outputs = {{"MODEL", Kind::kModel, "The trained UNet, in the native engine."},
+                      {"loss_plot", Kind::kImage, "The loss over the steps."}};
+    return schema;
+  }
+
+ private:
+  Result run(Host& host, const Inputs& inputs) const override {
+    const Handle& teacher = inputs.handle("teacher");
+    const Handle& student = inputs.handle("student");
+    require_unet(host, teacher, inputs.where("teacher"));
+    require_unet(host, student, inputs.where("student"));
+    const DistilOptions options{.steps = inputs.integer("steps"),
+                                .local_steps = inputs.integer("local_steps"),
+                                .implant_steps = inputs.integer("implant_steps"),
+                                .batch_size = inputs.integer("batch_size"),
+                                .learning_rate = inputs.number("learning_rate"),
+                                .seed = inputs.integer("seed"),
+                                .task_loss = inputs.number("task_loss"),
+                                .output_loss = inputs.number("output_loss"),
+                                .feature_loss = inputs.number("feature_loss"),
+                                .semantic_loss = inputs.number("semantic_loss"),
+                                .checkpoint = inputs.text("checkpoint")};
+    const Distilled distilled =
+        host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"), options);
+    return {.outputs = {host.with_native_engine(distilled.model, EngineOptions{}), loss_plot(distilled.losses)}};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Node> make_distil_unet() { return std::make_unique<DistilUNet>(); }
+
+}  // namespace asdm::nodes
