@@ -15,7 +15,7 @@ inline constexpr std::string_view kAutomaticSites = "auto";
 /// What is wanted.
 struct MECondConvRequest {
   std::string sites = std::string(kAutomaticSites);  ///< "auto", or addresses such as "in.1.res.conv2"
-  ExpertRouting routing;
+  ExpertRouting routing = {};
   int64_t seed = 0;  ///< of the perturbations
 };
 

@@ -18,7 +18,7 @@ enum class Prediction { kEpsilon, kVelocity };
 /// A convolution of the UNet that is ME-CondConv.
 struct MECondConvSite {
   std::string site;  ///< "in.1.res.conv2": the address of a ResBlock, and "conv1" or "conv2"
-  ExpertRouting routing;
+  ExpertRouting routing = {};
 
   bool operator==(const MECondConvSite&) const = default;
 };

@@ -43,7 +43,7 @@ class Mixer {
     }
     const at::ScalarType dtype = weights_.front().scalar_type();
     biases_mixed_ = at::matmul(shares, at::stack(biases_).to(shares.scalar_type())).to(dtype);
-    by_value_ = shares.is_cpu() && !records_gradient(shares) &&
+    by_value_ = shares.is_cpu() && cpu_kernels(dtype) != nullptr && !records_gradient(shares) &&
                 std::none_of(weights_.begin(), weights_.end(), records_gradient);
     if (by_value_) {
       shares_ = shares.to(at::kFloat).contiguous();
@@ -60,7 +60,7 @@ class Mixer {
     return {weights_, {values, values + shares_.size(1)}};
   }
   [[nodiscard]] at::Tensor bias(int64_t row) const { return biases_mixed_.select(0, row); }
-  /// Whether no operator need see how the kernels come about.
+  /// Whether kernels of ours mix the experts, so that no gradient goes to them.
   [[nodiscard]] bool by_value() const { return by_value_; }
 
  private:
@@ -68,7 +68,7 @@ class Mixer {
   std::vector<at::Tensor> weights_;
   std::vector<at::Tensor> biases_;
   at::Tensor biases_mixed_;  ///< [rows, out]
-  at::Tensor mixed_;         ///< [rows, out, in, kernel, kernel], where autograd or another device mixes
+  at::Tensor mixed_;         ///< [rows, out, in, kernel, kernel], where no kernel of ours mixes
   bool by_value_ = false;
 };
 
