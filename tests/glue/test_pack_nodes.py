@@ -12,8 +12,8 @@ import pytest
 from repository import REPO
 
 NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
-         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMDistillUNet",
-         "ASDMSaveUNet"]
+         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMMECondConv",
+         "ASDMDistillUNet", "ASDMSaveUNet"]
 
 
 @pytest.fixture(scope="module")

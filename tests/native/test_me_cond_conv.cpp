@@ -185,7 +185,7 @@ void expect_gradient(const std::function<at::Tensor()>& loss, at::Tensor& value,
   value.set_requires_grad(true);
   loss().backward();
   const at::Tensor gradient = value.grad().clone();
-  value.mutable_grad() = {};
+  value.mutable_grad() = at::Tensor();
   value.set_requires_grad(false);
   const c10::NoGradGuard no_grad;
   const at::Tensor start = value.clone();
