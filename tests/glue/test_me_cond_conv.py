@@ -32,7 +32,8 @@ def learnt(patcher):
     with torch.no_grad():
         for name, parameter in patcher.model.diffusion_model.named_parameters():
             if "_routing" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2.0 if parameter.dim() > 1 else 0.2))
+                size = 2.0 if name.endswith(".weight") else 0.2
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * size)
     return patcher
 
 
