@@ -3,6 +3,7 @@
 
 #include "native/assembly/pruning_maps.h"
 #include "native/base/error.h"
+#include "native/base/words.h"
 #include "native/format/unet_layout.h"
 #include "nodes/factories.h"
 #include "nodes/unet_check.h"
@@ -18,17 +19,6 @@ std::vector<std::string> presets() {
               std::find(names.begin(), names.end(), "s0_s1") + 1);  // the default stands first
   names.emplace_back(kNoPreset);
   return names;
-}
-
-std::vector<std::string> words_of(const std::string& text) {
-  constexpr std::string_view kSeparators = ", \t\r\n";
-  std::vector<std::string> words;
-  for (size_t at = text.find_first_not_of(kSeparators); at != std::string::npos;) {
-    const size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = text.find_first_not_of(kSeparators, end);
-  }
-  return words;
 }
 
 class AssembleUNet final : public Node {

@@ -14,6 +14,7 @@ namespace asdm::nodes {
 [[nodiscard]] std::unique_ptr<Node> make_wrap_sampler();
 [[nodiscard]] std::unique_ptr<Node> make_switch_unets();
 [[nodiscard]] std::unique_ptr<Node> make_assemble_unet();
+[[nodiscard]] std::unique_ptr<Node> make_me_cond_conv();
 [[nodiscard]] std::unique_ptr<Node> make_save_unet();
 [[nodiscard]] std::unique_ptr<Node> make_distil_unet();
 [[nodiscard]] std::unique_ptr<Node> make_report();

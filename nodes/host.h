@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "native/assembly/me_cond_conv_start.h"
 #include "native/format/plan.h"
 #include "native/format/unet_file.h"
 
@@ -106,6 +107,10 @@ class Host {
   /// A MODEL with the UNet of `student`, trained to do what that of `teacher` does on `latents` under `conditioning`.
   virtual Distilled distil_unet(const Handle& teacher, const Handle& student, const Handle& latents,
                                 const Handle& conditioning, const DistilOptions& options) = 0;
+
+  /// A MODEL with the UNet of `model` and the ME-CondConv of `start`, whose leaves start as it says. `teacher`: where the
+  /// pruned convolutions are, or null where `start` needs none. Shares the weights that were there.
+  virtual Handle with_experts(const Handle& model, const MECondConvStart& start, const Handle& teacher) = 0;
 
   virtual ModelDescription describe_model(const Handle& model) = 0;
   /// A clone of `model` whose UNet runs in the native engine.

@@ -20,6 +20,7 @@ std::vector<std::unique_ptr<Node>> make_all() {
   nodes.push_back(make_report());
   nodes.push_back(make_compare_images());
   nodes.push_back(make_assemble_unet());
+  nodes.push_back(make_me_cond_conv());
   nodes.push_back(make_distil_unet());
   nodes.push_back(make_save_unet());
   return nodes;

@@ -1,5 +1,5 @@
-"""A UNet that lacks parts of a full one: the host's own modules under the names and numbers of the full UNet, and a
-forward over them in Python, which the engine falls back to and is held against."""
+"""A UNet that lacks parts of a full one, or has ME-CondConv: the host's own modules under the names and numbers of the
+full UNet, and a forward over them in Python, which the engine falls back to and is held against."""
 
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer
@@ -7,6 +7,7 @@ from comfy.ldm.modules.diffusionmodules import openaimodel
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from . import native
+from .experts_res_block import add_experts
 
 # Under this name the UNetSpec lies among the weights, as the bytes of its JSON: the host saves and merges buffers, but
 # chooses the metadata of the files that it writes.
@@ -34,8 +35,8 @@ def spec_in(tensor: torch.Tensor) -> str:
 
 
 class AssembledUNet(UNetModel):
-    """Made as the host makes the full UNet; then what `spec_json` says is removed. Its blocks lie in ModuleDicts, by
-    their numbers in the full UNet."""
+    """Made as the host makes the full UNet; then what `spec_json` says is removed, and ResBlocks get the experts it
+    says. Its blocks lie in ModuleDicts, by their numbers in the full UNet."""
 
     def __init__(self, spec_json: str, **config):
         super().__init__(**config)
@@ -53,6 +54,7 @@ class AssembledUNet(UNetModel):
                 kept[block["kind"]][str(block["number"])] = module
         self.input_blocks = kept["input"]
         self.output_blocks = kept["output"]
+        add_experts(self, spec_json, config["operations"])
 
     @property
     def spec_json(self) -> str:

@@ -9,6 +9,7 @@ import comfy.model_management
 import folder_paths
 
 from .assembled_unet import SPEC_BUFFER
+from .expert_start import start_tensors
 from .loader import make_model
 from .unet_config import describe, unet_config_of
 from .unet_file import expected_tensors, write_unet
@@ -29,6 +30,16 @@ def assemble_unet(patcher, spec_json: str):
     Keeps the patches, options and wrappers of `patcher`; patches of weights that are gone are dropped."""
     wanted = expected_tensors(spec_json)
     tensors = {name: tensor for name, tensor in _stored_weights(patcher).items() if name in wanted}
+    return with_weights(patcher, spec_json, tensors, keeps_patches=True)
+
+
+def with_experts(patcher, spec_json: str, starts: list[dict], teacher=None):
+    """A ModelPatcher with the UNet of `patcher` and the ME-CondConv that `spec_json` adds to it, whose leaves start as
+    `starts` says, from weights before any patch. `teacher`: the MODEL with the pruned convolutions, or None where none
+    starts from them. What was there shares its memory. Keeps patches, options and wrappers."""
+    kept = {name: tensor for name, tensor in _stored_weights(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
+    pruned = {} if teacher is None else _stored_weights(teacher)
+    tensors = kept | start_tensors(spec_json, starts, kept, pruned)
     return with_weights(patcher, spec_json, tensors, keeps_patches=True)
 
 

@@ -6,7 +6,7 @@ import json
 import folder_paths
 
 from . import native
-from .assembly import assemble_unet, save_unet
+from .assembly import assemble_unet, save_unet, with_experts
 from .hosted_training import calibrate_unet, distil_unet
 from .loader import load_unet
 from .run_wrappers import latent_fingerprint
@@ -33,12 +33,18 @@ class ComfyHost:
         return save_unet(model, filename_prefix)
 
     def assemble_unet(self, model, spec_json: str):
-        assembled = assemble_unet(model, spec_json)
+        return self._with_settings_of(model, assemble_unet(model, spec_json))
+
+    def with_experts(self, model, spec_json: str, starts: list, teacher):
+        return self._with_settings_of(model, with_experts(model, spec_json, starts, teacher))
+
+    def _with_settings_of(self, model, changed):
+        """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""
         session = session_of(model)
-        if session is not None:  # of the other UNet: its settings go on, its engine does not
+        if session is not None:
             settings = {name: getattr(session, name) for name in ("compute_dtype", "inheritance")}
-            install(assembled, dataclasses.replace(new_session(assembled.model), **settings))
-        return assembled
+            install(changed, dataclasses.replace(new_session(changed.model), **settings))
+        return changed
 
     def calibrate_unet(self, teacher, student, conditioning: list, latent: dict | None):
         return calibrate_unet(teacher, student, conditioning, latent)

@@ -42,7 +42,7 @@ def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None)
     settings = {**config.unet_config, "device": "meta", "operations": comfy.ops.pick_operations(
         config.unet_config.get("dtype"), config.manual_cast_dtype)}
     spec = json.loads(spec_json)
-    if spec.get("removed"):
+    if spec.get("removed") or spec.get("me_cond_conv"):
         velocity = model.model_type == comfy.model_base.ModelType.V_PREDICTION
         unet = AssembledUNet(json.dumps({**spec, "prediction": "v" if velocity else "eps"}), **settings)
     else:

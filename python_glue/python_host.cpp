@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "native/base/error.h"
+#include "python_glue/bind_assembly.h"
 #include "python_glue/bind_format.h"
 
 namespace py = pybind11;
@@ -129,6 +130,13 @@ nodes::Distilled PyHost::distil_unet(const nodes::Handle& teacher, const nodes::
                                   to_dict(options))
           .cast<std::pair<py::object, std::vector<double>>>();
   return {wrap(model), losses};
+}
+
+nodes::Handle PyHost::with_experts(const nodes::Handle& model, const MECondConvStart& start,
+                                   const nodes::Handle& teacher) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("with_experts")(object_of(model), to_json(start.spec), starts_of(start.leaves),
+                                           teacher ? object_of(teacher) : py::object(py::none())));
 }
 
 nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {

@@ -45,6 +45,8 @@ class PyHost final : public nodes::Host {
                                const nodes::Handle& conditioning, const nodes::Handle& latent) override;
   nodes::Distilled distil_unet(const nodes::Handle& teacher, const nodes::Handle& student, const nodes::Handle& latents,
                                const nodes::Handle& conditioning, const nodes::DistilOptions& options) override;
+  nodes::Handle with_experts(const nodes::Handle& model, const MECondConvStart& start,
+                             const nodes::Handle& teacher) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;

@@ -17,6 +17,7 @@ SCHEMAS = Path(__file__).with_name("schemas.json")
 TYPES = {
     "MODEL": io.Model,
     "LATENT": io.Latent,
+    "CONDITIONING": io.Conditioning,
     "SAMPLER": io.Sampler,
     "IMAGE": io.Image,
     "STRING": io.String,

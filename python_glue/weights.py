@@ -10,12 +10,14 @@ from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from . import native
 from .assembled_unet import AssembledUNet, RemovedTransformerBlock, SpecBuffer
+from .experts_res_block import ExpertsResBlock
 
 _CONTAINERS = frozenset((
     openaimodel.UNetModel, openaimodel.TimestepEmbedSequential, openaimodel.ResBlock, openaimodel.Upsample,
     openaimodel.Downsample, attention.SpatialTransformer, attention.BasicTransformerBlock, attention.CrossAttention,
     attention.FeedForward, attention.GEGLU, torch.nn.ModuleList, torch.nn.Sequential, torch.nn.SiLU,
     torch.nn.Dropout, torch.nn.Identity, torch.nn.ModuleDict, AssembledUNet, RemovedTransformerBlock, SpecBuffer,
+    ExpertsResBlock,
 ))
 _LEAF_KINDS = ("Linear", "Conv2d", "GroupNorm", "LayerNorm")
 _LEAVES = frozenset(getattr(family, kind) for family in (comfy.ops.disable_weight_init, comfy.ops.manual_cast)

@@ -90,6 +90,7 @@ Distillation::Distillation(const UNetSpec& teacher, const UNetSpec& student)
     : teacher_(teacher), student_(student, teacher_), implants_(implants_of(student)) {
   UNetSpec full = student;
   full.removed = teacher.removed;
+  full.me_cond_conv = teacher.me_cond_conv;
   if (full != teacher) {
     throw invalid_input("student", "the teacher's UNet less some of its parts: " + to_json(teacher), to_json(student));
   }

@@ -34,7 +34,7 @@ using Losses = std::map<std::string, at::Tensor>;
 
 class Distillation {
  public:
-  /// Throws Error where `student` is not `teacher` less some of its parts.
+  /// Throws Error where `student` is not `teacher` less some of its parts; it may have ME-CondConv of its own.
   Distillation(const UNetSpec& teacher, const UNetSpec& student);
 
   [[nodiscard]] const std::vector<Implant>& implants() const noexcept { return implants_; }

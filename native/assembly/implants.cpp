@@ -29,6 +29,7 @@ std::string name_of(const std::vector<int64_t>& levels) {
 std::optional<UNetSpec> hybrid_of(const UNetSpec& student, const std::vector<std::string>& removed) {
   UNetSpec full = student;
   full.removed.clear();
+  full.me_cond_conv.clear();
   try {
     return without(full, removed);
   } catch (const Error&) {
@@ -88,6 +89,12 @@ std::vector<Implant> implants_of(const UNetSpec& student) {
     for (const BlockLayout& block : layout) {
       if (std::find(part.levels.begin(), part.levels.end(), block.level) != part.levels.end()) {
         implant.blocks.insert(block.address);
+      }
+    }
+    for (const MECondConvSite& site : student.me_cond_conv) {
+      if (std::any_of(implant.blocks.begin(), implant.blocks.end(),
+                      [&](const std::string& block) { return site.site.starts_with(block + "."); })) {
+        implant.hybrid.me_cond_conv.push_back(site);
       }
     }
     implants.push_back(std::move(implant));

@@ -14,7 +14,7 @@ namespace asdm {
 /// without the other leaves no legal UNet.
 struct Implant {
   std::string name;              ///< "S0", counted from the latent's resolution; "S0+S1" where they cannot be parted
-  UNetSpec hybrid;               ///< the full UNet less what the student lacks of this part
+  UNetSpec hybrid;               ///< the full UNet less what the student lacks of this part, with its ME-CondConv
   std::set<std::string> blocks;  ///< addresses of the student's blocks in this part: these are trained
 };
 

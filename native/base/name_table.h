@@ -30,4 +30,15 @@ auto value_named(const Table& table, std::string_view where, std::string_view na
   throw unknown_name(where, name, names_of(table));
 }
 
+/// The name in `table` of `value`, which has one.
+template <class Table, class Value>
+std::string name_of(const Table& table, const Value& value) {
+  for (const auto& [name, known] : table) {
+    if (known == value) {
+      return name;
+    }
+  }
+  throw internal_fault("name_of", "a value without a name");
+}
+
 }  // namespace asdm

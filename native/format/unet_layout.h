@@ -50,8 +50,8 @@ using UNetLayout = std::vector<BlockLayout>;
 /// it says which skip lost its consumer, which block lost its skip, or where the trunk no longer fits.
 [[nodiscard]] UNetLayout make_layout(const UNetSpec& spec);
 
-/// `spec` without `addresses` too: blocks ("in.2"), layers ("out.9.attn") or transformer blocks ("in.7.attn.3") in the
-/// numbers of the full UNet. Throws Error as make_layout() does.
+/// `spec` without `addresses` too, and without the ME-CondConv in them: blocks ("in.2"), layers ("out.9.attn") or
+/// transformer blocks ("in.7.attn.3") in the numbers of the full UNet. Throws Error as make_layout() does.
 [[nodiscard]] UNetSpec without(const UNetSpec& spec, const std::vector<std::string>& addresses);
 
 }  // namespace asdm

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "native/base/error.h"
+#include "native/format/me_cond_conv_sites.h"
 #include "native/format/unet_layout.h"
 
 namespace asdm {
@@ -232,6 +233,10 @@ UNetSpec without(const UNetSpec& spec, const std::vector<std::string>& addresses
   all.insert(addresses.begin(), addresses.end());
   UNetSpec smaller = spec;
   smaller.removed = in_whole_parts(full, all);
+  const std::vector<std::string> left = addresses_of(res_sites(make_layout(smaller)));
+  std::erase_if(smaller.me_cond_conv, [&](const MECondConvSite& site) {
+    return std::find(left.begin(), left.end(), site.site) == left.end();
+  });
   smaller.validate();
   return smaller;
 }

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "native/base/error.h"
+#include "native/format/me_cond_conv_sites.h"
 #include "native/format/unet_layout.h"
 
 namespace asdm {
@@ -112,6 +113,7 @@ void UNetSpec::validate() const {
   if (!removed.empty()) {
     (void)make_layout(*this);
   }
+  check_me_cond_conv(*this);
 }
 
 std::string_view to_string(Family family) {

@@ -7,11 +7,21 @@
 #include <string_view>
 #include <vector>
 
+#include "native/base/expert_routing.h"
+
 namespace asdm {
 
 enum class Family { kSD1, kSD2, kSDXL, kSDXLRefiner };
 inline constexpr std::array kFamilies{Family::kSD1, Family::kSD2, Family::kSDXL, Family::kSDXLRefiner};
 enum class Prediction { kEpsilon, kVelocity };
+
+/// A convolution of the UNet that is ME-CondConv.
+struct MECondConvSite {
+  std::string site;  ///< "in.1.res.conv2": the address of a ResBlock, and "conv1" or "conv2"
+  ExpertRouting routing = {};
+
+  bool operator==(const MECondConvSite&) const = default;
+};
 
 /// Structure of a UNet in ldm terms; field names equal the JSON keys and those of the host's `unet_config`.
 struct UNetSpec {
@@ -34,8 +44,11 @@ struct UNetSpec {
   /// and transformer blocks ("in.7.attn.4"), in its numbers and its evaluation order, whole parts instead of all that
   /// is in them. What is left keeps its number. Empty in a full UNet.
   std::vector<std::string> removed;
+  /// In evaluation order; none in published UNets.
+  std::vector<MECondConvSite> me_cond_conv;
 
-  /// Throws Error naming the field that makes this no legal UNet, and for `removed` the part that no longer fits.
+  /// Throws Error naming the field that makes this no legal UNet, for `removed` the part that no longer fits, and for
+  /// `me_cond_conv` the site.
   void validate() const;
 
   bool operator==(const UNetSpec&) const = default;
@@ -49,7 +62,8 @@ struct UNetSpec {
 [[nodiscard]] std::vector<std::string> preset_names();
 
 /// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown, missing and repeated keys are errors,
-/// and what is read is validated. A full UNet is written without the key `removed`.
+/// and what is read is validated. The keys `removed` and `me_cond_conv` are
+/// written where they hold something.
 inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
 [[nodiscard]] std::string to_json(const UNetSpec& spec);
 [[nodiscard]] UNetSpec spec_from_json(std::string_view json);

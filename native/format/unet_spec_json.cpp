@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/base/name_table.h"
 #include "native/format/strict_json.h"
 #include "native/format/unet_spec.h"
 
@@ -13,6 +14,7 @@ namespace {
 constexpr std::string_view kFormat = "asdm.unet";
 constexpr int64_t kVersion = 1;
 constexpr const char* kRemoved = "removed";
+constexpr const char* kMECondConv = "me_cond_conv";
 
 std::string where(std::string_view key) { return "UNetSpec." + std::string(key); }
 
@@ -93,7 +95,42 @@ std::vector<std::string> read_removed(const nlohmann::json& json) {
   return addresses;
 }
 
-/// All keys but kRemoved, which only UNets that lack something have.
+nlohmann::ordered_json site_json(const MECondConvSite& site) {
+  nlohmann::ordered_json json;
+  json["site"] = site.site;
+  json["experts"] = site.routing.experts;
+  json["routing"] = name_of(kRoutingForms, site.routing.form);
+  json["source"] = name_of(kRoutingSources, site.routing.source);
+  json["temperature"] = site.routing.temperature;
+  return json;
+}
+
+MECondConvSite read_site(const nlohmann::json& json, const std::string& at) {
+  check_keys(json, at, {"site", "experts", "routing", "source", "temperature"});
+  MECondConvSite site;
+  site.site = read_string(json.at("site"), at + ".site");
+  site.routing.experts = read_integer(json.at("experts"), at + ".experts");
+  site.routing.form = value_named(kRoutingForms, at + ".routing", read_string(json.at("routing"), at + ".routing"));
+  site.routing.source = value_named(kRoutingSources, at + ".source", read_string(json.at("source"), at + ".source"));
+  if (!json.at("temperature").is_number()) {
+    throw invalid_input(at + ".temperature", "a number", describe_json(json.at("temperature")));
+  }
+  site.routing.temperature = json.at("temperature").get<double>();
+  return site;
+}
+
+std::vector<MECondConvSite> read_sites(const nlohmann::json& json) {
+  if (!json.is_array()) {
+    throw invalid_input(where(kMECondConv), "a list of objects", describe_json(json));
+  }
+  std::vector<MECondConvSite> sites;
+  for (const nlohmann::json& item : json) {
+    sites.push_back(read_site(item, where(kMECondConv) + "[" + std::to_string(sites.size()) + "]"));
+  }
+  return sites;
+}
+
+/// All keys but kRemoved and kMECondConv, which only UNets that differ in them from the published ones have.
 std::vector<std::string> keys() {
   const UNetSpec any;
   std::vector<std::string> known = {"format", "version"};
@@ -111,6 +148,9 @@ std::string to_json(const UNetSpec& spec) {
   if (!spec.removed.empty()) {
     json[kRemoved] = spec.removed;
   }
+  for (const MECondConvSite& site : spec.me_cond_conv) {
+    json[kMECondConv].push_back(site_json(site));
+  }
   return json.dump();
 }
 
@@ -118,14 +158,18 @@ UNetSpec spec_from_json(std::string_view json) {
   const nlohmann::json parsed = parse_json_object(json, "UNetSpec");
   check_header(parsed, "UNetSpec", kFormat, kVersion);
   std::vector<std::string> known = keys();
-  const bool lacks_parts = parsed.contains(kRemoved);
-  if (lacks_parts) {
-    known.emplace_back(kRemoved);
+  for (const char* optional : {kRemoved, kMECondConv}) {
+    if (parsed.contains(optional)) {
+      known.emplace_back(optional);
+    }
   }
   check_keys(parsed, "UNetSpec", known);
   UNetSpec spec;
-  if (lacks_parts) {
+  if (parsed.contains(kRemoved)) {
     spec.removed = read_removed(parsed.at(kRemoved));
+  }
+  if (parsed.contains(kMECondConv)) {
+    spec.me_cond_conv = read_sites(parsed.at(kMECondConv));
   }
   for_each_field(spec, Reader{parsed});
   spec.validate();

@@ -9,7 +9,7 @@
 
 namespace asdm {
 
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor convolution(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                        const ConvolutionExtras& extras, Workspace& workspace) {
   if (at::Tensor out = cpu_winograd(x, weight, bias, stride, extras, workspace); out.defined()) {
     return out;
@@ -18,11 +18,12 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::
     return out;
   }
   const at::Tensor input = extras.size.empty() ? x : at::upsample_nearest2d(x, extras.size);
-  at::Tensor out = at::conv2d(input, weight, bias, stride, weight.size(2) / 2);
+  at::Tensor out = at::conv2d(input, weight.whole(workspace), bias, stride, weight.size(2) / 2);
   if (extras.shift.defined()) {
     out = out + extras.shift.unsqueeze(-1).unsqueeze(-1);
   }
-  return extras.residual.defined() ? extras.residual + out : out;
+  out = extras.residual.defined() ? extras.residual + out : out;
+  return extras.out.defined() ? extras.out.copy_(out) : out;
 }
 
 }  // namespace asdm

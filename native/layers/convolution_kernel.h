@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "native/layers/mixed_weight.h"
 #include "native/layers/workspace.h"
 
 namespace asdm {
@@ -12,10 +13,11 @@ struct ConvolutionExtras {
   at::IntArrayRef size;  ///< enlarge the input to this height and width by nearest neighbour first; empty = as it is
   at::Tensor shift;      ///< [batch, out] added to every pixel, or undefined
   at::Tensor residual;   ///< added to the result, or undefined
+  at::Tensor out = {};   ///< channels_last, takes the result where no gradient is recorded, or undefined
 };
 
 /// Same-padded (kernel / 2) convolution of x [batch, in, height, width] with weight [out, in, kernel, kernel].
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor convolution(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                        const ConvolutionExtras& extras, Workspace& workspace);
 
 }  // namespace asdm

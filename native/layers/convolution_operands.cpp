@@ -1,13 +1,18 @@
 #include "native/layers/convolution_operands.h"
 
+#include <algorithm>
+
 #include <ATen/TensorOperators.h>
 
 namespace asdm {
 
-bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const MixedWeight& weight,
                       const at::Tensor& bias, const ConvolutionExtras& extras) {
+  const auto readable = [&](const at::Tensor& expert) {
+    return expert.is_contiguous() && expert.scalar_type() == x.scalar_type() && !records_gradient(expert);
+  };
   return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
-         weight.is_contiguous() && weight.scalar_type() == x.scalar_type() && !records_gradient(x) && !records_gradient(weight) &&
+         std::all_of(weight.experts().begin(), weight.experts().end(), readable) && !records_gradient(x) &&
          !records_gradient(bias) && !records_gradient(extras.shift) && !records_gradient(extras.residual);
 }
 
@@ -26,6 +31,11 @@ at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift) {
     return in_fp32(bias);
   }
   return bias.defined() ? in_fp32(shift) + in_fp32(bias) : in_fp32(shift);
+}
+
+at::Tensor result_of(const ConvolutionExtras& extras, at::IntArrayRef sizes, const at::Tensor& x,
+                     Workspace& workspace) {
+  return extras.out.defined() ? extras.out : workspace.empty(sizes, x.options(), at::MemoryFormat::ChannelsLast);
 }
 
 at::Tensor residual_in_order(const at::Tensor& residual) {

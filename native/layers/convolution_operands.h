@@ -10,7 +10,7 @@ namespace asdm {
 
 /// True where there are kernels and they can read these: on CPU, one dtype, x in channels_last, weight contiguous, no
 /// gradients. Comes before anything is made for them, which on a GPU would be work for nothing.
-bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const at::Tensor& weight,
+bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const MixedWeight& weight,
                       const at::Tensor& bias, const ConvolutionExtras& extras);
 
 /// bias [out] in fp32; undefined where it is.
@@ -24,6 +24,9 @@ const float* floats(const at::Tensor& tensor);
 
 /// What is added to every pixel: bias [out], or bias + shift [batch, out]; fp32, undefined where both are.
 at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift);
+
+/// Where the result of `sizes` goes: what the caller gave, or new memory in channels_last.
+at::Tensor result_of(const ConvolutionExtras& extras, at::IntArrayRef sizes, const at::Tensor& x, Workspace& workspace);
 
 /// The residual in channels_last; undefined where it is.
 at::Tensor residual_in_order(const at::Tensor& residual);

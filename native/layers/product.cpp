@@ -44,7 +44,7 @@ struct Product {
   int64_t rows;
   int64_t channels;
   int64_t taps;
-  const char* weight;      ///< [outputs (twice where gated), channels, taps]
+  const MixedWeight& weight;  ///< [outputs (twice where gated), channels, taps]
   int64_t outputs;
   bool gated;
   const float* bias;       ///< [rows / rows_per_bias, outputs (twice where gated)] or null
@@ -69,6 +69,7 @@ class ProductTask {
         group_(one_block_ ? 1 : kGroupPanels),
         packed_(p_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * p_.panel_lanes())),
         scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.channels, p_.taps))),
+        mixed_(p_.workspace.lanes(2 * p_.weight.half_panel_lanes())),
         sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
         pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
 
@@ -105,14 +106,14 @@ class ProductTask {
   }
 
   void pack(int64_t panel) {
-    const int64_t bytes = p_.channels * p_.taps * p_.kernels.element_size;
     const int64_t column = panel * p_.columns();
     const int64_t second = p_.gated ? p_.outputs + column : column + kHalf;
     const int64_t left = p_.outputs - column;
-    const auto half = [&](int64_t first, int64_t count) {
-      return PanelHalf{p_.weight + first * bytes, std::clamp<int64_t>(count, 0, kHalf)};
-    };
-    const PanelHalf halves[2] = {half(column, left), half(second, p_.gated ? left : left - kHalf)};
+    auto* mixed = static_cast<uint32_t*>(mixed_.mutable_data_ptr());
+    const PanelHalf halves[2] = {
+        p_.weight.half_panel(p_.kernels, column, left, mixed),
+        p_.weight.half_panel(p_.kernels, second, p_.gated ? left : left - kHalf,
+                             mixed + p_.weight.half_panel_lanes())};
     p_.kernels.pack_panel(halves, p_.channels, p_.taps, panel_at(panel),
                           static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
   }
@@ -169,6 +170,7 @@ class ProductTask {
   int64_t group_;
   at::Tensor packed_;
   at::Tensor scratch_;
+  at::Tensor mixed_;  ///< rows of a panel, where several experts make up the weight
   at::Tensor sums_;
   std::vector<const void*> pointers_;
 };
@@ -245,7 +247,7 @@ at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at:
   const int64_t rows = x.size(0);
   at::Tensor out = workspace.empty({weight.size(0), rows}, x.options());
   const TokenRows source(weight);
-  run({kernels, source, weight.size(0), x.size(1), 1, bytes(x), rows, false, nullptr, weight.size(0), nullptr,
+  run({kernels, source, weight.size(0), x.size(1), 1, x, rows, false, nullptr, weight.size(0), nullptr,
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }
@@ -305,7 +307,7 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   const at::Tensor shift = in_fp32(bias);
   at::Tensor out = workspace.empty(sizes, x.options());
   const TokenRows source(tokens);
-  run({*kernels, source, rows, channels, 1, bytes(weight), outputs, gated, floats(shift), rows, bytes(added),
+  run({*kernels, source, rows, channels, 1, weight, outputs, gated, floats(shift), rows, bytes(added),
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }
@@ -321,7 +323,7 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
   return run_linear(x, weight, bias, {}, true, workspace);
 }
 
-at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   if (!runs_convolution(kernels, x, weight, bias, extras)) {
@@ -337,12 +339,11 @@ at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const 
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
-  at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
-                                   at::MemoryFormat::ChannelsLast);
+  at::Tensor out = result_of(extras, {x.size(0), outputs, source.out_height(), source.out_width()}, x, workspace);
   if (are_few(*kernels, rows) && extras.size.empty()) {
-    return few_pixels_convolution(*kernels, x, weight, stride, shift, residual, out, workspace);
+    return few_pixels_convolution(*kernels, x, weight.whole(workspace), stride, shift, residual, out, workspace);
   }
-  run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), bytes(weight), outputs, false,
+  run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), weight, outputs, false,
        floats(shift), extras.shift.defined() ? pixels : rows, bytes(residual),
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;

@@ -19,7 +19,7 @@ at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Te
 
 /// Same-padded 3x3 or 1x1 convolution of x [batch, in, height, width] in channels_last, with its extras. Undefined as
 /// above.
-at::Tensor cpu_convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                            const ConvolutionExtras& extras, Workspace& workspace);
 
 }  // namespace asdm

@@ -8,17 +8,29 @@ namespace {
 
 constexpr double kResBlockNormEps = 1e-5;
 
+/// A 3x3 convolution of a ResBlock: "<name>.in_layers.2" or "<name>.out_layers.3", and its further experts.
+std::variant<Conv2d, MECondConv> make_convolution(LeafTable& table, const std::string& name, ResConvolution which,
+                                                  int64_t channels, int64_t out_channels, int64_t emb_channels,
+                                                  const std::optional<ExpertRouting>& experts) {
+  if (experts) {
+    return MECondConv(table, name, which, channels, out_channels, emb_channels, *experts);
+  }
+  return Conv2d(table, expert_leaf(name, which, 0), channels, out_channels, 3);
+}
+
 }  // namespace
 
 ResBlock::ResBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t emb_channels,
-                   int64_t out_channels)
+                   int64_t out_channels, const ResExperts& experts)
     : in_channels_(channels),
       out_channels_(out_channels),
       norm1_(table, name + ".in_layers.0", channels, kResBlockNormEps),
-      conv1_(table, name + ".in_layers.2", channels, out_channels, 3),
+      conv1_(make_convolution(table, name, ResConvolution::kConv1, channels, out_channels, emb_channels,
+                              experts.conv1)),
       emb_(table, name + ".emb_layers.1", emb_channels, out_channels),
       norm2_(table, name + ".out_layers.0", out_channels, kResBlockNormEps),
-      conv2_(table, name + ".out_layers.3", out_channels, out_channels, 3) {
+      conv2_(make_convolution(table, name, ResConvolution::kConv2, out_channels, out_channels, emb_channels,
+                              experts.conv2)) {
   if (channels != out_channels) {
     skip_.emplace(table, name + ".skip_connection", channels, out_channels, 1);
   }
@@ -26,20 +38,28 @@ ResBlock::ResBlock(LeafTable& table, const std::string& name, int64_t channels, 
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
   const at::Tensor h = shifted(x, emb, layer);
-  return conv2_(norm2_.silu(h, layer), layer, {.size = {}, .shift = {}, .residual = trunk(x, layer)});
+  return convolve(conv2_, norm2_.silu(h, layer), emb, layer, {.size = {}, .shift = {}, .residual = trunk(x, layer)});
 }
 
 at::Tensor ResBlock::trunk(const at::Tensor& x, LayerContext& layer) const { return skip_ ? (*skip_)(x, layer) : x; }
 
 at::Tensor ResBlock::delta(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
-  return conv2_(norm2_.silu(shifted(x, emb, layer), layer), layer);
+  return convolve(conv2_, norm2_.silu(shifted(x, emb, layer), layer), emb, layer, {});
+}
+
+at::Tensor ResBlock::convolve(const Convolution& convolution, const at::Tensor& x, const at::Tensor& emb,
+                              LayerContext& layer, const ConvolutionExtras& extras) {
+  if (const auto* mixed = std::get_if<MECondConv>(&convolution)) {
+    return (*mixed)(x, emb, layer, extras);
+  }
+  return std::get<Conv2d>(convolution)(x, layer, extras);
 }
 
 at::Tensor ResBlock::shifted(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
   const at::Tensor shift = emb_(at::silu(emb), layer);
   const auto conv1 = [&](const at::Tensor& fused) {
     return observed(layer.observer, "conv", [&] {
-      return conv1_(norm1_.silu(x, layer), layer, {.size = {}, .shift = fused, .residual = {}});
+      return convolve(conv1_, norm1_.silu(x, layer), emb, layer, {.size = {}, .shift = fused, .residual = {}});
     });
   };
   UnitPort* port = layer.units;

@@ -30,7 +30,7 @@ struct Filtering {
   int64_t images;
   int64_t channels;
   int64_t outputs;
-  const float* weight;    ///< [outputs, channels, 3, 3]
+  const MixedWeight& weight;  ///< [outputs, channels, 3, 3]
   const float* bias;      ///< [images or 1, outputs] or null
   int64_t bias_stride;    ///< from image to image
   const float* residual;  ///< [images, height, width, outputs] or null
@@ -67,6 +67,7 @@ class FilteringTask {
         group_(one_block_ ? 1 : kGroupPanels),
         packed_(f_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * f_.panel_lanes())),
         patches_(f_.workspace.lanes(kPositions * block_rows_ * kTileRows * f_.channels)),
+        mixed_(f_.workspace.lanes(2 * f_.weight.half_panel_lanes())),
         sums_(f_.workspace.lanes(group_ * kPositions * block_rows_ * kTileRows * kPanelColumns)) {}
 
   void run() {
@@ -103,10 +104,12 @@ class FilteringTask {
 
   void pack(int64_t panel) {
     const int64_t column = panel * kPanelColumns;
-    const auto half = [&](int64_t first) {
-      return PanelHalf{f_.weight + first * f_.channels * 9, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
+    auto* mixed = static_cast<uint32_t*>(mixed_.mutable_data_ptr());
+    const auto half = [&](int64_t number) {
+      const int64_t first = column + number * kHalf;
+      return f_.weight.half_panel(f_.kernels, first, f_.outputs - first, mixed + number * f_.weight.half_panel_lanes());
     };
-    const PanelHalf halves[2] = {half(column), half(column + kHalf)};
+    const PanelHalf halves[2] = {half(0), half(1)};
     f_.kernels.winograd_weights(halves, f_.channels, panel_at(panel));
   }
 
@@ -170,17 +173,18 @@ class FilteringTask {
   int64_t group_;
   at::Tensor packed_;
   at::Tensor patches_;
+  at::Tensor mixed_;  ///< rows of a panel, where several experts make up the weight
   at::Tensor sums_;
 };
 
-bool pays(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t tiles) {
+bool pays(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight, int64_t stride, int64_t tiles) {
   return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
          x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
 }
 
 }  // namespace
 
-at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                         const ConvolutionExtras& extras, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   if (!runs_convolution(kernels, x, weight, bias, extras)) {
@@ -194,9 +198,8 @@ at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at:
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
   const int64_t outputs = weight.size(0);
-  at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
-                                   at::MemoryFormat::ChannelsLast);
-  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight.const_data_ptr<float>(),
+  at::Tensor out = result_of(extras, {x.size(0), outputs, image.height(), image.width()}, x, workspace);
+  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight,
                             floats(shift), extras.shift.defined() ? outputs : 0, floats(residual),
                             out.mutable_data_ptr<float>(), workspace};
   share_out(ceil_div(tiles, kTileRows), filtering.panels(),

@@ -10,7 +10,7 @@ namespace asdm {
 
 /// As cpu_convolution with stride 1. An undefined tensor where it does not run, or would not pay: other kernels, dtypes
 /// and processors, channels that are no multiple of 16, few pixels.
-at::Tensor cpu_winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
+at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at::Tensor& bias, int64_t stride,
                         const ConvolutionExtras& extras, Workspace& workspace);
 
 }  // namespace asdm

@@ -33,7 +33,8 @@ Block::Operation Block::make_operation(LeafTable& table, const LayerTopology& to
     case LayerKind::kConv:
       return Conv2d(table, topology.key, topology.in_channels, topology.out_channels, 3);
     case LayerKind::kRes:
-      return ResBlock(table, topology.key, topology.in_channels, emb_channels, topology.out_channels);
+      return ResBlock(table, topology.key, topology.in_channels, emb_channels, topology.out_channels,
+                      topology.experts);
     case LayerKind::kTransformer:
       return SpatialTransformer(table, topology.key, topology.transformer, topology.transformer_index);
     case LayerKind::kDown:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <optional>
 
 namespace asdm {
 namespace {
@@ -35,9 +36,15 @@ int64_t transformer_macs(const SpatialTransformer::Shape& shape, int64_t area, i
          area * 2 * shape.channels * shape.channels;
 }
 
+/// A 3x3 convolution, with the mixing of its experts where it has several.
+int64_t convolution_macs(int64_t in_channels, int64_t out_channels, int64_t area,
+                         const std::optional<ExpertRouting>& experts) {
+  return (area + (experts ? experts->experts : 0)) * 9 * in_channels * out_channels;
+}
+
 /// A ResBlock's first convolution.
 int64_t conv_macs(const LayerTopology& layer, int64_t area) {
-  return area * 9 * layer.in_channels * layer.out_channels;
+  return convolution_macs(layer.in_channels, layer.out_channels, area, layer.experts.conv1);
 }
 
 /// A ResBlock's skip connection.
@@ -56,9 +63,10 @@ int64_t layer_macs(const LayerTopology& layer, Size size, int64_t tokens) {
     case LayerKind::kConv:
     case LayerKind::kDown:
     case LayerKind::kUp:
-      return size.area() * 9 * layer.in_channels * layer.out_channels;
+      return convolution_macs(layer.in_channels, layer.out_channels, size.area(), std::nullopt);
     case LayerKind::kRes:
-      return conv_macs(layer, size.area()) + size.area() * 9 * layer.out_channels * layer.out_channels +
+      return conv_macs(layer, size.area()) +
+             convolution_macs(layer.out_channels, layer.out_channels, size.area(), layer.experts.conv2) +
              skip_macs(layer, size.area());
     case LayerKind::kTransformer:
       return transformer_macs(layer.transformer, size.area(), tokens);

@@ -17,7 +17,8 @@ struct CallSize {
 
 /// Multiply-accumulates of each node (by node id) for one sample: convolutions, linears and both attention products. A
 /// block's include its layers', a layer's its units'; those of "out" are the final convolution's, guidance and control
-/// have none. Norms, activations and embeddings are left out.
+/// have none. Mixing the experts of an ME-CondConv counts with its convolution. Norms, activations and embeddings are left
+/// out.
 [[nodiscard]] std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size);
 
 /// What a call does with the nodes it meets.

@@ -73,6 +73,18 @@ SpatialTransformer::Shape transformer_of(const LayerLayout& layer, const UNetSpe
           .block_numbers = layer.transformer_blocks};
 }
 
+ResExperts experts_of(const LayerLayout& layer, const UNetSpec& spec) {
+  ResExperts experts;
+  for (const MECondConvSite& site : spec.me_cond_conv) {
+    if (site.site == layer.address + ".conv1") {
+      experts.conv1 = site.routing;
+    } else if (site.site == layer.address + ".conv2") {
+      experts.conv2 = site.routing;
+    }
+  }
+  return experts;
+}
+
 BlockTopology block_of(const BlockLayout& layout, const UNetSpec& spec) {
   BlockTopology block{.kind = layout.kind,
                       .number = layout.number,
@@ -88,6 +100,7 @@ BlockTopology block_of(const BlockLayout& layout, const UNetSpec& spec) {
                             .in_channels = layer.in_channels,
                             .out_channels = layer.out_channels,
                             .transformer = {},
+                            .experts = experts_of(layer, spec),
                             .transformer_index = layer.transformer_index});
     if (layer.kind == LayerKind::kTransformer) {
       block.layers.back().transformer = transformer_of(layer, spec);

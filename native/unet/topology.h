@@ -8,6 +8,7 @@
 
 #include "native/format/unet_layout.h"
 #include "native/inheritance/feature_store.h"
+#include "native/layers/res_block.h"
 #include "native/layers/spatial_transformer.h"
 
 namespace asdm {
@@ -30,6 +31,7 @@ struct LayerTopology {
   int64_t in_channels = 0;
   int64_t out_channels = 0;
   SpatialTransformer::Shape transformer;  ///< for kTransformer
+  ResExperts experts = {};                ///< for kRes
   int64_t transformer_index = 0;          ///< ordinal among all transformers of the full UNet, evaluation order
   NodeId node = -1;
   NodeId first_unit = -1;  ///< node of its unit 0; the others follow (native/layers/unit_port.h has their order)

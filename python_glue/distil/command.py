@@ -15,6 +15,7 @@ import torch
 import torch.distributed
 
 from .. import native
+from ..expert_start import start_tensors
 from ..unet_file import read_unet, write_unet
 from .data import Batches, TrainingData
 from .trainer import DistilSettings, Trainer
@@ -35,6 +36,10 @@ def add_to(commands):
     parser.add_argument("--preset", default="", help="pruning map: what to take out of the teacher")
     parser.add_argument("--remove", nargs="*", default=[], metavar="ADDRESS", help="parts to take out as well: in.2")
     parser.add_argument("--calibrate", action="store_true", help="mend the cuts in closed form before training")
+    parser.add_argument("--experts", type=int, default=0, metavar="N",
+                        help="gives the student ME-CondConv with N experts; 0 leaves its convolutions as they are")
+    parser.add_argument("--routing", default="softmax", help="of the experts: softmax or sigmoid")
+    parser.add_argument("--routing-source", default="input", help="what routes them: input, input_shared or time")
     parser.add_argument("--data", required=True, help="file with latents, context and rows (docs/distillation.md)")
     parser.add_argument("--out", required=True, help="file to write the trained UNet to")
     parser.add_argument("--dtype", choices=list(_DTYPES), default="fp16", help="of the written file")
@@ -97,6 +102,12 @@ def _distil(options, device: torch.device):
     if options.calibrate:
         batches = Batches(data, settings.batch_size, settings.seed + 1, **noise)
         calibrate(distillation, teacher, student, [batches.batch(number) for number in range(CALIBRATION_BATCHES)])
+    if options.experts:
+        student_spec, starts = core.start_me_cond_conv(
+            student_spec, teacher_spec, experts=options.experts, routing=options.routing, source=options.routing_source,
+            seed=options.seed)
+        student |= start_tensors(student_spec, starts, student, teacher)
+        distillation = core.Distillation(teacher_spec, student_spec)
     first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     with _logged(options.log_dir if first else None) as on_step:
         trainer = Trainer(distillation, teacher, student, data, settings, noise, options.checkpoint, on_step)

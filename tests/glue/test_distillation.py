@@ -184,6 +184,15 @@ def test_the_command_logs_and_writes_a_file_that_loads(glue, files, tmp_path):
     assert not list(tmp_path.glob("*.unfinished"))
 
 
+def test_experts_learn_with_the_rest(glue, files, tmp_path):
+    out = tmp_path / "experts.safetensors"
+    command(files, out, experts=2)
+    spec, tensors = glue("unet_file").read_unet(out)
+    assert [site["site"] for site in json.loads(spec)["me_cond_conv"]] == [
+        "in.1.res.conv2", "out.9.res.conv2", "out.11.res.conv2"]
+    assert tensors["input_blocks.1.0.conv2_routing.weight"].abs().sum() > 0  # it started from zeros
+
+
 def output_error(hosted, teacher, student):
     """How far the student's prediction lies from the teacher's."""
     from support import calls, models

@@ -12,8 +12,8 @@ import pytest
 from repository import REPO
 
 NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
-         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMDistillUNet",
-         "ASDMSaveUNet"]
+         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMMECondConv",
+         "ASDMDistillUNet", "ASDMSaveUNet"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_schemas_are_complete(schemas):
         for slot in node["inputs"] + node["outputs"]:
             assert slot["tooltip"], f"{node['id']}.{slot['name']}"
         for given in node["inputs"]:
-            widget = given["kind"] not in ("MODEL", "LATENT", "SAMPLER", "IMAGE")
+            widget = given["kind"] not in ("MODEL", "LATENT", "CONDITIONING", "SAMPLER", "IMAGE")
             assert widget == ("default" in given or "choices_folder" in given), given["name"]
 
 

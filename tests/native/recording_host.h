@@ -31,6 +31,7 @@ class RecordingHost final : public nodes::Host {
   std::string report;
   std::vector<std::string> calls;
   nodes::EngineOptions engine_options;
+  MECondConvStart start;  ///< the last
   UNetFile loaded;  ///< the last
   nodes::DistilOptions distil_options;
   nodes::Inheritance inheritance;  ///< the last that was asked for
@@ -69,6 +70,12 @@ class RecordingHost final : public nodes::Host {
     calls.push_back("distil_unet " + label_of(teacher) + " " + label_of(latents) + " " + label_of(conditioning));
     distil_options = options;
     return {named(label_of(student) + "+distilled"), {2.0, 1.0}};
+  }
+  nodes::Handle with_experts(const nodes::Handle& model, const MECondConvStart& asked,
+                             const nodes::Handle& teacher) override {
+    start = asked;
+    description.spec_json = to_json(asked.spec);
+    return named(label_of(model) + "+experts" + (teacher ? " of " + label_of(teacher) : ""));
   }
   nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override {

@@ -253,5 +253,17 @@ TEST(Cost, ACutInsideABlockKeepsItsUpsample) {
   EXPECT_NEAR(dead_percent("sd15", 64, "out.8.attn:output"), 62.0 - 3.76, 0.06);
 }
 
+TEST(Cost, MixingOfExpertsCountsWithTheirConvolution) {
+  UNetSpec spec = preset_spec("sd15");
+  const CallSize size{64, 64, 77};
+  const int64_t plain = full_macs(make_topology(spec), size);
+  spec.me_cond_conv = {{"in.4.res.conv1", {.experts = 2}}, {"in.4.res.conv2", {.experts = 3}}};
+  const Topology topology = make_topology(spec);
+  EXPECT_EQ(full_macs(topology, size) - plain, 2 * 9 * 320 * 640 + 3 * 9 * 640 * 640);
+  const auto addresses = all_addresses(topology);
+  const auto unit = std::find(addresses.begin(), addresses.end(), "in.4.res.conv") - addresses.begin();
+  EXPECT_EQ(node_macs(topology, size)[static_cast<size_t>(unit)], (32 * 32 + 2) * 9 * 320 * 640);
+}
+
 }  // namespace
 }  // namespace asdm

@@ -40,6 +40,21 @@ TEST(Implants, LevelsThatCannotBePartedAreOne) {
   EXPECT_EQ(implants_of(student("bk_tiny")).back().name, "S2+S3");
 }
 
+TEST(Implants, ExpertsAreTrainedWithTheirBlocks) {
+  UNetSpec spec = student("s0_s1");
+  spec.me_cond_conv = {{"in.1.res.conv2", {}}, {"in.4.res.conv2", {}}, {"out.11.res.conv2", {}}};
+  const std::vector<Implant> implants = implants_of(spec);
+  const auto sites = [&](size_t index) {
+    std::vector<std::string> names;
+    for (const MECondConvSite& site : implants.at(index).hybrid.me_cond_conv) {
+      names.push_back(site.site);
+    }
+    return names;
+  };
+  EXPECT_EQ(sites(0), (std::vector<std::string>{"in.1.res.conv2", "out.11.res.conv2"}));
+  EXPECT_EQ(sites(1), (std::vector<std::string>{"in.4.res.conv2"}));
+}
+
 TEST(Implants, AFullUNetHasNone) { EXPECT_TRUE(implants_of(preset_spec("sdxl")).empty()); }
 
 }  // namespace

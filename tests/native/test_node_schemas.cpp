@@ -28,6 +28,7 @@ TEST(NodeSchemas, TheContract) {
       {"ASDMReport", {"model", "latent"}},
       {"ASDMCompareImages", {"reference", "image"}},
       {"ASDMAssembleUNet", {"model", "preset", "remove", "calibrate", "latent"}},
+      {"ASDMMECondConv", {"model", "sites", "experts", "routing", "source", "temperature", "teacher"}},
       {"ASDMDistillUNet",
        {"teacher", "student", "latents", "positive", "steps", "batch_size", "learning_rate", "seed", "local_steps",
         "implant_steps", "task_loss", "output_loss", "feature_loss", "semantic_loss", "checkpoint"}},

@@ -54,6 +54,9 @@ struct Kernels {
   void (*attend_tile)(const Matrix& queries, const Matrix& keys, const uint32_t* values, float scale, void* out,
                       int64_t out_stride, float* scratch);
 
+  /// out = the sum of shares[i] * parts[i] over `count` parts of `length` elements.
+  void (*mix)(const void* const* parts, const float* shares, int64_t count, int64_t length, void* out);
+
   /// Lanes of scratch that `pack_panel` needs.
   int64_t (*packing_scratch)(int64_t channels, int64_t taps);
   /// Weights of 32 output channels as a panel of [taps, channels / group] rows of 32 lanes.

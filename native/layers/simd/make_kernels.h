@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/layers/simd/attention_tile.h"
+#include "native/layers/simd/mix_tile.h"
 #include "native/layers/simd/norm_tile.h"
 #include "native/layers/simd/product_tile.h"
 #include "native/layers/simd/winograd_tile.h"
@@ -22,6 +23,7 @@ constexpr Kernels make_kernels() {
           .packed_values_size = &Attention::packed_values_size,
           .attention_scratch_size = &Attention::scratch_size,
           .attend_tile = &Attention::attend,
+          .mix = &MixTile<Element>::mix,
           .packing_scratch = &Product::packing_scratch,
           .pack_panel = &Product::pack,
           .multiply_rows = &Product::multiply_rows,

@@ -1,0 +1,23 @@
+// Lists as users write them.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace asdm {
+
+/// The words in `text`, which commas and white space part.
+inline std::vector<std::string> words_of(std::string_view text) {
+  constexpr std::string_view kSeparators = ", \t\r\n";
+  std::vector<std::string> words;
+  for (size_t at = text.find_first_not_of(kSeparators); at != std::string_view::npos;) {
+    const size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+    words.emplace_back(text.substr(at, end - at));
+    at = text.find_first_not_of(kSeparators, end);
+  }
+  return words;
+}
+
+}  // namespace asdm

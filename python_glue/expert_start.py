@@ -1,0 +1,34 @@
+"""The weights that the leaves of new ME-CondConv start from. Needs no ComfyUI, so that training without it has them
+too."""
+
+import torch
+
+from .unet_file import expected_tensors
+
+
+def start_tensors(spec_json: str, starts: list[dict], kept: dict[str, torch.Tensor],
+                  teacher: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of the leaves in `starts` by name, in memory of their own; `spec_json` and `starts` as
+    start_me_cond_conv() of the native module gives them. `kept`, `teacher`: weights of the UNet that gets the experts,
+    and of the one that its pruned convolutions come from, by checkpoint name."""
+    shapes = expected_tensors(spec_json)
+    like = next(iter(kept.values()))
+    tensors = {}
+    for start in starts:
+        weight, bias = f"{start['leaf']}.weight", f"{start['leaf']}.bias"
+        if start["bias"]:
+            tensors[weight] = like.new_zeros(shapes[weight])
+            tensors[bias] = like.new_tensor(start["bias"])
+            continue
+        source = teacher if start["of_teacher"] else kept
+        tensors[weight] = _perturbed(source[f"{start['from']}.weight"].detach(), start).to(like, copy=True)
+        tensors[bias] = source[f"{start['from']}.bias"].detach().to(like, copy=True)
+    return tensors
+
+
+def _perturbed(weight: torch.Tensor, start: dict) -> torch.Tensor:
+    """`weight` with the noise that `start` says."""
+    if not start["perturbation"]:
+        return weight
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(start["seed"]))  # alike on every device
+    return weight.float() + noise.to(weight.device) * (start["perturbation"] * weight.float().std())
