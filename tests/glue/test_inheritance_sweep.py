@@ -132,7 +132,8 @@ def test_random_settings_finish_and_add_up(sweep, hosted, monkeypatch, part):
             fault.add_note(f"seed {seed}: {settings} in {graph}")
             raise
         counts["inheriting"] += report["inherited"] > 0
-    assert counts["inheriting"] > PER_TEST // 2
+    # Drawn settings may leave nothing to inherit; were there no more than these, the sweep would test nothing.
+    assert counts["inheriting"] > PER_TEST // 4
 
 
 @pytest.mark.parametrize("seed", range(1000, 1020))
