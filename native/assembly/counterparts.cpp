@@ -1,12 +1,6 @@
 #include "native/assembly/counterparts.h"
 
 namespace asdm {
-namespace {
-
-/// The level of the value that a block hands on.
-int64_t level_of_value(const Topology& topology, NodeId block) { return topology.node(block).level; }
-
-}  // namespace
 
 std::map<NodeId, NodeId> counterparts(const Topology& teacher, const Topology& student) {
   std::map<NodeId, NodeId> pairs;
@@ -20,7 +14,7 @@ std::map<NodeId, NodeId> counterparts(const Topology& teacher, const Topology& s
     }
     const bool follows = kept >= 0 && pairs.at(kept) == node - 1 && student.block(kept).kind == block.kind;
     if (follows && student.block(kept).out_channels == block.out_channels &&
-        level_of_value(student, kept) == level_of_value(teacher, node)) {
+        student.node(kept).level == teacher.node(node).level) {
       pairs[kept] = node;
     }
   }

@@ -20,14 +20,6 @@ namespace {
 /// Above this much noise (timestep 600 of Stable Diffusion's schedule) a predicted clean latent means little yet.
 constexpr double kNoisiestMeaning = 0.916;
 
-std::map<NodeId, at::Tensor> detached(const std::map<NodeId, at::Tensor>& values) {
-  std::map<NodeId, at::Tensor> out;
-  for (const auto& [node, value] : values) {
-    out.emplace(node, value.detach());
-  }
-  return out;
-}
-
 /// What the teacher has, without a graph of gradients.
 Trace traced(const UNet& teacher, const TrainingBatch& batch, WeightSource& weights, std::set<NodeId> blocks,
              bool prediction) {
@@ -164,8 +156,7 @@ Losses Distillation::compare(const Learner& learner, const TrainingBatch& batch,
     parts.push_back({"output", {loss.output, mean_squared_error(learnt.prediction, known.prediction)}});
   }
   if (features) {
-    parts.push_back({"feature", {loss.feature, feature_error(learnt.blocks, detached(known.blocks),
-                                                             learner.counterparts)}});
+    parts.push_back({"feature", {loss.feature, feature_error(learnt.blocks, known.blocks, learner.counterparts)}});
   }
   if (loss.semantic > 0) {
     const at::Tensor wanted = meaning(batch, known.prediction, teacher).detach();
