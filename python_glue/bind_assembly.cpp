@@ -21,6 +21,8 @@ py::list starts_of(const std::vector<LeafStart>& leaves) {
     start["perturbation"] = leaf.perturbation;
     start["seed"] = leaf.seed;
     start["bias"] = leaf.bias;
+    start["shares"] = leaf.shares;
+    start["beside"] = leaf.beside;
     starts.append(std::move(start));
   }
   return starts;
@@ -41,9 +43,9 @@ void init_assembly(py::module_& m) {
       py::arg("experts") = 2, py::arg("routing") = "softmax", py::arg("source") = "input",
       py::arg("temperature") = 1.0, py::arg("seed") = 0,
       "(UNetSpec of the student with ME-CondConv at `sites`, [{\"leaf\", \"from\", \"of_teacher\", \"perturbation\", "
-      "\"seed\", \"bias\"}] for each new leaf: the leaf of the teacher or the student it starts from, the noise added "
-      "in standard deviations of the weight; a router starts from zeros and `bias`). ValueError naming what does not "
-      "fit.");
+      "\"seed\", \"bias\", \"shares\", \"beside\"}] for each new leaf: the leaf of the teacher or the student it starts "
+      "from, the noise added in standard deviations of the weight; a router starts from zeros and `bias`; expert 0 from "
+      "what makes the experts, weighted by `shares`, sum to its leaf). ValueError naming what does not fit.");
 }
 
 }  // namespace asdm::python

@@ -9,7 +9,7 @@
 
 namespace asdm::python {
 
-/// [{"leaf", "from", "of_teacher", "perturbation", "seed", "bias"}]
+/// [{"leaf", "from", "of_teacher", "perturbation", "seed", "bias", "shares", "beside"}]
 pybind11::list starts_of(const std::vector<LeafStart>& leaves);
 
 }  // namespace asdm::python

@@ -21,9 +21,22 @@ def start_tensors(spec_json: str, starts: list[dict], kept: dict[str, torch.Tens
             tensors[bias] = like.new_tensor(start["bias"])
             continue
         source = teacher if start["of_teacher"] else kept
-        tensors[weight] = _perturbed(source[f"{start['from']}.weight"].detach(), start).to(like, copy=True)
-        tensors[bias] = source[f"{start['from']}.bias"].detach().to(like, copy=True)
+        for kind, name in (("weight", weight), ("bias", bias)):
+            tensor = source[f"{start['from']}.{kind}"].detach()
+            if start["shares"]:
+                tensor = _rest_of(tensor, start["shares"], [tensors[f"{leaf}.{kind}"] for leaf in start["beside"]])
+            elif kind == "weight":
+                tensor = _perturbed(tensor, start)
+            tensors[name] = tensor.to(like, copy=True)
     return tensors
+
+
+def _rest_of(whole: torch.Tensor, shares: list[float], beside: list[torch.Tensor]) -> torch.Tensor:
+    """What, mixed by `shares` with the tensors `beside` it, makes `whole`."""
+    rest = whole.float()
+    for share, tensor in zip(shares[1:], beside, strict=True):
+        rest = rest - share * tensor.to(rest)
+    return rest / shares[0]
 
 
 def _perturbed(weight: torch.Tensor, start: dict) -> torch.Tensor:

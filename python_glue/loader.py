@@ -54,6 +54,11 @@ def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None)
     return model
 
 
+def _unpacked(tensors: dict) -> dict:
+    """Those that are not in fp8: a file of this pack has its large tensors in fp8 to be small, not to be computed in it."""
+    return {name: tensor for name, tensor in tensors.items() if tensor.element_size() > 1} or tensors
+
+
 def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
     """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec_json", "names": name
     in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
@@ -71,7 +76,7 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
     supported = config.supported_inference_dtypes
     stored = weight_dtype or comfy.model_management.unet_dtype(
         model_params=comfy.utils.calculate_parameters(tensors), supported_dtypes=supported,
-        weight_dtype=comfy.utils.weight_dtype(tensors))
+        weight_dtype=comfy.utils.weight_dtype(_unpacked(tensors) if layout["carries_spec"] else tensors))
     config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
     for name, tensor in tensors.items():
         tensors[name] = tensor.to(stored)

@@ -13,7 +13,7 @@ namespace asdm {
 namespace {
 
 constexpr std::string_view kWhere = "ME-CondConv sites";
-constexpr double kOddsOfKept = 3000.0;  // of expert 0 against all others together
+constexpr double kShareOfKept = 0.75;  // of expert 0; the others have the rest together
 constexpr double kPerturbation = 0.05;
 
 bool same_stage(const ResSite& a, const ResSite& b) { return a.kind == b.kind && a.level == b.level; }
@@ -97,13 +97,20 @@ std::vector<ResSite> pruned_beside(const ResSite& site, const UNetSpec& student,
   return pruned;
 }
 
-/// c: expert 0 against each other as kOddsOfKept * (experts - 1) to 1, once the form is applied.
-std::vector<double> router_bias(const ExpertRouting& routing) {
-  const double gap = std::log(kOddsOfKept * static_cast<double>(routing.experts - 1)) * routing.temperature;
-  // A softmax sees the gap between two values, a sigmoid each value for itself.
-  const double value = routing.form == RoutingForm::kSoftmax ? gap / 2.0 : gap;
-  std::vector<double> bias(static_cast<size_t>(routing.experts), -value);
-  bias.front() = value;
+std::vector<double> starting_shares(const ExpertRouting& routing) {
+  std::vector<double> shares(static_cast<size_t>(routing.experts),
+                             (1.0 - kShareOfKept) / static_cast<double>(routing.experts - 1));
+  shares.front() = kShareOfKept;
+  return shares;
+}
+
+/// c: what the form turns into `shares`.
+std::vector<double> router_bias(const ExpertRouting& routing, const std::vector<double>& shares) {
+  std::vector<double> bias;
+  for (const double share : shares) {
+    const double odds = routing.form == RoutingForm::kSoftmax ? share : share / (1.0 - share);
+    bias.push_back(std::log(odds) * routing.temperature);
+  }
   return bias;
 }
 
@@ -121,21 +128,26 @@ MECondConvStart start_me_cond_conv(const UNetSpec& student, const UNetSpec& teac
     start.spec.me_cond_conv.push_back({site.address, request.routing});
     const std::string& key = site.res_block.key;
     const std::vector<ResSite> pruned = pruned_beside(site, student, teacher);
+    const std::string was_there = expert_leaf(key, site.convolution, 0);
+    LeafStart kept{.leaf = was_there, .from = was_there};
     for (int64_t e = 1; e < request.routing.experts; ++e) {
       LeafStart leaf{.leaf = expert_leaf(key, site.convolution, e),
-                     .from = expert_leaf(key, site.convolution, 0),
-                     .seed = request.seed + static_cast<int64_t>(start.leaves.size()),
-                     .bias = {}};
+                     .from = was_there,
+                     .seed = request.seed + static_cast<int64_t>(start.leaves.size())};
       if (e <= static_cast<int64_t>(pruned.size())) {
         leaf.from = expert_leaf(pruned[static_cast<size_t>(e) - 1].res_block.key, site.convolution, 0);
         leaf.of_teacher = true;
       } else {
         leaf.perturbation = kPerturbation;
       }
+      kept.beside.push_back(leaf.leaf);
       start.leaves.push_back(std::move(leaf));
     }
+    const std::vector<double> shares = starting_shares(request.routing);
+    kept.shares = shares;
+    start.leaves.push_back(std::move(kept));
     start.leaves.push_back(
-        {.leaf = routing_leaf(key, site.convolution), .from = "", .bias = router_bias(request.routing)});
+        {.leaf = routing_leaf(key, site.convolution), .from = "", .bias = router_bias(request.routing, shares)});
   }
   const std::vector<std::string> order = addresses_of(res_sites(make_layout(student)));
   std::sort(start.spec.me_cond_conv.begin(), start.spec.me_cond_conv.end(),

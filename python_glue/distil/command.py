@@ -43,6 +43,9 @@ def add_to(commands):
     parser.add_argument("--data", required=True, help="file with latents, context and rows (docs/distillation.md)")
     parser.add_argument("--out", required=True, help="file to write the trained UNet to")
     parser.add_argument("--dtype", choices=list(_DTYPES), default="fp16", help="of the written file")
+    parser.add_argument("--fp8-from", type=int, default=0, metavar="ELEMENTS",
+                        help="writes tensors with at least so many elements in fp8 (e4m3), which ASDMLoadUNet widens "
+                             "again: a file of half the size, with rounded weights; 0 writes none so")
     parser.add_argument("--checkpoint", help="file to save the training to, and to resume it from where it exists")
     parser.add_argument("--save-every", type=int, default=100, metavar="STEPS")
     parser.add_argument("--validate-every", type=int, default=100, metavar="STEPS")
@@ -116,9 +119,14 @@ def _distil(options, device: torch.device):
             log.info("%s: goes on", options.checkpoint)
         learnt = trainer.run(options.save_every, options.validate_every)
     if first:
-        dtype = _DTYPES[options.dtype]
-        write_unet(options.out, student_spec, {name: tensor.to("cpu", dtype) for name, tensor in learnt.items()})
+        write_unet(options.out, student_spec, {name: tensor.to("cpu", _dtype_in_file(tensor, options))
+                                               for name, tensor in learnt.items()})
         log.info("%s: written", options.out)
+
+
+def _dtype_in_file(tensor: torch.Tensor, options) -> torch.dtype:
+    in_fp8 = options.fp8_from and tensor.numel() >= options.fp8_from
+    return torch.float8_e4m3fn if in_fp8 else _DTYPES[options.dtype]
 
 
 @contextlib.contextmanager

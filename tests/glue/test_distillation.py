@@ -172,11 +172,12 @@ def test_two_processes_learn_what_one_does(glue, files, tmp_path):
 
 def test_the_command_logs_and_writes_a_file_that_loads(glue, files, tmp_path):
     out = tmp_path / "small.safetensors"
-    command(files, out, **{"log-dir": tmp_path / "log", "validate-every": 2, "dtype": "fp16",
+    command(files, out, **{"log-dir": tmp_path / "log", "validate-every": 2, "dtype": "fp16", "fp8-from": 4096,
                            "checkpoint": tmp_path / "run.ckpt"})
     spec, tensors = glue("unet_file").read_unet(out)
     assert json.loads(spec)["removed"] == ["in.2", "out.10"]
-    assert tensors["out.2.weight"].dtype == torch.float16
+    assert all((tensor.dtype == torch.float8_e4m3fn) == (tensor.numel() >= 4096) for tensor in tensors.values())
+    assert tensors["out.0.weight"].dtype == torch.float16
     records = [json.loads(line) for line in (tmp_path / "log" / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [1, 2, 3, 4]
     assert records[-1]["validation"] > 0

@@ -63,8 +63,11 @@ def test_it_starts_as_the_unet_that_it_was(native, hosted, smaller, routing):
     pruned = hosted.patcher.model.diffusion_model.state_dict()
     first = weights["input_blocks.1.0.conv2_experts.1.weight"]
     assert torch.equal(first, pruned["input_blocks.2.0.out_layers.3.weight"])
-    kept, perturbed = (weights[f"input_blocks.1.0.{name}.weight"] for name in ("out_layers.3", "conv2_experts.2"))
+    kept = pruned["input_blocks.1.0.out_layers.3.weight"]
+    perturbed = weights["input_blocks.1.0.conv2_experts.2.weight"]
     assert float((perturbed - kept).std()) == pytest.approx(0.05 * float(kept.std()), rel=0.05)
+    mixed = 0.75 * weights["input_blocks.1.0.out_layers.3.weight"] + 0.125 * (first + perturbed)
+    torch.testing.assert_close(mixed, kept)
     assert not weights["input_blocks.1.0.conv2_routing.weight"].any()
 
 
@@ -72,9 +75,11 @@ def test_what_was_there_keeps_its_memory_and_what_is_new_does_not(native, hosted
     weights = with_experts(native, hosted, smaller, teacher=hosted.patcher).model.diffusion_model.state_dict()
     teacher = hosted.patcher.model.diffusion_model.state_dict()
     pointers = {tensor.data_ptr() for tensor in teacher.values()}
+    new = {name.rpartition(".")[0] for name in weights if "_experts." in name or "_routing." in name}
+    new |= {f"{name.partition('.conv2_')[0]}.out_layers.3" for name in new}
     for name, tensor in weights.items():
         if not name.startswith("asdm_unet_spec"):
-            assert (tensor.data_ptr() in pointers) == ("_experts." not in name and "_routing." not in name), name
+            assert (tensor.data_ptr() in pointers) == (name.rpartition(".")[0] not in new), name
 
 
 def test_lora_reaches_each_expert_and_the_kept_one_by_its_old_name(native, hosted, smaller):
@@ -151,5 +156,7 @@ def test_the_start_needs_no_host(native, glue, hosted):
     new = glue("expert_start").start_tensors(spec, starts, weights, weights)
     expected = glue("unet_file").expected_tensors(spec)
     old = glue("unet_file").expected_tensors(student)
+    kept = {start["leaf"] for start in starts if start["shares"]}
+    assert len(kept) == len(json.loads(spec)["me_cond_conv"])
     assert {name: tuple(tensor.shape) for name, tensor in new.items()} == {
-        name: shape for name, shape in expected.items() if name not in old}
+        name: shape for name, shape in expected.items() if name not in old or name.rpartition(".")[0] in kept}

@@ -232,6 +232,19 @@ def test_the_host_tells_the_prediction_by_the_weights(full_unet, load):
     assert load(marked).model.model_type == comfy.model_base.ModelType.V_PREDICTION
 
 
+def test_large_tensors_in_fp8_are_widened_in_a_file_of_ours(native, full_unet, load):
+    _, tensors = full_unet("sd15")
+    packed = {name: tensor.to(torch.float8_e4m3fn if tensor.numel() >= 4096 else torch.float16)
+              for name, tensor in tensors.items()}
+    patcher = load(packed, {native.SPEC_METADATA_KEY: native.preset_spec("sd15", 32)})
+    assert {tensor.element_size() for tensor in packed.values()} == {1, 2}
+    states = patcher.model.diffusion_model.state_dict()
+    assert {tensor.dtype for tensor in states.values()} == {patcher.model.get_dtype()}
+    for name, tensor in states.items():
+        assert torch.equal(tensor, packed[name].to(tensor.dtype)), name
+    assert patcher.model.get_dtype().itemsize > 1
+
+
 def test_weights_stay_mapped(full_unet, load):
     _, tensors = full_unet("sd15")
     states = load(tensors).model.diffusion_model.state_dict()

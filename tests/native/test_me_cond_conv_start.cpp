@@ -86,10 +86,13 @@ TEST(MECondConvStart, AutomaticSitesAreWhereSomethingWasLost) {
   expect_contains(error_of([&] { return start_me_cond_conv(full, full, {}).spec; }), "or a UNet that lacks parts");
 }
 
-/// "leaf <- teacher:from", "leaf <- from ~" where it is perturbed, "leaf <- c" for a router.
+/// "leaf <- teacher:from", "leaf <- from ~" where it is perturbed, "leaf <- c" for a router, "leaf <- rest" for expert 0.
 std::string text_of(const LeafStart& start) {
   if (!start.bias.empty()) {
     return start.leaf + " <- c";
+  }
+  if (!start.shares.empty()) {
+    return start.leaf + " <- rest";
   }
   return start.leaf + " <- " + (start.of_teacher ? "teacher:" : "") + start.from +
          (start.perturbation > 0.0 ? " ~" : "");
@@ -113,16 +116,20 @@ TEST(MECondConvStart, ExpertsComeOfThePrunedConvolutionsThatFit) {
   const std::vector<Row> rows = {
       {"in.1.res.conv2", 2,
        {"input_blocks.1.0.conv2_experts.1 <- teacher:input_blocks.2.0.out_layers.3",
+        "input_blocks.1.0.out_layers.3 <- rest",
         "input_blocks.1.0.conv2_routing <- c"}},
       {"out.8.res.conv2", 3,
        {"output_blocks.8.0.conv2_experts.1 <- teacher:output_blocks.7.0.out_layers.3",
         "output_blocks.8.0.conv2_experts.2 <- output_blocks.8.0.out_layers.3 ~",
+        "output_blocks.8.0.out_layers.3 <- rest",
         "output_blocks.8.0.conv2_routing <- c"}},
       // in.4 widens from 320 channels, in.5 does not.
       {"in.4.res.conv1", 2,
-       {"input_blocks.4.0.conv1_experts.1 <- input_blocks.4.0.in_layers.2 ~", "input_blocks.4.0.conv1_routing <- c"}},
+       {"input_blocks.4.0.conv1_experts.1 <- input_blocks.4.0.in_layers.2 ~", "input_blocks.4.0.in_layers.2 <- rest",
+        "input_blocks.4.0.conv1_routing <- c"}},
       {"out.11.res.conv1", 2,
        {"output_blocks.11.0.conv1_experts.1 <- teacher:output_blocks.10.0.in_layers.2",
+        "output_blocks.11.0.in_layers.2 <- rest",
         "output_blocks.11.0.conv1_routing <- c"}},
   };
   for (const Row& row : rows) {
@@ -131,7 +138,7 @@ TEST(MECondConvStart, ExpertsComeOfThePrunedConvolutionsThatFit) {
   }
 }
 
-TEST(MECondConvStart, RoutersLeaveTheOthersOneThreeThousandthTogether) {
+TEST(MECondConvStart, RoutersGiveTheSharesThatExpertZeroIsReckonedFrom) {
   for (const auto& [name, form] : kRoutingForms) {
     for (const int64_t experts : {2, 3, 8}) {
       for (const double temperature : {1.0, 5.0}) {
@@ -140,20 +147,25 @@ TEST(MECondConvStart, RoutersLeaveTheOthersOneThreeThousandthTogether) {
             {.sites = "in.1.res.conv2", .routing = {experts, form, RoutingSource::kInput, temperature}});
         const std::vector<double>& bias = start.leaves.back().bias;
         ASSERT_EQ(bias.size(), static_cast<size_t>(experts));
-        std::vector<double> shares;
+        std::vector<double> given;
         double sum = 0.0;
         for (const double value : bias) {
-          shares.push_back(form == RoutingForm::kSoftmax ? std::exp(value / temperature)
-                                                         : 1.0 / (1.0 + std::exp(-value / temperature)));
-          sum += shares.back();
+          given.push_back(form == RoutingForm::kSoftmax ? std::exp(value / temperature)
+                                                        : 1.0 / (1.0 + std::exp(-value / temperature)));
+          sum += given.back();
         }
         const double scale = form == RoutingForm::kSoftmax ? 1.0 / sum : 1.0;
-        EXPECT_NEAR((sum - shares.front()) * scale, 1.0 / 3000.0, 2e-6) << name << experts;
-        EXPECT_NEAR(shares.front() * scale, 1.0, 4e-4) << name << experts;
+        const LeafStart& kept = start.leaves[start.leaves.size() - 2];
+        ASSERT_EQ(kept.shares.size(), bias.size());
+        ASSERT_EQ(kept.beside.size(), bias.size() - 1);
+        for (size_t e = 0; e < bias.size(); ++e) {
+          const double wanted = e == 0 ? 0.75 : 0.25 / static_cast<double>(experts - 1);
+          EXPECT_NEAR(given[e] * scale, wanted, 1e-9) << name << experts;
+          EXPECT_NEAR(kept.shares[e], wanted, 1e-9) << name << experts;
+        }
       }
     }
   }
-  EXPECT_NEAR(start_me_cond_conv(shallow(), preset_spec("sd15"), {}).leaves[1].bias[0], 4.0, 0.01);
 }
 
 TEST(MECondConvStart, SeedsDifferFromLeafToLeaf) {
@@ -161,11 +173,11 @@ TEST(MECondConvStart, SeedsDifferFromLeafToLeaf) {
       start_me_cond_conv(shallow(), shallow(), {.sites = "in.1.res.conv2 in.4.res.conv2", .routing = {3}, .seed = 7});
   std::vector<int64_t> seeds;
   for (const LeafStart& leaf : start.leaves) {
-    if (leaf.bias.empty()) {
+    if (leaf.bias.empty() && leaf.shares.empty()) {
       seeds.push_back(leaf.seed);
     }
   }
-  EXPECT_EQ(seeds, (std::vector<int64_t>{7, 8, 10, 11}));
+  EXPECT_EQ(seeds, (std::vector<int64_t>{7, 8, 11, 12}));
 }
 
 TEST(MECondConvStart, SitesAreAddedInOrderAndRefusedTwice) {
