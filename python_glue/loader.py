@@ -55,7 +55,7 @@ def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None)
 
 
 def _unpacked(tensors: dict) -> dict:
-    """Those that are not in fp8: a file of this pack has its large tensors in fp8 to be small, not to be computed in it."""
+    """Those that are not in fp8: a file of this pack has large tensors in it to be small, not to be computed so."""
     return {name: tensor for name, tensor in tensors.items() if tensor.element_size() > 1} or tensors
 
 
