@@ -32,8 +32,8 @@ def measured(options) -> tuple[dict, dict]:
     full = pack.host.comfy_host().with_native_engine(full, {"compute_dtype": "auto"})
     patchers = {"full": full} | {preset: models.assembled(pack, full, preset) for preset in options.presets}
     inputs = models.random_inputs(full, options.batch, options.latent, options.latent)
+    calls.load(*patchers.values())
     for patcher in patchers.values():
-        calls.load(patcher)
         timed_forward(patcher, inputs)  # the first call finds memory and code
     runs = take_turns({name: lambda patcher=patcher: timed_forward(patcher, inputs)
                        for name, patcher in patchers.items()}, options.rounds)

@@ -84,8 +84,8 @@ def forward_seconds(models: dict, rounds: int) -> dict:
     def once(model) -> dict:
         return {"seconds": min(timed(lambda: calls.forward(model, inputs))[1] for _ in range(10))}
 
+    calls.load(*models.values())
     for model in models.values():
-        calls.load(model)
         once(model)
     return take_turns({name: lambda model=model: once(model) for name, model in models.items()}, rounds)
 

@@ -37,7 +37,7 @@ def compare_forward(pack, patcher, case, dtype, preset) -> dict:
     native = pack.host.comfy_host().with_native_engine(hosted_patcher, {"compute_dtype": "auto"})
     outputs = []
     for one in (hosted_patcher, native):
-        calls.load(one, case.offload)
+        calls.load(one, offload=case.offload)
         outputs.append(calls.forward(one, inputs, case.control))
         calls.unload(one)
     row = {"preset": preset, "dtype": name_of(dtype), "case": case.name, "bound": BOUNDS[dtype],

@@ -3,15 +3,16 @@
 import torch
 
 
-def load(patcher, offload: bool = False):
-    """Makes `patcher` the loaded one. `offload`: as on a machine without room for one layer, so that every weight is
-    cast and patched at the time of use."""
+def load(*patchers, offload: bool = False):
+    """Makes `patchers` the loaded ones: what is not loaded has every weight cast at its use, and is slower. `offload`: as
+    on a machine without room for one layer, so that every weight is cast and patched at the time of use."""
     import comfy.model_management
     comfy.model_management.unload_all_models()
     if offload:
-        patcher.patch_model(device_to=patcher.load_device, lowvram_model_memory=1, load_weights=True)
+        for patcher in patchers:
+            patcher.patch_model(device_to=patcher.load_device, lowvram_model_memory=1, load_weights=True)
         return
-    comfy.model_management.load_models_gpu([patcher])
+    comfy.model_management.load_models_gpu(list(patchers))
 
 
 def unload(patcher):
