@@ -26,6 +26,7 @@ constexpr int64_t kHalf = kPanelColumns / 2;
 // reorder all weights for however few pixels.
 constexpr int64_t kSmallestLinear = 24;
 constexpr int64_t kSmallestConvolution = 4;
+constexpr int64_t kFewRows = 96;  // up to so many, packing them and not the weights is faster
 constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
 
@@ -189,9 +190,10 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
 }
 
 /// True where packing the rows and reading the weights as they lie is faster: few rows, and a panel of them well filled.
+/// In fp32 alone, since sums in bf16 would be rounded before the bias is added.
 bool are_few(const Kernels& kernels, int64_t rows) {
   const int64_t last = rows % kPanelColumns;
-  return rows <= kernels.few_rows && (last == 0 || last >= kHalf);
+  return kernels.group == 1 && rows <= kFewRows && (last == 0 || last >= kHalf);
 }
 
 /// Tokens one after the other.

@@ -41,7 +41,6 @@ struct FinishRow {
 struct Kernels {
   int64_t group;         ///< elements in a lane: 1 for fp32, 2 for bf16
   int64_t element_size;  ///< bytes
-  int64_t few_rows;      ///< up to so many rows, fp32 products are faster with the weights unpacked; 0 = not measured
   int64_t chunk;         ///< lanes of a panel that the first cache holds beside what they are multiplied with
 
   /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.

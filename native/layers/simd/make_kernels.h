@@ -17,7 +17,6 @@ constexpr Kernels make_kernels() {
   using Product = ProductTile<Element>;
   Kernels kernels{.group = Element::kGroup,
           .element_size = sizeof(typename Element::Stored),
-          .few_rows = kFewRows,
           .chunk = kChunk,
           .pack_values = &Attention::pack_values,
           .packed_values_size = &Attention::packed_values_size,

@@ -27,7 +27,6 @@ struct Mask {
 inline constexpr int kRowsAtOnce = 6;
 inline constexpr int kVectorsAtOnce = 1;
 inline constexpr int64_t kChunk = 192;  // measured best
-inline constexpr int64_t kFewRows = 96;
 
 static inline Mask first_lanes(int64_t count) { return {count < 16 ? count : 16}; }
 

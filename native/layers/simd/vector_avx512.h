@@ -15,7 +15,6 @@ using Mask = __mmask16;
 inline constexpr int kRowsAtOnce = 12;
 inline constexpr int kVectorsAtOnce = 2;
 inline constexpr int64_t kChunk = 320;  // measured best
-inline constexpr int64_t kFewRows = 0;  // not measured
 
 static inline Mask first_lanes(int64_t count) {
   return count >= 16 ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << count) - 1U);
