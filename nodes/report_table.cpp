@@ -107,7 +107,7 @@ std::string summary(const json& report) {
                                   decimal(report.at("seconds_in_unet").get<double>(), 2) + " s in the UNet"});
   rows.push_back({"saved", saved.is_null() ? "not measured" : decimal(saved.get<double>(), 2) + " s"});
   rows.push_back({"UNet MACs computed", decimal(100.0 * report.at("mac_share").get<double>(), 1) + " %"});
-  rows.push_back({"stored features", bytes_text(report.at("cache_bytes").get<double>())});
+  rows.push_back({"kept between calls", bytes_text(report.at("cache_bytes").get<double>())});
   rows.push_back({"sites", sites.empty() ? "none" : join(sites)});
   if (report.at("control_calls").get<int64_t>() > 0) {
     rows.push_back({"ControlNet calls", count(report.at("control_calls")) + ", of it " +

@@ -36,7 +36,8 @@ std::vector<at::Tensor> to_tensors(const Residuals& residuals) {
 
 at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
                    const OptionalTensor& y, const std::map<std::string, Residuals>& control, WeightSource& weights,
-                   const py::object& hooks, CallFeatures& features, Profile* profile) {
+                   const py::object& hooks, CallFeatures& features, Profile* profile,
+                   ProjectionCache* projections) {
   ForwardInputs inputs{.x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
   const auto residuals = [&](const char* name) {
     const auto found = control.find(name);
@@ -45,7 +46,7 @@ at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& time
   inputs.control = {residuals("input"), residuals("middle"), residuals("output")};
   PyHooks py_hooks(hooks);
   const py::gil_scoped_release release;
-  return unet.forward(inputs, weights, py_hooks, features, profile);
+  return unet.forward(inputs, weights, py_hooks, features, {.observer = profile, .projections = projections});
 }
 
 py::list leaf_list(const UNet& unet) {
@@ -151,6 +152,12 @@ void bind_settings(py::class_<UNet>& unet) {
            },
            py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
            "Bytes that the stored features of a call of this size take.");
+  unet.def("projection_bytes",
+           [](const UNet& self, int64_t rows, int64_t tokens, int64_t element_size) {
+             return projection_bytes(self.topology(), rows, tokens, element_size);
+           },
+           py::arg("rows"), py::arg("tokens"), py::arg("element_size"),
+           "Bytes that a ProjectionCache takes at most in calls of this size.");
 }
 
 }  // namespace
@@ -161,6 +168,12 @@ void init_unet(py::module_& m) {
       .def(py::init([](const std::string& device) { return Profile(c10::Device(device)); }), py::arg("device"))
       .def_property_readonly("entries", &profile_entries,
                              "[(address, calls, seconds)]; the seconds of a part include those of the parts in it.");
+  py::class_<ProjectionCache>(m, "ProjectionCache",
+                              "Keys and values of the prompts that the calls of a run repeat, while weights stay the same.")
+      .def(py::init<>())
+      .def("clear", &ProjectionCache::clear)
+      .def_property_readonly("bytes", &ProjectionCache::bytes)
+      .def_property_readonly("peak_bytes", &ProjectionCache::peak_bytes);
   py::class_<UNet> unet(m, "UNet", "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.");
   unet.def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
            py::arg("spec_json"))
@@ -190,7 +203,7 @@ void init_unet(py::module_& m) {
       .def("workspace_bytes", &UNet::workspace_bytes, "Bytes of that memory.")
       .def("forward", &forward, py::arg("x"), py::arg("timesteps"), py::arg("context"), py::arg("y"),
            py::arg("control"), py::arg("weights"), py::arg("hooks"), py::arg("features"),
-           py::arg("profile").none(true) = nullptr,
+           py::arg("profile").none(true) = nullptr, py::arg("projections").none(true) = nullptr,
            "One forward call; releases the GIL except inside hooks and callbacks.");
   bind_settings(unet);
 }

@@ -4,7 +4,8 @@ the other."""
 from collections import Counter
 
 
-def _hook_signature(patcher) -> tuple:
+def hook_signature(patcher) -> tuple:
+    """The hooks that the host has written into the weights of `patcher`, with their strengths."""
     hooks = getattr(patcher, "current_hooks", None)
     return () if hooks is None else tuple((str(hook.hook_ref), float(hook.strength)) for hook in hooks.hooks)
 
@@ -60,7 +61,7 @@ def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pa
         return []
     common = (
         calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
-        _hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
+        hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
     )
     seen = Counter()
     keys = []

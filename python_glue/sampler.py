@@ -84,4 +84,5 @@ class InheritingSampler(comfy.samplers.Sampler):
         network = base_model.diffusion_model
         if not isinstance(network._forward, NativeForward):  # one that stands there asks the run for its settings
             stack.enter_context(standing_in(network, "_forward", NativeForward(session, network)))
-        stack.enter_context(standing_in(base_model, "memory_required", memory_required(session)))
+        needed = memory_required(session, model_wrap.model_patcher.load_device)
+        stack.enter_context(standing_in(base_model, "memory_required", needed))

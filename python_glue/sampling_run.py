@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 
 from . import native
-from .chunks import acting_conds, chunk_keys
+from .chunks import acting_conds, chunk_keys, hook_signature
 from .control import ControlKeeper, PromisedControl, with_stand_ins
 from .cuda_graphs import RunGraphs
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
@@ -43,6 +43,8 @@ class SamplingRun:
         self.weights = None
         self.residency = None
         self.graphs = RunGraphs()
+        self._projections = native.native_module().ProjectionCache()
+        self._projected_by = None  # the weights that they are of
         self.fallbacks = Counter()
         self.notes = []
         self.other_caches = []
@@ -98,6 +100,14 @@ class SamplingRun:
             self._control.keep(keys, residuals, rows)
         return residuals
 
+    def projections(self, weights, patcher):
+        """What the run made of prompts so far, for a call with `weights`; None where these may be others at each call:
+        offloaded, patched at use, or written into by the hooks of a conditioning."""
+        if weights is not self._projected_by:
+            self._projections.clear()
+            self._projected_by = weights
+        return self._projections if weights.all_resident and not hook_signature(patcher) else None
+
     def end_call(self, features, x, tokens: int, output, seconds: float):
         """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
         self._native.end_call(features, output)
@@ -149,7 +159,7 @@ class SamplingRun:
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": in_unet,
             "seconds_saved": self._seconds_saved(),
-            "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes,
+            "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes + self._projections.peak_bytes,
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(session, self._steps, log),
@@ -158,12 +168,14 @@ class SamplingRun:
         }
 
     def forget(self):
-        """Drops features and residuals: another UNet goes on from here."""
+        """Drops features, residuals and projections: another UNet goes on from here."""
         self._native.release()
         self._control.release()
+        self._projections.clear()
+        self._projected_by = None
 
     def close(self):
-        """Drops features, residuals, graphs, weights and working memory."""
+        """Drops features, residuals, projections, graphs, weights and working memory."""
         self.forget()
         self.graphs.close()
         self.session.unet.release_workspace()

@@ -97,10 +97,13 @@ class NativeForward:
         if y is not None:
             inputs["y"] = y.to(dtype)
 
+        patcher = getattr(session.base_model(), "current_patcher", None)
+        projections = None if run is None else run.projections(weights, patcher)
+
         def forward(inputs, features):
             return session.unet.forward(
                 **{"y": None} | inputs, control=_control_lists(residuals), weights=weights.source, hooks=hooks,
-                features=features, profile=self.profile)
+                features=features, profile=self.profile, projections=projections)
 
         if run is None or obstacle(inputs, residuals, hooks, self.profile, weights.all_resident):
             return forward(inputs, features)
@@ -133,14 +136,17 @@ class NativeForward:
         return output
 
 
-def memory_required(session: Session):
-    """The host's estimate of a call's memory, with the stored features added, so that it plans for them."""
-    def with_features(input_shape, cond_shapes=None):
+def memory_required(session: Session, device: torch.device):
+    """The host's estimate of a call's memory on `device`, with what is kept from call to call added, so that it plans
+    for it."""
+    def with_kept(input_shape, cond_shapes=None):
         base_model = session.base_model()
-        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes or {})
-        dtype = session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()
-        return own + session.cache_bytes(input_shape, dtype.itemsize)
-    return with_features
+        cond_shapes = cond_shapes or {}
+        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes)
+        size = (session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()).itemsize
+        return (own + session.cache_bytes(input_shape, size)
+                + session.projection_bytes(input_shape, cond_shapes, size, device))
+    return with_kept
 
 
 def new_session(base_model, reports=None) -> Session:
@@ -169,6 +175,5 @@ def install(patcher, session: Session):
     check_seam(patcher)
     patcher.set_attachments(KEY, session)
     patcher.add_object_patch(SEAM, NativeForward(session, patcher.model.diffusion_model))
-    if session.inheritance:
-        patcher.add_object_patch("memory_required", memory_required(session))
+    patcher.add_object_patch("memory_required", memory_required(session, patcher.load_device))
     install_run(patcher, session)

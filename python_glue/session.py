@@ -14,6 +14,7 @@ KEY = "asdm"
 _DTYPES = {"auto": None, "default": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Reports are small; a graph with several samplers on one model reads the one that made its latent.
 _REPORTS_KEPT = 16
+_PROMPT_TOKENS = 77  # where the host does not say; long prompts come in multiples
 log = logging.getLogger("asdm")
 
 
@@ -61,6 +62,14 @@ class Session:
             return 0
         rows, _, height, width = input_shape
         return self.unet.cache_bytes(self.settings, rows, height, width, element_size)
+
+    def projection_bytes(self, input_shape, cond_shapes: dict, element_size: int, device: torch.device) -> int:
+        """Bytes that the keys and values of prompts take in calls of `input_shape` with conds of `cond_shapes`: name ->
+        [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its work."""
+        if device.type != "cpu":
+            return 0
+        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=_PROMPT_TOKENS)
+        return self.unet.projection_bytes(input_shape[0], tokens, element_size)
 
     def tell(self, message: str):
         """Logs once what the user should know, however many runs it holds for."""

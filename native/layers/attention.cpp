@@ -45,8 +45,10 @@ at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& con
     layer.hooks.attention_inputs(unit_, query, key, value);
   }
   const at::Tensor q = to_q_(query, layer);
-  const at::Tensor k = to_k_(key, layer);
-  const at::Tensor v = to_v_(value, layer);
+  // A hook may have changed the context, and attn1 attends to the tokens themselves.
+  Projections* known = unit_ == AttentionUnit::kAttn2 && !hooked ? layer.of_context : nullptr;
+  const at::Tensor k = to_k_.remembered(key, layer, known);
+  const at::Tensor v = to_v_.remembered(value, layer, known);
   const at::Tensor mixed = attend(q, k, v, layer);
   if (!hooked) {
     return to_out_(mixed, layer, residual);

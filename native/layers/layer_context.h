@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "native/layers/layer_observer.h"
+#include "native/layers/projection_cache.h"
 #include "native/layers/unit_port.h"
 #include "native/layers/weight_source.h"
 #include "native/layers/workspace.h"
@@ -61,6 +62,7 @@ struct LayerContext {
   Workspace& workspace;
   LayerObserver* observer = nullptr;  ///< null where nobody watches
   UnitPort* units = nullptr;          ///< of the layer that runs; null where all its units are computed
+  Projections* of_context = nullptr;  ///< what linears made of the context before; null where nobody remembers
 };
 
 }  // namespace asdm

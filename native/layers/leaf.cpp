@@ -30,6 +30,18 @@ at::Tensor Linear::operator()(const at::Tensor& x, LayerContext& layer, const at
   return linear(x, leaf.weight, leaf.bias, residual, layer.workspace);
 }
 
+at::Tensor Linear::remembered(const at::Tensor& x, LayerContext& layer, Projections* known) const {
+  if (known == nullptr) {
+    return (*this)(x, layer);
+  }
+  if (at::Tensor before = known->find(leaf_); before.defined()) {
+    return before;
+  }
+  at::Tensor out = (*this)(x, layer);
+  known->keep(leaf_, out);
+  return out;
+}
+
 at::Tensor Linear::gated(const at::Tensor& x, LayerContext& layer) const {
   const LeafTensors leaf = layer.weights.fetch(leaf_, x);
   return geglu(x, leaf.weight, leaf.bias, layer.workspace);

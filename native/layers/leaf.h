@@ -25,6 +25,8 @@ class Linear {
   Linear(LeafTable& table, std::string name, int64_t in_features, int64_t out_features, bool bias = true);
   /// [..., in] -> [..., out], plus `residual` of that shape where it is defined.
   at::Tensor operator()(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual = {}) const;
+  /// The same, or what was made of x before: `known` belongs to x, or is null.
+  at::Tensor remembered(const at::Tensor& x, LayerContext& layer, Projections* known) const;
   /// GEGLU: a * gelu(g) with [a, g] = y; [..., in] -> [..., out / 2].
   at::Tensor gated(const at::Tensor& x, LayerContext& layer) const;
 

@@ -22,13 +22,14 @@ at::Tensor own_copy(const at::Tensor& h) { return h.clone(at::MemoryFormat::Cont
 }  // namespace
 
 Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                       CallFeatures& features, LayerObserver* observer)
+                       CallFeatures& features, const Companions& companions)
     : unet_(unet),
       topology_(unet.topology_),
       inputs_(inputs),
-      layer_{weights, hooks, unet.workspace_, observer},
+      layer_{weights, hooks, unet.workspace_, companions.observer},
       hooks_(hooks),
       features_(features),
+      projections_(companions.projections),
       values_(topology_.blocks.size()),
       trunks_(topology_.blocks.size()) {}
 
@@ -63,6 +64,10 @@ void Evaluation::embed() {
     emb = emb + (*unet_.label_emb_)(inputs_.y, layer_);
   }
   conditioning_ = {std::move(emb), inputs_.context};
+  if (projections_ != nullptr) {
+    of_context_ = projections_->of(inputs_.context);
+    layer_.of_context = of_context_.get();
+  }
 }
 
 at::Tensor Evaluation::value(NodeId node) {

@@ -2,6 +2,7 @@
 // not run, and an inherited one ends the walk.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "native/unet/unet.h"
@@ -11,7 +12,7 @@ namespace asdm {
 class Evaluation {
  public:
   Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-             CallFeatures& features, LayerObserver* observer);
+             CallFeatures& features, const Companions& companions);
 
   /// [batch, out_channels, height, width], contiguous. Throws InheritedFeatureMisfit.
   at::Tensor output();
@@ -48,6 +49,8 @@ class Evaluation {
   LayerContext layer_;
   Hooks& hooks_;
   CallFeatures& features_;
+  ProjectionCache* projections_;
+  std::shared_ptr<Projections> of_context_;
   Conditioning conditioning_;
   std::vector<at::Tensor> values_;  ///< by node; undefined = not asked for yet
   std::vector<at::Tensor> trunks_;  ///< by input block: what goes on where a hook parted it from the skip

@@ -1,5 +1,7 @@
 #include "native/unet/feature_memory.h"
 
+#include <algorithm>
+
 namespace asdm {
 namespace {
 
@@ -30,6 +32,19 @@ int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topol
   }
   const int64_t size = is_bf16(settings.values.storage) ? kBf16Size : element_size;
   return elements * size * snapshots_of(settings.values.form);
+}
+
+int64_t projection_bytes(const Topology& topology, int64_t rows, int64_t tokens, int64_t element_size) {
+  int64_t channels = 0;
+  int64_t context_dim = 0;
+  for (const BlockTopology& block : topology.blocks) {
+    for (const LayerTopology& layer : block.layers) {
+      const SpatialTransformer::Shape& shape = layer.transformer;
+      channels += 2 * shape.depth() * shape.heads * shape.dim_head;
+      context_dim = std::max(context_dim, shape.context_dim);
+    }
+  }
+  return ProjectionCache::kInputs * rows * tokens * (context_dim + channels) * element_size;
 }
 
 }  // namespace asdm

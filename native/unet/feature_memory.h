@@ -1,4 +1,4 @@
-// How much memory the stored features of a run take, for those who plan memory ahead.
+// How much memory a run takes for what it keeps from call to call, for those who plan memory ahead.
 #pragma once
 
 #include <cstdint>
@@ -15,5 +15,8 @@ namespace asdm {
 /// stored as forecasts look back on. `element_size`: bytes of an element as it is computed.
 [[nodiscard]] int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows,
                                     int64_t height, int64_t width, int64_t element_size);
+
+/// Bytes that a ProjectionCache takes at most in calls with `rows` rows and `tokens` context tokens.
+[[nodiscard]] int64_t projection_bytes(const Topology& topology, int64_t rows, int64_t tokens, int64_t element_size);
 
 }  // namespace asdm

@@ -78,10 +78,10 @@ void UNet::check(const ForwardInputs& inputs) const {
 }
 
 at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                         CallFeatures& features, LayerObserver* observer) const {
+                         CallFeatures& features, const Companions& companions) const {
   check(inputs);
   const auto run = [&](const ForwardInputs& given) {
-    return Evaluation(*this, given, weights, hooks, features, observer).output();
+    return Evaluation(*this, given, weights, hooks, features, companions).output();
   };
   if (features.guided_rows()) {
     if (std::string reason = narrowing_obstacle(inputs, hooks); !reason.empty()) {
@@ -108,7 +108,7 @@ Trace UNet::trace(const ForwardInputs& inputs, WeightSource& weights, const Trac
   check(inputs);
   Hooks hooks;
   CallFeatures features;
-  Evaluation evaluation(*this, inputs, weights, hooks, features, nullptr);
+  Evaluation evaluation(*this, inputs, weights, hooks, features, {});
   for (const auto& [node, value] : request.given) {
     evaluation.give(node, value);
   }

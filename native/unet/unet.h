@@ -34,6 +34,12 @@ struct ForwardInputs {
   Control control;
 };
 
+/// Who goes along with a call; nothing of it changes a bit of the result.
+struct Companions {
+  LayerObserver* observer = nullptr;       ///< is told of each part
+  ProjectionCache* projections = nullptr;  ///< remembers, and is to be cleared when weights change
+};
+
 /// What trace() is to give, and what it is given.
 struct TraceRequest {
   std::set<NodeId> blocks;             ///< blocks whose values are wanted
@@ -53,9 +59,9 @@ class UNet {
   explicit UNet(UNetSpec spec);
 
   /// Noise (or velocity) prediction [batch, out_channels, height, width] in x's dtype, contiguous.
-  /// `features` says what is inherited and collects what was computed; `observer`, where given, is told of each part.
+  /// `features` says what is inherited and collects what was computed.
   [[nodiscard]] at::Tensor forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                                   CallFeatures& features, LayerObserver* observer = nullptr) const;
+                                   CallFeatures& features, const Companions& companions = {}) const;
 
   /// A call without hooks and inheritance that is looked into. Only what the request needs is computed.
   [[nodiscard]] Trace trace(const ForwardInputs& inputs, WeightSource& weights, const TraceRequest& request) const;

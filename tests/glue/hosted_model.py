@@ -99,6 +99,34 @@ def actions(report: dict, address: str) -> str:
     return row["actions"]
 
 
+def lora_schedule(patches: dict, switch=0.25, strengths=(1.0, 0.3)):
+    """A LoRA (patches by weight) as a hook of conditionings, whose strength changes at `switch`, a share of the model's
+    schedule."""
+    import comfy.hooks
+    hook = comfy.hooks.WeightHook()
+    hook.weights = patches
+    hook.need_weight_init = False
+    group = comfy.hooks.HookGroup()
+    group.add(hook)
+    keyframes = comfy.hooks.HookKeyframeGroup()
+    for strength, start in zip(strengths, (0.0, switch), strict=True):
+        keyframes.add(comfy.hooks.HookKeyframe(strength, start))
+    group.set_keyframes_on_hooks(keyframes)
+    return group
+
+
+def recorded_runs(monkeypatch, module) -> list:
+    """The SamplingRuns that `module` of the glue makes from here on."""
+    runs, original = [], module.SamplingRun
+
+    def sampling_run(*args):
+        runs.append(original(*args))
+        return runs[-1]
+
+    monkeypatch.setattr(module, "SamplingRun", sampling_run)
+    return runs
+
+
 def split_batches(monkeypatch, is_short=lambda: True):
     """The host finds memory short wherever `is_short()` says so as it puts conds together, and runs them one by one."""
     import comfy.model_management

@@ -8,11 +8,13 @@ import itertools
 import pytest
 import torch
 from closeness import relative_error
-from hosted_model import CFG, SIZE, actions, split_batches
+from hosted_model import CFG, SIZE, actions, lora_schedule, split_batches
 from patched_inheritance import DIFFERENT, EQUAL, PatchedInheritance
 
 STEPS = 6
 PIXELS = 8 * SIZE
+LORA = {"diffusion_model.output_blocks.11.1.transformer_blocks.0.ff.net.2.weight":
+        ("diff", (torch.full((32, 128), 0.05),))}
 
 
 class Case:
@@ -135,26 +137,10 @@ def test_prompt_scheduling(hosted, case, monkeypatch, calls):
     assert report["forced_refreshes"] == {"a conditioning begins to act": 1 if calls == "together" else 2}
 
 
-def lora_schedule(switch=0.25, strengths=(1.0, 0.3)):
-    """A LoRA as a hook of conditionings, whose strength changes at `switch`, a share of the model's schedule."""
-    import comfy.hooks
-    hook = comfy.hooks.WeightHook()
-    hook.weights = {"diffusion_model.output_blocks.11.1.transformer_blocks.0.ff.net.2.weight":
-                    ("diff", (torch.full((32, 128), 0.05),))}
-    hook.need_weight_init = False
-    group = comfy.hooks.HookGroup()
-    group.add(hook)
-    keyframes = comfy.hooks.HookKeyframeGroup()
-    for strength, start in zip(strengths, (0.0, switch), strict=True):
-        keyframes.add(comfy.hooks.HookKeyframe(strength, start))
-    group.set_keyframes_on_hooks(keyframes)
-    return group
-
-
 @pytest.mark.parametrize("scheduled_on", ["cond", "uncond", "both"])
 def test_lora_schedules(hosted, case, scheduled_on):
     """Features of another strength do not serve, and cond and uncond are computed together."""
-    hooks = {"hooks": lora_schedule()}
+    hooks = {"hooks": lora_schedule(LORA)}
     positive = hosted.cond(1, **(hooks if scheduled_on != "uncond" else {}))
     negative = hosted.cond(2, **(hooks if scheduled_on != "cond" else {}))
     report = case(positive=positive, negative=negative).check("ciccii", refreshed={2})
@@ -162,7 +148,7 @@ def test_lora_schedules(hosted, case, scheduled_on):
 
 
 def test_a_lora_hook_of_one_strength_changes_no_decision(hosted, case):
-    hooks = {"hooks": lora_schedule(strengths=(0.7, 0.7))}
+    hooks = {"hooks": lora_schedule(LORA, strengths=(0.7, 0.7))}
     case(positive=hosted.cond(1, **hooks), negative=hosted.cond(2)).check()
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from hosted_model import INHERITANCE
+from hosted_model import INHERITANCE, recorded_runs
 
 OTHER = {"level": "unit", "sites": "auto", "mode": "uniform", "interval": 2, "value": "taylor1"}
 
@@ -66,20 +66,14 @@ def test_an_interrupt_leaves_no_trace_either(hosted):
 @pytest.mark.parametrize("carried_by", ["model", "sampler"])
 @pytest.mark.parametrize("ends", ["by itself", "by an interrupt"])
 def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_by, ends):
-    runs, stored = [], []
-    module = glue("run_wrappers" if carried_by == "model" else "sampler")
-
-    def sampling_run(*args):
-        runs.append(original(*args))
-        return runs[-1]
+    stored = []
+    runs = recorded_runs(monkeypatch, glue("run_wrappers" if carried_by == "model" else "sampler"))
 
     def callback(step, *_):
         stored.append(runs[0]._native.cache_bytes)
         if step == 5 and ends == "by an interrupt":
             raise Stop
 
-    original = module.SamplingRun
-    monkeypatch.setattr(module, "SamplingRun", sampling_run)
     model, sampler = hosted.patcher, hosted.sampler()
     if carried_by == "model":
         model = hosted.host.with_inheritance(model, INHERITANCE)

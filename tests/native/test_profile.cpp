@@ -19,7 +19,7 @@ std::map<std::string, Profile::Entry> watched(TinyUNet& tiny, int calls) {
   for (int i = 0; i < calls; ++i) {
     Hooks none;
     CallFeatures features;
-    (void)tiny.unet.forward(tiny.inputs(), tiny.weights, none, features, &profile);
+    (void)tiny.unet.forward(tiny.inputs(), tiny.weights, none, features, {.observer = &profile});
   }
   std::map<std::string, Profile::Entry> entries;
   for (const Profile::Entry& entry : profile.entries()) {
@@ -58,7 +58,7 @@ TEST(Profile, LeavesTheResultAsItIs) {
   Profile profile{at::Device(at::kCPU)};
   Hooks none;
   CallFeatures features;
-  EXPECT_TRUE(tiny.unet.forward(inputs, tiny.weights, none, features, &profile).equal(tiny.full(inputs)));
+  EXPECT_TRUE(tiny.unet.forward(inputs, tiny.weights, none, features, {.observer = &profile}).equal(tiny.full(inputs)));
 }
 
 }  // namespace

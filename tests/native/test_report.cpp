@@ -35,7 +35,7 @@ const std::string kTable =
     "| sampling           | 12.35 s, of it 11.50 s in the UNet    |\n"
     "| saved              | 8.21 s                                |\n"
     "| UNet MACs computed | 41.2 %                                |\n"
-    "| stored features    | 3.4 MiB                               |\n"
+    "| kept between calls | 3.4 MiB                               |\n"
     "| sites              | out.8, out.5                          |\n"
     "\n"
     "| address | computed | inherited | forecast | not run |\n"
@@ -56,7 +56,7 @@ TEST(Report, TableOfARun) { EXPECT_EQ(report_table(with("12.345", "12.346")), kT
 TEST(Report, WhatWasNotMeasuredIsNotClaimed) {
   expect_contains(report_table(with("8.211", "null")), "| saved              | not measured ");
   expect_contains(report_table(with(R"(["out.8","out.5"])", "[]")), "| sites              | none ");
-  expect_contains(report_table(with("3565158", "512")), "| stored features    | 512 B ");
+  expect_contains(report_table(with("3565158", "512")), "| kept between calls | 512 B ");
 }
 
 TEST(Report, SaysWhatElseTheRunMet) {
