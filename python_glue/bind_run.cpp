@@ -133,6 +133,8 @@ void init_run(py::module_& m) {
              named.run().end_call(call, output.value_or(at::Tensor()));
            },
            py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
+      .def("forget_derived", [](NamedRun& named) { named.run().forget_derived(); },
+           "Weights changed: drops what calls made of held features alone.")
       .def("release", [](NamedRun& named) { named.run().release(); })
       .def_property_readonly("cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); },
                              "Bytes of the features stored now.")

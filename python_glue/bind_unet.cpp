@@ -37,7 +37,7 @@ std::vector<at::Tensor> to_tensors(const Residuals& residuals) {
 at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
                    const OptionalTensor& y, const std::map<std::string, Residuals>& control, WeightSource& weights,
                    const py::object& hooks, CallFeatures& features, Profile* profile,
-                   ProjectionCache* projections) {
+                   ProjectionCache* projections, bool reuses_sums) {
   ForwardInputs inputs{.x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
   const auto residuals = [&](const char* name) {
     const auto found = control.find(name);
@@ -46,7 +46,10 @@ at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& time
   inputs.control = {residuals("input"), residuals("middle"), residuals("output")};
   PyHooks py_hooks(hooks);
   const py::gil_scoped_release release;
-  return unet.forward(inputs, weights, py_hooks, features, {.observer = profile, .projections = projections});
+  return unet.forward(inputs, weights, py_hooks, features,
+                      {.observer = profile,
+                       .projections = projections,
+                       .reuses_sums = reuses_sums});
 }
 
 py::list leaf_list(const UNet& unet) {
@@ -152,6 +155,13 @@ void bind_settings(py::class_<UNet>& unet) {
            },
            py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
            "Bytes that the stored features of a call of this size take.");
+  unet.def("held_sum_bytes",
+           [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
+              int64_t element_size) {
+             return held_sum_bytes(settings, self.topology(), rows, height, width, element_size);
+           },
+           py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
+           "Bytes that sums of held features alone take at most in a call of this size.");
   unet.def("projection_bytes",
            [](const UNet& self, int64_t rows, int64_t tokens, int64_t element_size) {
              return projection_bytes(self.topology(), rows, tokens, element_size);
@@ -204,6 +214,7 @@ void init_unet(py::module_& m) {
       .def("forward", &forward, py::arg("x"), py::arg("timesteps"), py::arg("context"), py::arg("y"),
            py::arg("control"), py::arg("weights"), py::arg("hooks"), py::arg("features"),
            py::arg("profile").none(true) = nullptr, py::arg("projections").none(true) = nullptr,
+           py::arg("reuses_sums") = false,
            "One forward call; releases the GIL except inside hooks and callbacks.");
   bind_settings(unet);
 }

@@ -101,10 +101,12 @@ class SamplingRun:
         return residuals
 
     def projections(self, weights, patcher):
-        """What the run made of prompts so far, for a call with `weights`; None where these may be others at each call:
-        offloaded, patched at use, or written into by the hooks of a conditioning."""
+        """What the run made of prompts so far, for a call with `weights`; what it made of held features goes the same
+        way. None where weights may be others at each call: offloaded, patched at use, or written into by the hooks of a
+        conditioning."""
         if weights is not self._projected_by:
             self._projections.clear()
+            self._native.forget_derived()
             self._projected_by = weights
         return self._projections if weights.all_resident and not hook_signature(patcher) else None
 

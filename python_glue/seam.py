@@ -103,7 +103,8 @@ class NativeForward:
         def forward(inputs, features):
             return session.unet.forward(
                 **{"y": None} | inputs, control=_control_lists(residuals), weights=weights.source, hooks=hooks,
-                features=features, profile=self.profile, projections=projections)
+                features=features, profile=self.profile, projections=projections,
+                reuses_sums=projections is not None)
 
         if run is None or obstacle(inputs, residuals, hooks, self.profile, weights.all_resident):
             return forward(inputs, features)
@@ -145,7 +146,7 @@ def memory_required(session: Session, device: torch.device):
         own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes)
         size = (session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()).itemsize
         return (own + session.cache_bytes(input_shape, size)
-                + session.projection_bytes(input_shape, cond_shapes, size, device))
+                + session.reused_bytes(input_shape, cond_shapes, size, device))
     return with_kept
 
 

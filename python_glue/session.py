@@ -63,13 +63,18 @@ class Session:
         rows, _, height, width = input_shape
         return self.unet.cache_bytes(self.settings, rows, height, width, element_size)
 
-    def projection_bytes(self, input_shape, cond_shapes: dict, element_size: int, device: torch.device) -> int:
-        """Bytes that the keys and values of prompts take in calls of `input_shape` with conds of `cond_shapes`: name ->
-        [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its work."""
+    def reused_bytes(self, input_shape, cond_shapes: dict, element_size: int, device: torch.device) -> int:
+        """Bytes that keys and values of prompts and sums of held features take in calls of `input_shape` with conds of
+        `cond_shapes`: name -> [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its
+        work."""
         if device.type != "cpu":
             return 0
+        rows, _, height, width = input_shape
         tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=_PROMPT_TOKENS)
-        return self.unet.projection_bytes(input_shape[0], tokens, element_size)
+        projections = self.unet.projection_bytes(rows, tokens, element_size)
+        if self.settings is None:
+            return projections
+        return projections + self.unet.held_sum_bytes(self.settings, rows, height, width, element_size)
 
     def tell(self, message: str):
         """Logs once what the user should know, however many runs it holds for."""

@@ -38,6 +38,15 @@ std::map<NodeId, at::Tensor> CallFeatures::inherited_values() const {
   return values;
 }
 
+bool CallFeatures::is_held(NodeId node) const {
+  return holds(node) && !rows_ && buffers_.empty() && order_.stored->nodes.at(node).holds();
+}
+
+std::vector<at::Tensor> CallFeatures::derived(NodeId node) const {
+  const auto found = order_.stored->derived.find(node);
+  return found == order_.stored->derived.end() ? std::vector<at::Tensor>() : found->second;
+}
+
 bool CallFeatures::enter(NodeId node, SpatialSize size) {
   entered_.insert_or_assign(node, size);
   return !inherits() || entered_as_stored();
@@ -142,6 +151,7 @@ void CallFeatures::abandon_inheritance(std::string reason) {
   rows_.reset();
   guided_ = false;
   entered_.clear();
+  derived_.clear();
   probed_.clear();
   chosen_.reset();
   kept_.clear();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/inheritance/feature_store.h"
@@ -51,6 +52,14 @@ class CallFeatures {
   /// Whether the last residuals of the host's ControlNets stand in; the host keeps them.
   [[nodiscard]] bool inherits_control() const noexcept { return order_.control; }
   [[nodiscard]] bool is_whole_output(NodeId layer) const { return order_.whole_outputs.contains(layer); }
+
+  /// Whether the value that stands in for `node` is the same in all calls until it is computed anew.
+  [[nodiscard]] bool is_held(NodeId node) const;
+  /// What a call before made of that value alone; none where no call did.
+  [[nodiscard]] std::vector<at::Tensor> derived(NodeId node) const;
+  /// This call made `tensors` of it.
+  void derive(NodeId node, std::vector<at::Tensor> tensors) { derived_.insert_or_assign(node, std::move(tensors)); }
+  [[nodiscard]] const std::map<NodeId, std::vector<at::Tensor>>& derived_now() const noexcept { return derived_; }
 
   /// An input of `size` enters block `node`. False where the call inherits and one of another size entered it in the
   /// call that the inherited features come from: a hook changed the resolution since, and none of them fits any more.
@@ -116,6 +125,7 @@ class CallFeatures {
   std::optional<RowRange> rows_;  ///< those that run; none = all
   bool guided_ = false;
   std::map<NodeId, SpatialSize> entered_;
+  std::map<NodeId, std::vector<at::Tensor>> derived_;
   std::map<NodeId, at::Tensor> buffers_;  ///< what stands in, where it was made beforehand
   std::map<NodeId, at::Tensor> probed_;  ///< by cut: the fresh value of its probe
   std::optional<NodeId> chosen_;

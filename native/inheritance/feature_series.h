@@ -41,6 +41,8 @@ class FeatureSeries {
   [[nodiscard]] at::Tensor value(const Moment& now, const RowRange& rows) const;
 
   [[nodiscard]] bool empty() const noexcept { return snapshots_.empty(); }
+  /// True where value() is the same until the next push().
+  [[nodiscard]] bool holds() const noexcept { return settings_.form == ValueForm::kHold; }
   /// True where value() is more than the newest value.
   [[nodiscard]] bool forecasts() const;
   /// The newest value, in all rows. Must not be empty.

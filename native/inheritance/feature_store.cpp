@@ -36,7 +36,7 @@ std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>&
 }
 
 FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys) {
-  FeatureGroup group{.keys = keys, .nodes = {}, .entered = chunks.front().group->entered};
+  FeatureGroup group{.keys = keys, .nodes = {}, .derived = {}, .entered = chunks.front().group->entered};
   for (const auto& [node, series] : chunks.front().group->nodes) {
     std::vector<FeatureSeries::Part> parts;
     for (const Chunk& chunk : chunks) {
@@ -70,12 +70,23 @@ void FeatureStore::put(const std::shared_ptr<FeatureGroup>& group) {
   }
 }
 
+void FeatureStore::forget_derived() {
+  for (auto& [key, chunk] : chunks_) {
+    chunk.group->derived.clear();
+  }
+}
+
 int64_t FeatureStore::bytes() const {
   std::set<const void*> counted;
   int64_t total = 0;
   for (const auto& [key, chunk] : chunks_) {
     for (const auto& [node, series] : chunk.group->nodes) {
       total += series.bytes(counted);
+    }
+    for (const auto& [node, tensors] : chunk.group->derived) {
+      for (const at::Tensor& tensor : tensors) {
+        total += counted.insert(tensor.const_data_ptr()).second ? static_cast<int64_t>(tensor.nbytes()) : 0;
+      }
     }
   }
   return total;

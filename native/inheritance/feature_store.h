@@ -26,6 +26,8 @@ struct SpatialSize {
 struct FeatureGroup {
   std::vector<std::string> keys;          ///< one per chunk, in batch order
   std::map<NodeId, FeatureSeries> nodes;
+  /// What calls made of the held value of a node alone; goes when that is replaced.
+  std::map<NodeId, std::vector<at::Tensor>> derived;
   std::map<NodeId, SpatialSize> entered;  ///< what entered each block; hooks may resize it from call to call
 };
 
@@ -41,6 +43,8 @@ class FeatureStore {
   /// From now on the features of `keys` are those of the group that is given back: what find() gives, or a fresh one.
   std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys);
   void clear() { chunks_.clear(); }
+  /// Drops what was made of held values.
+  void forget_derived();
   [[nodiscard]] int64_t bytes() const;
 
  private:

@@ -225,16 +225,21 @@ void Run::log(const CallFeatures& call) {
 }
 
 void Run::store(const CallFeatures& call) {
-  if (call.kept().empty()) {
+  if (call.kept().empty() && call.derived_now().empty()) {
     return;
   }
   const std::shared_ptr<FeatureGroup> group = store_.open(call.keys());
   if (group->entered != call.entered() && !call.inherits()) {
+    group->derived.clear();
     group->nodes.clear();  // a hook resized something: what came before fits no more
     group->entered = call.entered();
   }
   for (const auto& [node, kept] : call.kept()) {
     group->nodes.try_emplace(node, settings_->values).first->second.push(kept, now_);
+    group->derived.erase(node);
+  }
+  for (const auto& [node, tensors] : call.derived_now()) {
+    group->derived.insert_or_assign(node, tensors);
   }
   record_.peak_cache_bytes = std::max(record_.peak_cache_bytes, store_.bytes());
 }

@@ -51,6 +51,8 @@ class Run {
   [[nodiscard]] int64_t cache_bytes() const { return store_.bytes(); }
   /// Drops all features; the record stays.
   void release() { store_.clear(); }
+  /// Weights changed: drops what calls made of held features alone.
+  void forget_derived() { store_.forget_derived(); }
 
  private:
   void settle(Decision decision);

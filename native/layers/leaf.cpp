@@ -58,27 +58,50 @@ at::Tensor Conv2d::operator()(const at::Tensor& x, LayerContext& layer, const Co
   return convolution(x, leaf.weight, leaf.bias, stride_, extras, layer.workspace);
 }
 
+at::Tensor Conv2d::part(const at::Tensor& x, int64_t first, LayerContext& layer,
+                        const ConvolutionExtras& extras) const {
+  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  const at::Tensor weight = leaf.weight.narrow(1, first, x.size(1)).contiguous();
+  const bool is_last = first + x.size(1) == leaf.weight.size(1);
+  return convolution(x, weight, is_last ? leaf.bias : at::Tensor(), stride_, extras, layer.workspace);
+}
+
 at::Tensor Conv2d::on_tokens(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual) const {
   const LeafTensors leaf = layer.weights.fetch(leaf_, x);
   return linear(x, leaf.weight.flatten(1), leaf.bias, residual, layer.workspace);
 }
 
 GroupNorm::GroupNorm(LeafTable& table, std::string name, int64_t channels, double eps)
-    : leaf_(table.add({std::move(name), LeafKind::kGroupNorm, {channels}, true})), eps_(eps) {}
+    : leaf_(table.add({std::move(name), LeafKind::kGroupNorm, {channels}, true})), channels_(channels), eps_(eps) {}
 
-at::Tensor GroupNorm::operator()(const at::Tensor& x, LayerContext& layer) const { return run(x, layer, false); }
+at::Tensor GroupNorm::operator()(const at::Tensor& x, LayerContext& layer) const {
+  return run(x, layer.weights.fetch(leaf_, x), layer, false);
+}
 
-at::Tensor GroupNorm::silu(const at::Tensor& x, LayerContext& layer) const { return run(x, layer, true); }
+at::Tensor GroupNorm::silu(const at::Tensor& x, LayerContext& layer) const {
+  return run(x, layer.weights.fetch(leaf_, x), layer, true);
+}
 
-at::Tensor GroupNorm::run(const at::Tensor& x, LayerContext& layer, bool with_silu) const {
-  const LeafTensors leaf = layer.weights.fetch(leaf_, x);
-  if (at::Tensor out = cpu_group_norm(x, leaf.weight, leaf.bias, kGroups, eps_, with_silu, layer.workspace);
+at::Tensor GroupNorm::silu_part(const at::Tensor& x, int64_t first, LayerContext& layer) const {
+  LeafTensors leaf = layer.weights.fetch(leaf_, x);
+  leaf.weight = leaf.weight.narrow(0, first, x.size(1));
+  leaf.bias = leaf.bias.narrow(0, first, x.size(1));
+  return run(x, leaf, layer, true);
+}
+
+int64_t GroupNorm::group_size() const { return channels_ / kGroups; }
+
+int64_t GroupNorm::in_whole_groups(int64_t channels) const { return channels / group_size() * group_size(); }
+
+at::Tensor GroupNorm::run(const at::Tensor& x, const LeafTensors& leaf, LayerContext& layer, bool with_silu) const {
+  const int64_t groups = x.size(1) / group_size();
+  if (at::Tensor out = cpu_group_norm(x, leaf.weight, leaf.bias, groups, eps_, with_silu, layer.workspace);
       out.defined()) {
     return out;
   }
   // In channels_last the backward of torch 2.13 writes the input's gradient even where none is wanted, into nothing.
   const bool trains_alone = !records_gradient(x) && (records_gradient(leaf.weight) || records_gradient(leaf.bias));
-  const at::Tensor normed = at::group_norm(trains_alone ? x.contiguous() : x, kGroups, leaf.weight, leaf.bias, eps_);
+  const at::Tensor normed = at::group_norm(trains_alone ? x.contiguous() : x, groups, leaf.weight, leaf.bias, eps_);
   return with_silu ? at::silu(normed) : normed;
 }
 

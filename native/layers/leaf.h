@@ -41,6 +41,9 @@ class Conv2d {
          int64_t stride = 1);
   /// [batch, in, height, width] -> [batch, out, height / stride, width / stride]
   at::Tensor operator()(const at::Tensor& x, LayerContext& layer, const ConvolutionExtras& extras = {}) const;
+  /// What the input channels from `first` on, as many as x has, bring to the whole convolution with stride 1; what the
+  /// others bring is added as a residual. The bias goes with the last ones.
+  at::Tensor part(const at::Tensor& x, int64_t first, LayerContext& layer, const ConvolutionExtras& extras = {}) const;
   /// The 1x1 form on tokens: [batch, tokens, in] -> [batch, tokens, out], plus `residual` where it is defined.
   at::Tensor on_tokens(const at::Tensor& x, LayerContext& layer, const at::Tensor& residual = {}) const;
 
@@ -57,11 +60,17 @@ class GroupNorm {
   at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
   /// The same, then SiLU.
   at::Tensor silu(const at::Tensor& x, LayerContext& layer) const;
+  /// The same of some groups alone: x has the channels from `first` on, and both ends lie between groups.
+  at::Tensor silu_part(const at::Tensor& x, int64_t first, LayerContext& layer) const;
+  /// The most of the first `channels` that whole groups take.
+  [[nodiscard]] int64_t in_whole_groups(int64_t channels) const;
 
  private:
-  at::Tensor run(const at::Tensor& x, LayerContext& layer, bool with_silu) const;
+  [[nodiscard]] int64_t group_size() const;
+  at::Tensor run(const at::Tensor& x, const LeafTensors& leaf, LayerContext& layer, bool with_silu) const;
 
   LeafId leaf_;
+  int64_t channels_;
   double eps_;
 };
 

@@ -1,6 +1,7 @@
 #include "native/layers/res_block.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
 
 namespace asdm {
@@ -39,6 +40,25 @@ ResBlock::ResBlock(LeafTable& table, const std::string& name, int64_t channels, 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
   const at::Tensor h = shifted(x, emb, layer);
   return convolve(conv2_, norm2_.silu(h, layer), emb, layer, {.size = {}, .shift = {}, .residual = trunk(x, layer)});
+}
+
+at::Tensor ResBlock::operator()(const HeldJoin& x, const at::Tensor& emb, HeldSums& sums, LayerContext& layer) const {
+  constexpr auto kOrder = at::MemoryFormat::ChannelsLast;
+  const Conv2d& conv1 = std::get<Conv2d>(conv1_);
+  const int64_t held = x.held.size(1);
+  const int64_t border = norm1_.in_whole_groups(held);
+  if (!sums.skip.defined()) {
+    const at::Tensor whole_groups = x.held.narrow(1, 0, border).contiguous(kOrder);
+    sums.conv1 = conv1.part(norm1_.silu_part(whole_groups, 0, layer), 0, layer);
+    sums.skip = skip_->part(x.held, 0, layer);
+  }
+  const at::Tensor h = observed(layer.observer, "conv", [&] {
+    const at::Tensor rest = at::cat({x.held.narrow(1, border, held - border), x.fresh}, 1).contiguous(kOrder);
+    return conv1.part(norm1_.silu_part(rest, border, layer), border, layer,
+                      {.size = {}, .shift = emb_(at::silu(emb), layer), .residual = sums.conv1});
+  });
+  const at::Tensor past = skip_->part(x.fresh, held, layer, {.size = {}, .shift = {}, .residual = sums.skip});
+  return convolve(conv2_, norm2_.silu(h, layer), emb, layer, {.size = {}, .shift = {}, .residual = past});
 }
 
 at::Tensor ResBlock::trunk(const at::Tensor& x, LayerContext& layer) const { return skip_ ? (*skip_)(x, layer) : x; }

@@ -17,6 +17,18 @@ struct ResExperts {
   std::optional<ExpertRouting> conv2;
 };
 
+/// The input of a ResBlock in two parts, of which the first was the same in calls before.
+struct HeldJoin {
+  at::Tensor held;
+  at::Tensor fresh;
+};
+
+/// What a ResBlock makes of the held part alone; undefined where it was not asked yet.
+struct HeldSums {
+  at::Tensor conv1;  ///< conv1 over the channels of the groups of norm1 that lie in the held part
+  at::Tensor skip;   ///< the skip connection over all of its channels
+};
+
 /// y = skip(x) + conv2(silu(norm2(conv1(silu(norm1 x)) + emb_layers(silu emb)))).
 class ResBlock {
  public:
@@ -25,6 +37,11 @@ class ResBlock {
 
   /// x [batch, channels, height, width], emb [batch, emb_channels] -> [batch, out_channels, height, width].
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const;
+  /// The same within rounding, with x in two parts. Takes what it makes of the held part from `sums`, or puts it there.
+  /// Only where splits().
+  at::Tensor operator()(const HeldJoin& x, const at::Tensor& emb, HeldSums& sums, LayerContext& layer) const;
+  /// Whether what this layer makes of its input is a sum over the input's channels.
+  [[nodiscard]] bool splits() const { return skip_.has_value() && std::holds_alternative<Conv2d>(conv1_); }
   /// The two summands of y: skip(x) ...
   at::Tensor trunk(const at::Tensor& x, LayerContext& layer) const;
   /// ... and the rest; both [batch, out_channels, height, width].

@@ -58,9 +58,37 @@ bool Block::needs_input(const CallFeatures& features) const {
   return layers_.empty() || !holds_output(layers_[start(features)].topology, features);
 }
 
+bool Block::splits(const CallFeatures& features) const {
+  if (layers_.empty() || start(features) != 0) {
+    return false;
+  }
+  const Layer& first = layers_.front();
+  const auto concerned = [&](NodeId node) { return features.holds(node) || features.wants(node); };
+  const auto* res = std::get_if<ResBlock>(&first.operation);
+  return res != nullptr && res->splits() && !concerned(first.topology.node) &&
+         !concerned(first.topology.first_unit + kConvUnit);
+}
+
 at::Tensor Block::operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
                              LayerContext& layer, CallFeatures& features) const {
-  for (size_t i = start(features); i < layers_.size(); ++i) {
+  return run_from(start(features), std::move(h), conditioning, up_height, up_width, layer, features);
+}
+
+at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const Conditioning& conditioning, int64_t up_height,
+                             int64_t up_width, LayerContext& layer, CallFeatures& features) const {
+  const Layer& first = layers_.front();
+  at::Tensor joined = observed(layer.observer, first.name, [&] {
+    return std::get<ResBlock>(first.operation)(h, conditioning.emb, sums, layer);
+  });
+  features.computed(first.topology.first_unit + kConvUnit, {});
+  features.computed(first.topology.node, {});
+  layer.hooks.poll();
+  return run_from(1, std::move(joined), conditioning, up_height, up_width, layer, features);
+}
+
+at::Tensor Block::run_from(size_t first, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
+                           int64_t up_width, LayerContext& layer, CallFeatures& features) const {
+  for (size_t i = first; i < layers_.size(); ++i) {
     h = run(layers_[i], h, conditioning, up_height, up_width, layer, features);
     layer.hooks.poll();
   }

@@ -27,10 +27,17 @@ class Block {
   /// False where the output of one of its layers is inherited: what comes before is then not needed.
   [[nodiscard]] bool needs_input(const CallFeatures& features) const;
 
+  /// Whether the first layer may take its input in two parts: it is a ResBlock that splits, and nothing inside it is
+  /// inherited or kept.
+  [[nodiscard]] bool splits(const CallFeatures& features) const;
+
   /// h [batch, channels, height, width], undefined where it is not needed; `up_height` x `up_width`: target of an
   /// Upsample in this block. Throws InheritedFeatureMisfit.
   at::Tensor operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
                         LayerContext& layer, CallFeatures& features) const;
+  /// The same within rounding for h in two parts; only where splits().
+  at::Tensor operator()(const HeldJoin& h, HeldSums& sums, const Conditioning& conditioning, int64_t up_height,
+                        int64_t up_width, LayerContext& layer, CallFeatures& features) const;
 
  private:
   using Operation = std::variant<Conv2d, ResBlock, SpatialTransformer, Downsample, Upsample>;
@@ -43,6 +50,9 @@ class Block {
   /// The first layer to be run or inherited.
   [[nodiscard]] size_t start(const CallFeatures& features) const;
 
+  /// The layers from `first` on.
+  at::Tensor run_from(size_t first, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
+                      int64_t up_width, LayerContext& layer, CallFeatures& features) const;
   static at::Tensor run(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
                         int64_t up_width, LayerContext layer, CallFeatures& features);
   /// A residual layer in two summands: what goes past it, and what it adds.

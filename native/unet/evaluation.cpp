@@ -8,6 +8,7 @@
 #include <ATen/ops/cat.h>
 
 #include "native/base/log.h"
+#include "native/layers/cpu_kernels.h"
 #include "native/unet/layer_units.h"
 
 namespace asdm {
@@ -30,6 +31,7 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
       hooks_(hooks),
       features_(features),
       projections_(companions.projections),
+      reuses_sums_(companions.reuses_sums),
       values_(topology_.blocks.size()),
       trunks_(topology_.blocks.size()) {}
 
@@ -103,17 +105,46 @@ void Evaluation::enter(const BlockTopology& block) {
   }
 }
 
-at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
-  const auto index = static_cast<size_t>(node);
-  const std::string& address = topology_.blocks[index].address;
-  if (h.defined() && !features_.enter(node, {h.size(2), h.size(3)})) {
+void Evaluation::check_entry(NodeId node, const at::Tensor& h) {
+  if (!features_.enter(node, {h.size(2), h.size(3)})) {
     std::ostringstream what;
-    what << address << " gets " << h.sizes() << ", got another size before";
+    what << topology_.block(node).address << " gets " << h.sizes() << ", got another size before";
     throw InheritedFeatureMisfit(what.str());
   }
-  return observed(layer_.observer, address, [&] {
+}
+
+at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
+  const auto index = static_cast<size_t>(node);
+  if (h.defined()) {
+    check_entry(node, h);
+  }
+  return observed(layer_.observer, topology_.blocks[index].address, [&] {
     return unet_.blocks_[index](std::move(h), conditioning_, up_height, up_width, layer_, features_);
   });
+}
+
+bool Evaluation::joins_held(NodeId node, const at::Tensor& h) const {
+  return reuses_sums_ && h.device().is_cpu() && !records_gradient(h) && !hooks_.hooks_output_blocks() &&
+         !topology_.is_input(node - 1) && features_.is_held(node - 1) &&
+         unet_.blocks_[static_cast<size_t>(node)].splits(features_);
+}
+
+at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, int64_t up_height, int64_t up_width) {
+  const auto index = static_cast<size_t>(node);
+  check_join(topology_.block(node), join.held, join.fresh);
+  check_entry(node, join.held);
+  HeldSums sums;
+  const std::vector<at::Tensor> known = features_.derived(node - 1);
+  if (!known.empty()) {
+    sums = {known[0], known[1]};
+  }
+  at::Tensor output = observed(layer_.observer, topology_.blocks[index].address, [&] {
+    return unet_.blocks_[index](join, sums, conditioning_, up_height, up_width, layer_, features_);
+  });
+  if (known.empty()) {
+    features_.derive(node - 1, {sums.conv1, sums.skip});
+  }
+  return output;
 }
 
 at::Tensor Evaluation::compute_input(NodeId node) {
@@ -172,17 +203,26 @@ at::Tensor Evaluation::compute_output(NodeId node) {
     up_width = next_skip.size(3);
   }
   enter(block);
-  if (h.defined()) {
-    h = join(block, std::move(h), std::move(skip));
-    // Nobody asks for these again; without this the whole decoder would stay in memory.
-    const auto consumed = static_cast<size_t>(block.skip);
-    if (!topology_.is_input(node - 1)) {
-      values_[static_cast<size_t>(node - 1)].reset();
-    }
-    values_[consumed].reset();
-    trunks_[consumed].reset();
+  if (!h.defined()) {
+    return run_block(node, std::move(h), up_height, up_width);
   }
+  if (joins_held(node, h)) {
+    const HeldJoin halves{std::move(h), add_control(std::move(skip), inputs_.control.output, block.number)};
+    forget_inputs(node);
+    return run_joined(node, halves, up_height, up_width);
+  }
+  h = join(block, std::move(h), std::move(skip));
+  forget_inputs(node);
   return run_block(node, std::move(h), up_height, up_width);
+}
+
+void Evaluation::forget_inputs(NodeId node) {
+  const auto consumed = static_cast<size_t>(topology_.block(node).skip);
+  if (!topology_.is_input(node - 1)) {
+    values_[static_cast<size_t>(node - 1)].reset();
+  }
+  values_[consumed].reset();
+  trunks_[consumed].reset();
 }
 
 at::Tensor Evaluation::join(const BlockTopology& block, at::Tensor h, at::Tensor skip) {
@@ -193,12 +233,18 @@ at::Tensor Evaluation::join(const BlockTopology& block, at::Tensor h, at::Tensor
     h = channels_last(trunk);
     skip = channels_last(side);
   }
-  if (features_.inherits() && (h.size(2) != skip.size(2) || h.size(3) != skip.size(3))) {
+  if (features_.inherits()) {
+    check_join(block, h, skip);
+  }
+  return at::cat({h, skip}, 1);
+}
+
+void Evaluation::check_join(const BlockTopology& block, const at::Tensor& h, const at::Tensor& skip) const {
+  if (h.size(2) != skip.size(2) || h.size(3) != skip.size(3)) {
     std::ostringstream what;
     what << block.address << " joins " << h.sizes() << " with " << skip.sizes();
     throw InheritedFeatureMisfit(what.str());
   }
-  return at::cat({h, skip}, 1);
 }
 
 bool Evaluation::needs_input(NodeId node) const {

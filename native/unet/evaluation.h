@@ -30,6 +30,14 @@ class Evaluation {
   at::Tensor compute_output(NodeId node);
   /// The input of an output block: the trunk and its skip, with the host's control and hooks.
   at::Tensor join(const BlockTopology& block, at::Tensor h, at::Tensor skip);
+  /// Throws InheritedFeatureMisfit where the two are of different sizes.
+  void check_join(const BlockTopology& block, const at::Tensor& h, const at::Tensor& skip) const;
+  /// Whether output block `node` joins a trunk that is held with its skip, and nobody touches either.
+  [[nodiscard]] bool joins_held(NodeId node, const at::Tensor& h) const;
+  /// Such a block: what it makes of the trunk alone is made once for as long as that is held.
+  at::Tensor run_joined(NodeId node, const HeldJoin& join, int64_t up_height, int64_t up_width);
+  /// Nobody asks for what block `node` consumed again; without this the whole decoder would stay in memory.
+  void forget_inputs(NodeId node);
   /// The trunk value that enters block `node`.
   at::Tensor trunk_before(NodeId node);
   /// The same for the block behind input block `node`.
@@ -37,6 +45,8 @@ class Evaluation {
 
   void embed();
   void enter(const BlockTopology& block);
+  /// An input of the size of `h` enters block `node`. Throws InheritedFeatureMisfit.
+  void check_entry(NodeId node, const at::Tensor& h);
   /// Whether block `node` needs what comes before it.
   [[nodiscard]] bool needs_input(NodeId node) const;
   /// The layers of block `node` on `h`; `up_height` x `up_width`: target of an Upsample in it.
@@ -50,6 +60,7 @@ class Evaluation {
   Hooks& hooks_;
   CallFeatures& features_;
   ProjectionCache* projections_;
+  bool reuses_sums_;
   std::shared_ptr<Projections> of_context_;
   Conditioning conditioning_;
   std::vector<at::Tensor> values_;  ///< by node; undefined = not asked for yet

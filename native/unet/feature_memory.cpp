@@ -34,6 +34,24 @@ int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topol
   return elements * size * snapshots_of(settings.values.form);
 }
 
+int64_t held_sum_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows, int64_t height,
+                       int64_t width, int64_t element_size) {
+  if (settings.values.form != ValueForm::kHold) {
+    return 0;
+  }
+  int64_t elements = 0;
+  for (const NodeId id : sites_of(settings)) {
+    const bool joined = id + 1 < topology.whole() && topology.block(id + 1).kind == BlockKind::kOutput &&
+                        !topology.block(id + 1).layers.empty();
+    if (joined) {
+      const int64_t level = topology.node(id).level;
+      elements += rows * 2 * topology.block(id + 1).layers.front().out_channels * size_at(height, level) *
+                  size_at(width, level);
+    }
+  }
+  return elements * element_size;
+}
+
 int64_t projection_bytes(const Topology& topology, int64_t rows, int64_t tokens, int64_t element_size) {
   int64_t channels = 0;
   int64_t context_dim = 0;

@@ -16,6 +16,10 @@ namespace asdm {
 [[nodiscard]] int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows,
                                     int64_t height, int64_t width, int64_t element_size);
 
+/// Bytes that sums of held features alone take at most in such a call (native/layers/res_block.h).
+[[nodiscard]] int64_t held_sum_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows,
+                                     int64_t height, int64_t width, int64_t element_size);
+
 /// Bytes that a ProjectionCache takes at most in calls with `rows` rows and `tokens` context tokens.
 [[nodiscard]] int64_t projection_bytes(const Topology& topology, int64_t rows, int64_t tokens, int64_t element_size);
 

@@ -55,6 +55,23 @@ def native(glue):
     return loader.native_module()
 
 
+@pytest.fixture
+def runs(glue, monkeypatch):
+    """The SamplingRuns of models, as they are made."""
+    from hosted_model import recorded_runs
+    return recorded_runs(monkeypatch, glue("run_wrappers"))
+
+
+@pytest.fixture
+def forgetful(glue, monkeypatch):
+    """Does work whose sampling runs reuse nothing but features."""
+    def do(work):
+        with monkeypatch.context() as patched:
+            patched.setattr(glue("sampling_run").SamplingRun, "projections", lambda *_: None)
+            return work()
+    return do
+
+
 @pytest.fixture(scope="module")
 def hosted(glue, native):
     """A small random UNet that the host samples in this process."""

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 import torch
-from hosted_model import lora_schedule, recorded_runs, split_batches
+from hosted_model import lora_schedule, split_batches
 
 STEPS = 4
 ATTN2 = "diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2"
@@ -16,26 +16,11 @@ class Stop(Exception):
     """Ends a run from a callback."""
 
 
-@pytest.fixture
-def runs(glue, monkeypatch):
-    return recorded_runs(monkeypatch, glue("run_wrappers"))
-
-
-@pytest.fixture
-def forgetful(glue, monkeypatch):
-    """Samples in a run that remembers nothing of prompts."""
-    def sample(work):
-        with monkeypatch.context() as patched:
-            patched.setattr(glue("sampling_run").SamplingRun, "projections", lambda *_: None)
-            return work()
-    return sample
-
-
 @pytest.mark.parametrize("batches", ["together", "apart", "flipping"])
-@pytest.mark.parametrize("model", ["exact", "inheriting"])
+@pytest.mark.parametrize("model", ["exact", "forecasting"])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_latents_are_equal_bit_for_bit(hosted, runs, forgetful, monkeypatch, batches, model, sampler):
-    model = getattr(hosted, model)()
+    model = hosted.exact() if model == "exact" else hosted.inheriting(value="taylor1")
 
     def sample():
         asked = []
@@ -152,5 +137,5 @@ def test_the_bytes_are_declared(hosted, runs, tokens):
 
 def test_nothing_is_declared_for_a_gpu(hosted):
     session = hosted.exact().get_attachment("asdm")
-    assert session.projection_bytes([2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
-    assert session.projection_bytes([2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0
+    assert session.reused_bytes([2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
+    assert session.reused_bytes([2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0

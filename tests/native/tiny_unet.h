@@ -74,7 +74,7 @@ struct TinyUNet {
   at::Tensor call(Run& run, const ForwardInputs& given, Hooks& hooks, const std::vector<std::string>& keys = {"cond"},
                   const std::vector<int64_t>& roles = {}) {
     CallFeatures features = run.begin_call(keys, roles, given.x);
-    at::Tensor result = unet.forward(given, weights, hooks, features);
+    at::Tensor result = unet.forward(given, weights, hooks, features, companions);
     run.end_call(features, result);
     return result;
   }
@@ -129,6 +129,7 @@ struct TinyUNet {
   UNet unet;
   std::vector<LeafTensors> tensors;
   LendingWeights weights;
+  Companions companions;  ///< of the calls of runs
 };
 
 inline const std::vector<double> kTenSteps = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
