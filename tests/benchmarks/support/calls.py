@@ -4,8 +4,8 @@ import torch
 
 
 def load(*patchers, offload: bool = False):
-    """Makes `patchers` the loaded ones: what is not loaded has every weight cast at its use, and is slower. `offload`: as
-    on a machine without room for one layer, so that every weight is cast and patched at the time of use."""
+    """Makes `patchers` the loaded ones: what is not has every weight cast at its use, and is slower. `offload`: as on a
+    machine without room for one layer, so that every weight is cast and patched at the time of use."""
     import comfy.model_management
     comfy.model_management.unload_all_models()
     if offload:
