@@ -9,10 +9,11 @@ namespace asdm {
 bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const MixedWeight& weight,
                       const at::Tensor& bias, const ConvolutionExtras& extras) {
   const auto readable = [&](const at::Tensor& expert) {
-    return expert.is_contiguous() && expert.scalar_type() == x.scalar_type() && !records_gradient(expert);
+    return expert.is_contiguous() && expert.scalar_type() == x.scalar_type();
   };
   return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
-         std::all_of(weight.experts().begin(), weight.experts().end(), readable) && !records_gradient(x) &&
+         std::all_of(weight.experts().begin(), weight.experts().end(), readable) && !weight.records_gradient() &&
+         !records_gradient(x) &&
          !records_gradient(bias) && !records_gradient(extras.shift) && !records_gradient(extras.residual);
 }
 
@@ -33,10 +34,7 @@ at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift) {
   return bias.defined() ? in_fp32(shift) + in_fp32(bias) : in_fp32(shift);
 }
 
-at::Tensor result_of(const ConvolutionExtras& extras, at::IntArrayRef sizes, const at::Tensor& x,
-                     Workspace& workspace) {
-  return extras.out.defined() ? extras.out : workspace.empty(sizes, x.options(), at::MemoryFormat::ChannelsLast);
-}
+int64_t shift_stride(const at::Tensor& shift) { return shift.defined() && shift.dim() == 2 ? shift.size(1) : 0; }
 
 at::Tensor residual_in_order(const at::Tensor& residual) {
   return residual.defined() ? residual.contiguous(at::MemoryFormat::ChannelsLast) : residual;

@@ -22,11 +22,11 @@ const char* bytes(const at::Tensor& tensor);
 /// Values of a fp32 tensor; null where it is undefined.
 const float* floats(const at::Tensor& tensor);
 
-/// What is added to every pixel: bias [out], or bias + shift [batch, out]; fp32, undefined where both are.
+/// What is added to every pixel: bias [out] or [batch, out] + shift [batch, out], as far as they are there; fp32.
 at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift);
 
-/// Where the result of `sizes` goes: what the caller gave, or new memory in channels_last.
-at::Tensor result_of(const ConvolutionExtras& extras, at::IntArrayRef sizes, const at::Tensor& x, Workspace& workspace);
+/// Elements of a pixel_shift() from image to image; 0 where all have the same.
+int64_t shift_stride(const at::Tensor& shift);
 
 /// The residual in channels_last; undefined where it is.
 at::Tensor residual_in_order(const at::Tensor& residual);

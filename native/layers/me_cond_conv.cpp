@@ -1,17 +1,16 @@
 #include "native/layers/me_cond_conv.h"
 
-#include <algorithm>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/ScalarType.h>
 
+#include "native/layers/channel_sums.h"
 #include "native/layers/cpu_kernels.h"
-#include "native/layers/product.h"
 
 namespace asdm {
 namespace {
@@ -33,50 +32,6 @@ std::vector<LeafId> add_experts(LeafTable& table, const std::string& res_block, 
 /// What shares and biases are reckoned in.
 at::ScalarType at_least_fp32(const at::Tensor& tensor) { return c10::promoteTypes(tensor.scalar_type(), at::kFloat); }
 
-/// The kernel and the bias of each row of `shares`.
-class Mixer {
- public:
-  Mixer(const std::vector<LeafTensors>& experts, const at::Tensor& shares) {
-    for (const LeafTensors& expert : experts) {
-      weights_.push_back(expert.weight);
-      biases_.push_back(expert.bias);
-    }
-    const at::ScalarType dtype = weights_.front().scalar_type();
-    biases_mixed_ = at::matmul(shares, at::stack(biases_).to(shares.scalar_type())).to(dtype);
-    by_value_ = shares.is_cpu() && cpu_kernels(dtype) != nullptr && !records_gradient(shares) &&
-                std::none_of(weights_.begin(), weights_.end(), records_gradient);
-    if (by_value_) {
-      shares_ = shares.to(at::kFloat).contiguous();
-    } else {
-      mixed_ = at::matmul(shares.to(dtype), at::stack(weights_).flatten(1)).unflatten(1, weights_.front().sizes());
-    }
-  }
-
-  [[nodiscard]] MixedWeight weight(int64_t row) const {
-    if (!by_value_) {
-      return mixed_.select(0, row);
-    }
-    const float* values = shares_.const_data_ptr<float>() + row * shares_.size(1);
-    return {weights_, {values, values + shares_.size(1)}};
-  }
-  [[nodiscard]] at::Tensor bias(int64_t row) const { return biases_mixed_.select(0, row); }
-  /// Whether kernels of ours mix the experts, so that no gradient goes to them.
-  [[nodiscard]] bool by_value() const { return by_value_; }
-
- private:
-  at::Tensor shares_;  ///< [rows, experts], fp32
-  std::vector<at::Tensor> weights_;
-  std::vector<at::Tensor> biases_;
-  at::Tensor biases_mixed_;  ///< [rows, out]
-  at::Tensor mixed_;         ///< [rows, out, in, kernel, kernel], where no kernel of ours mixes
-  bool by_value_ = false;
-};
-
-/// `tensor` of one sample; undefined where it is.
-at::Tensor of_sample(const at::Tensor& tensor, int64_t sample) {
-  return tensor.defined() ? tensor.narrow(0, sample, 1) : tensor;
-}
-
 }  // namespace
 
 MECondConv::MECondConv(LeafTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
@@ -89,7 +44,7 @@ MECondConv::MECondConv(LeafTable& table, const std::string& res_block, ResConvol
 at::Tensor MECondConv::shares(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const {
   at::Tensor read = emb;
   if (routing_.source != RoutingSource::kTime) {
-    read = x.mean({2, 3});
+    read = channel_means(x);
     if (routing_.source == RoutingSource::kInputShared) {
       read = read.mean({0}, true);
     }
@@ -104,29 +59,19 @@ at::Tensor MECondConv::shares(const at::Tensor& x, const at::Tensor& emb, LayerC
 at::Tensor MECondConv::operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer,
                                   const ConvolutionExtras& extras) const {
   const at::Tensor rows = shares(x, emb, layer);
-  std::vector<LeafTensors> experts;
+  std::vector<LeafTensors> experts;  // lent until they are used
+  std::vector<at::Tensor> weights;
+  std::vector<at::Tensor> biases;
   for (const LeafId leaf : experts_) {
     experts.push_back(layer.weights.fetch(leaf, x));
+    weights.push_back(experts.back().weight);
+    biases.push_back(experts.back().bias);
   }
-  const Mixer mixer(experts, rows);
+  at::Tensor bias = at::matmul(rows, at::stack(biases).to(rows.scalar_type())).to(biases.front().scalar_type());
   if (rows.size(0) == 1) {
-    return convolution(x, mixer.weight(0), mixer.bias(0), 1, extras, layer.workspace);
+    bias = bias.squeeze(0);
   }
-  at::Tensor out;
-  if (mixer.by_value() && !records_gradient(x) && !records_gradient(extras.shift) && !records_gradient(extras.residual)) {
-    out = layer.workspace.empty({x.size(0), experts.front().weight.size(0), x.size(2), x.size(3)}, x.options(),
-                                at::MemoryFormat::ChannelsLast);
-  }
-  std::vector<at::Tensor> samples;
-  for (int64_t sample = 0; sample < x.size(0); ++sample) {
-    samples.push_back(convolution(of_sample(x, sample), mixer.weight(sample), mixer.bias(sample), 1,
-                                  {.size = extras.size,
-                                   .shift = of_sample(extras.shift, sample),
-                                   .residual = of_sample(extras.residual, sample),
-                                   .out = of_sample(out, sample)},
-                                  layer.workspace));
-  }
-  return out.defined() ? out : at::cat(samples);
+  return convolution(x, MixedWeight(std::move(weights), rows), bias, 1, extras, layer.workspace);
 }
 
 }  // namespace asdm

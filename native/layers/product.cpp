@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/im2col.h>
 
@@ -20,6 +21,7 @@ using simd::Kernels;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
+using simd::Panels;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
 // Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
@@ -45,7 +47,7 @@ struct Product {
   int64_t rows;
   int64_t channels;
   int64_t taps;
-  const MixedWeight& weight;  ///< [outputs (twice where gated), channels, taps]
+  const PanelSource& weight;  ///< [outputs (twice where gated), channels, taps], one for all rows or for even parts
   int64_t outputs;
   bool gated;
   const float* bias;       ///< [rows / rows_per_bias, outputs (twice where gated)] or null
@@ -54,6 +56,7 @@ struct Product {
   char* out;               ///< [rows, outputs]
   Workspace& workspace;
 
+  [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels()}; }
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
   [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, columns()); }
@@ -66,65 +69,74 @@ class ProductTask {
   ProductTask(const Product& product, const WorkShare& share)
       : p_(product),
         share_(share),
-        one_block_(share.last_tile - share.first_tile <= kBlockTiles),
-        group_(one_block_ ? 1 : kGroupPanels),
-        packed_(p_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * p_.panel_lanes())),
-        scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.channels, p_.taps))),
-        mixed_(p_.workspace.lanes(2 * p_.weight.half_panel_lanes())),
+        grid_(product.grid()),
+        blocks_(grid_, share, kBlockTiles),
+        group_(blocks_.one_block() ? 1 : kGroupPanels),
+        packed_(p_.workspace.lanes(blocks_.kernels() * kernel_stride())),
+        scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.taps))),
         sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
         pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
 
   void run() {
-    for (int64_t tile = share_.first_tile; tile < share_.last_tile; tile += kBlockTiles) {
-      const int64_t tiles = std::min(kBlockTiles, share_.last_tile - tile);
-      point(tile, tiles);
+    blocks_([&](const TileBlock& block) {
+      point(block);
       for (int64_t panel = share_.first_panel; panel < share_.last_panel; panel += group_) {
-        run_group(tile, tiles, panel, std::min(panel + group_, share_.last_panel));
+        run_group(block, panel, std::min(panel + group_, share_.last_panel));
       }
-    }
+    });
   }
 
  private:
-  [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
-    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
-           (one_block_ ? 0 : panel - share_.first_panel) * p_.panel_lanes();
+  /// Lanes from one kernel's panels to the next one's: a panel that one block meets is not kept.
+  [[nodiscard]] int64_t kernel_stride() const {
+    return (blocks_.one_block() ? 1 : share_.last_panel - share_.first_panel) * p_.panel_lanes();
+  }
+  [[nodiscard]] uint32_t* panel_at(int64_t kernel, int64_t panel) const {
+    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) + kernel * kernel_stride() +
+           (blocks_.one_block() ? 0 : panel - share_.first_panel) * p_.panel_lanes();
   }
   [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
     return static_cast<float*>(sums_.mutable_data_ptr()) +
            (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
   }
 
-  /// Fills the pointers of a block; rows past the end repeat the last one.
-  void point(int64_t tile, int64_t tiles) {
-    const int64_t first = tile * kTileRows;
+  /// Fills the pointers of a block; rows past the end of a tile repeat its last one.
+  void point(const TileBlock& block) {
     const int64_t stride = kBlockTiles * kTileRows;
-    const int64_t count = std::min(tiles * kTileRows, p_.rows - first);
-    p_.source.point(first, count, pointers_.data(), stride);
-    for (int64_t tap = 0; tap < p_.taps; ++tap) {
-      const void** row = pointers_.data() + tap * stride;
-      std::fill(row + count, row + tiles * kTileRows, row[count - 1]);
+    for (int64_t t = 0; t < block.tiles(); ++t) {
+      const int64_t count = grid_.row_count(block.first + t);
+      const void** rows = pointers_.data() + t * kTileRows;
+      p_.source.point(grid_.first_row(block.first + t), count, rows, stride);
+      for (int64_t tap = 0; tap < p_.taps && count < kTileRows; ++tap) {
+        std::fill(rows + tap * stride + count, rows + tap * stride + kTileRows, rows[tap * stride + count - 1]);
+      }
     }
   }
 
-  void pack(int64_t panel) {
+  void pack(const TileBlock& block, int64_t panel) {
     const int64_t column = panel * p_.columns();
-    const int64_t second = p_.gated ? p_.outputs + column : column + kHalf;
     const int64_t left = p_.outputs - column;
-    auto* mixed = static_cast<uint32_t*>(mixed_.mutable_data_ptr());
-    const PanelHalf halves[2] = {
-        p_.weight.half_panel(p_.kernels, column, left, mixed),
-        p_.weight.half_panel(p_.kernels, second, p_.gated ? left : left - kHalf,
-                             mixed + p_.weight.half_panel_lanes())};
-    p_.kernels.pack_panel(halves, p_.channels, p_.taps, panel_at(panel),
+    const PanelHalf low{column, std::clamp<int64_t>(left, 0, kHalf)};
+    const PanelHalf high = p_.gated ? PanelHalf{p_.outputs + column, low.count}
+                                    : PanelHalf{column + kHalf, std::clamp<int64_t>(left - kHalf, 0, kHalf)};
+    p_.kernels.pack_panel(p_.weight.panel(block.first_kernel, block.last_kernel, low, high), p_.channels, p_.taps,
+                          Panels{panel_at(0, panel), kernel_stride()},
                           static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
   }
 
-  void run_group(int64_t tile, int64_t tiles, int64_t panel, int64_t last) {
-    if (tile == share_.first_tile) {
-      for (int64_t i = panel; i < last; ++i) {
-        pack(i);
+  void run_group(const TileBlock& block, int64_t panel, int64_t last) {
+    for (int64_t i = panel; block.packs && i < last; ++i) {
+      pack(block, i);
+    }
+    multiply(block, panel, last);
+    for (int64_t i = panel; i < last; ++i) {
+      for (int64_t t = 0; t < block.tiles(); ++t) {
+        finish(sums_of(i - panel, t), block.first + t, i);
       }
     }
+  }
+
+  void multiply(const TileBlock& block, int64_t panel, int64_t last) {
     const int64_t depth = p_.depth();
     const int64_t chunk = ceil_div(depth, ceil_div(depth, p_.kernels.chunk));
     for (int64_t tap = 0; tap < p_.taps; ++tap) {
@@ -132,23 +144,19 @@ class ProductTask {
       for (int64_t from = 0; from < depth; from += chunk) {
         const int64_t length = std::min(chunk, depth - from);
         for (int64_t i = panel; i < last; ++i) {
-          const uint32_t* weights = panel_at(i) + (tap * depth + from) * kPanelColumns;
-          for (int64_t t = 0; t < tiles; ++t) {
-            p_.kernels.multiply_rows(rows + t * kTileRows, from, weights, length, sums_of(i - panel, t),
-                                     tap == 0 && from == 0);
+          for (int64_t t = 0; t < block.tiles(); ++t) {
+            const uint32_t* weights = panel_at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
+            p_.kernels.multiply_rows(rows + t * kTileRows, grid_.row_count(block.first + t), from,
+                                     weights + (tap * depth + from) * kPanelColumns, length, sums_of(i - panel, t), tap == 0 && from == 0);
           }
         }
       }
     }
-    for (int64_t i = panel; i < last; ++i) {
-      for (int64_t t = 0; t < tiles; ++t) {
-        finish(sums_of(i - panel, t), (tile + t) * kTileRows, i);
-      }
-    }
   }
 
-  void finish(const float* sums, int64_t first, int64_t panel) {
-    const int64_t count = std::min(kTileRows, p_.rows - first);
+  void finish(const float* sums, int64_t tile, int64_t panel) {
+    const int64_t first = grid_.first_row(tile);
+    const int64_t count = grid_.row_count(tile);
     const int64_t column = panel * p_.columns();
     const int64_t size = p_.kernels.element_size;
     FinishRow rows[kTileRows];
@@ -167,17 +175,17 @@ class ProductTask {
 
   const Product& p_;
   WorkShare share_;
-  bool one_block_;
+  TileGrid grid_;
+  BlockWalk blocks_;
   int64_t group_;
   at::Tensor packed_;
   at::Tensor scratch_;
-  at::Tensor mixed_;  ///< rows of a panel, where several experts make up the weight
   at::Tensor sums_;
   std::vector<const void*> pointers_;
 };
 
 void run(const Product& product) {
-  share_out(ceil_div(product.rows, kTileRows), product.panels(),
+  share_out(product.grid(), product.panels(),
             [&](const WorkShare& share) { ProductTask(product, share).run(); });
 }
 
@@ -249,7 +257,7 @@ at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at:
   const int64_t rows = x.size(0);
   at::Tensor out = workspace.empty({weight.size(0), rows}, x.options());
   const TokenRows source(weight);
-  run({kernels, source, weight.size(0), x.size(1), 1, x, rows, false, nullptr, weight.size(0), nullptr,
+  run({kernels, source, weight.size(0), x.size(1), 1, PanelSource(x), rows, false, nullptr, weight.size(0), nullptr,
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }
@@ -271,15 +279,22 @@ at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at
 }
 
 /// The convolution of few pixels; `shift` and `residual` as Product has them, but as tensors.
-at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, int64_t stride,
-                                  const at::Tensor& shift, const at::Tensor& residual, at::Tensor out,
+at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight,
+                                  int64_t stride, const at::Tensor& shift, const at::Tensor& residual, at::Tensor out,
                                   Workspace& workspace) {
   const int64_t kernel = weight.size(2);
   const at::Tensor patches = at::im2col(x.contiguous(), {kernel, kernel}, {1, 1}, {kernel / 2, kernel / 2},
                                         {stride, stride});  // [batch, in * kernel^2, pixels]
   const int64_t pixels = patches.size(2);
   const at::Tensor rows = patches.transpose(1, 2).contiguous().flatten(0, 1);
-  at::Tensor sums = turned_product(kernels, rows, weight.flatten(1), workspace).view({-1, x.size(0), pixels});
+  std::vector<at::Tensor> products;  // [out, rows of the kernel]
+  for (int64_t k = 0; k < weight.kernels(); ++k) {
+    const int64_t count = rows.size(0) / weight.kernels();
+    products.push_back(turned_product(kernels, rows.narrow(0, k * count, count),
+                                      weight.kernel(k).whole(workspace).select(0, 0).flatten(1), workspace));
+  }
+  const at::Tensor product = products.size() == 1 ? products.front() : at::cat(products, 1);
+  at::Tensor sums = product.view({-1, x.size(0), pixels});
   if (shift.defined()) {  // [out] or [batch, out]
     sums.add_((shift.dim() == 1 ? shift.unsqueeze(0) : shift).t().unsqueeze(2));
   }
@@ -309,7 +324,7 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   const at::Tensor shift = in_fp32(bias);
   at::Tensor out = workspace.empty(sizes, x.options());
   const TokenRows source(tokens);
-  run({*kernels, source, rows, channels, 1, weight, outputs, gated, floats(shift), rows, bytes(added),
+  run({*kernels, source, rows, channels, 1, PanelSource(weight), outputs, gated, floats(shift), rows, bytes(added),
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }
@@ -341,12 +356,13 @@ at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
-  at::Tensor out = result_of(extras, {x.size(0), outputs, source.out_height(), source.out_width()}, x, workspace);
-  if (are_few(*kernels, rows) && extras.size.empty()) {
-    return few_pixels_convolution(*kernels, x, weight.whole(workspace), stride, shift, residual, out, workspace);
+  at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
+                                   at::MemoryFormat::ChannelsLast);
+  if (are_few(*kernels, rows / weight.kernels()) && extras.size.empty()) {
+    return few_pixels_convolution(*kernels, x, weight, stride, shift, residual, out, workspace);
   }
-  run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), weight, outputs, false,
-       floats(shift), extras.shift.defined() ? pixels : rows, bytes(residual),
+  run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), PanelSource(weight), outputs, false,
+       floats(shift), shift_stride(shift) > 0 ? pixels : rows, bytes(residual),
        static_cast<char*>(out.mutable_data_ptr()), workspace});
   return out;
 }

@@ -16,6 +16,7 @@ using simd::Kernels;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
+using simd::Panels;
 
 constexpr int64_t kPositions = 16;
 constexpr int64_t kHalf = kPanelColumns / 2;
@@ -30,7 +31,7 @@ struct Filtering {
   int64_t images;
   int64_t channels;
   int64_t outputs;
-  const MixedWeight& weight;  ///< [outputs, channels, 3, 3]
+  const PanelSource& weight;  ///< [outputs, channels, 3, 3], one for all images or one for each
   const float* bias;      ///< [images or 1, outputs] or null
   int64_t bias_stride;    ///< from image to image
   const float* residual;  ///< [images, height, width, outputs] or null
@@ -39,7 +40,7 @@ struct Filtering {
 
   [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
   [[nodiscard]] int64_t tiles_wide() const { return ceil_div(image.width(), 2); }
-  [[nodiscard]] int64_t tiles() const { return images * tiles_high() * tiles_wide(); }
+  [[nodiscard]] TileGrid grid() const { return {images * tiles_high() * tiles_wide(), weight.kernels()}; }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, kPanelColumns); }
   [[nodiscard]] int64_t panel_lanes() const { return kPositions * channels * kPanelColumns; }
 };
@@ -62,118 +63,125 @@ class FilteringTask {
   FilteringTask(const Filtering& filtering, const WorkShare& share)
       : f_(filtering),
         share_(share),
-        block_rows_(std::min(kBlockRows, share.last_tile - share.first_tile)),
-        one_block_(share.last_tile - share.first_tile <= kBlockRows),
-        group_(one_block_ ? 1 : kGroupPanels),
-        packed_(f_.workspace.lanes((one_block_ ? 1 : share.last_panel - share.first_panel) * f_.panel_lanes())),
-        patches_(f_.workspace.lanes(kPositions * block_rows_ * kTileRows * f_.channels)),
-        mixed_(f_.workspace.lanes(2 * f_.weight.half_panel_lanes())),
-        sums_(f_.workspace.lanes(group_ * kPositions * block_rows_ * kTileRows * kPanelColumns)) {}
+        grid_(filtering.grid()),
+        blocks_(grid_, share, kBlockRows),
+        group_(blocks_.one_block() ? 1 : kGroupPanels),
+        packed_(f_.workspace.lanes(blocks_.kernels() * kernel_stride())),
+        patches_(f_.workspace.lanes(kPositions * patch_stride())),
+        sums_(f_.workspace.lanes(group_ * kPositions * sum_stride())) {}
 
   void run() {
-    for (int64_t row = share_.first_tile; row < share_.last_tile; row += block_rows_) {
-      const int64_t rows = std::min(block_rows_, share_.last_tile - row);
-      transform(row * kTileRows, rows * kTileRows);
+    blocks_([&](const TileBlock& block) {
+      transform(block);
       for (int64_t panel = share_.first_panel; panel < share_.last_panel; panel += group_) {
-        run_group(row, rows, panel, std::min(panel + group_, share_.last_panel));
+        run_group(block, panel, std::min(panel + group_, share_.last_panel));
       }
-    }
+    });
   }
 
  private:
   [[nodiscard]] static float* values(const at::Tensor& lanes) { return static_cast<float*>(lanes.mutable_data_ptr()); }
-  [[nodiscard]] uint32_t* panel_at(int64_t panel) const {
-    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) +
-           (one_block_ ? 0 : panel - share_.first_panel) * f_.panel_lanes();
+  /// Lanes from one kernel's panels to the next one's: a panel that one block meets is not kept.
+  [[nodiscard]] int64_t kernel_stride() const {
+    return (blocks_.one_block() ? 1 : share_.last_panel - share_.first_panel) * f_.panel_lanes();
   }
-  [[nodiscard]] int64_t patch_stride() const { return block_rows_ * kTileRows * f_.channels; }
-  [[nodiscard]] int64_t sum_stride() const { return block_rows_ * kTileRows * kPanelColumns; }
+  [[nodiscard]] uint32_t* panel_at(int64_t kernel, int64_t panel) const {
+    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) + kernel * kernel_stride() +
+           (blocks_.one_block() ? 0 : panel - share_.first_panel) * f_.panel_lanes();
+  }
+  [[nodiscard]] int64_t patch_stride() const { return blocks_.block_tiles() * kTileRows * f_.channels; }
+  [[nodiscard]] int64_t sum_stride() const { return blocks_.block_tiles() * kTileRows * kPanelColumns; }
 
   /// Transformed inputs of a block, [position, tile, channel]. Tiles past the end are left as they are: what becomes
   /// of them is not read.
-  void transform(int64_t first, int64_t count) {
+  void transform(const TileBlock& block) {
     std::array<const void*, kPositions> pixels{};
-    for (int64_t i = 0; i < std::min(count, f_.tiles() - first); ++i) {
-      const TilePlace place = place_of(f_, first + i);
-      for (int64_t p = 0; p < kPositions; ++p) {
-        pixels[static_cast<size_t>(p)] = f_.image.pixel(place.image, place.y - 1 + p / 4, place.x - 1 + p % 4);
+    for (int64_t row = block.first; row < block.last; ++row) {
+      for (int64_t i = 0; i < grid_.row_count(row); ++i) {
+        const TilePlace place = place_of(f_, grid_.first_row(row) + i);
+        for (int64_t p = 0; p < kPositions; ++p) {
+          pixels[static_cast<size_t>(p)] = f_.image.pixel(place.image, place.y - 1 + p / 4, place.x - 1 + p % 4);
+        }
+        const int64_t tile = (row - block.first) * kTileRows + i;
+        f_.kernels.winograd_inputs(pixels.data(), f_.channels, values(patches_) + tile * f_.channels, patch_stride());
       }
-      f_.kernels.winograd_inputs(pixels.data(), f_.channels, values(patches_) + i * f_.channels, patch_stride());
     }
   }
 
-  void pack(int64_t panel) {
-    const int64_t column = panel * kPanelColumns;
-    auto* mixed = static_cast<uint32_t*>(mixed_.mutable_data_ptr());
-    const auto half = [&](int64_t number) {
-      const int64_t first = column + number * kHalf;
-      return f_.weight.half_panel(f_.kernels, first, f_.outputs - first, mixed + number * f_.weight.half_panel_lanes());
+  void pack(const TileBlock& block, int64_t panel) {
+    const auto half = [&](int64_t first) {
+      return PanelHalf{first, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
     };
-    const PanelHalf halves[2] = {half(0), half(1)};
-    f_.kernels.winograd_weights(halves, f_.channels, panel_at(panel));
+    const int64_t column = panel * kPanelColumns;
+    f_.kernels.winograd_weights(
+        f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalf)), f_.channels,
+        Panels{panel_at(0, panel), kernel_stride()});
   }
 
-  void run_group(int64_t row, int64_t rows, int64_t panel, int64_t last) {
-    if (row == share_.first_tile) {
-      for (int64_t i = panel; i < last; ++i) {
-        pack(i);
-      }
+  void run_group(const TileBlock& block, int64_t panel, int64_t last) {
+    for (int64_t i = panel; block.packs && i < last; ++i) {
+      pack(block, i);
     }
     const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, f_.kernels.chunk));
     for (int64_t position = 0; position < kPositions; ++position) {
       for (int64_t from = 0; from < f_.channels; from += chunk) {
         for (int64_t i = panel; i < last; ++i) {
-          multiply(position, from, std::min(chunk, f_.channels - from), rows, panel_at(i),
+          multiply(block, position, from, std::min(chunk, f_.channels - from), i,
                    values(sums_) + (i - panel) * kPositions * sum_stride());
         }
       }
     }
     for (int64_t i = panel; i < last; ++i) {
-      finish(row * kTileRows, rows * kTileRows, i, values(sums_) + (i - panel) * kPositions * sum_stride());
+      finish(block, i, values(sums_) + (i - panel) * kPositions * sum_stride());
     }
   }
 
-  void multiply(int64_t position, int64_t from, int64_t length, int64_t rows, const uint32_t* panel, float* sums) {
+  void multiply(const TileBlock& block, int64_t position, int64_t from, int64_t length, int64_t panel, float* sums) {
     const float* patch = values(patches_) + position * patch_stride();
     std::array<const void*, kTileRows> pointers{};
-    for (int64_t t = 0; t < rows; ++t) {
+    for (int64_t t = 0; t < block.tiles(); ++t) {
       for (int64_t r = 0; r < kTileRows; ++r) {
         pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
       }
-      f_.kernels.multiply_rows(pointers.data(), from, panel + (position * f_.channels + from) * kPanelColumns, length,
+      const uint32_t* weights = panel_at(grid_.kernel_of(block.first + t) - block.first_kernel, panel);
+      f_.kernels.multiply_rows(pointers.data(), grid_.row_count(block.first + t), from,
+                               weights + (position * f_.channels + from) * kPanelColumns, length,
                                sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
     }
   }
 
-  void finish(int64_t first, int64_t count, int64_t panel, const float* sums) {
-    const int64_t column = panel * kPanelColumns;
-    for (int64_t i = 0; i < std::min(count, f_.tiles() - first); ++i) {
-      const TilePlace place = place_of(f_, first + i);
-      FinishRow rows[4];
-      for (int64_t o = 0; o < 4; ++o) {
-        const int64_t y = place.y + o / 2;
-        const int64_t x = place.x + o % 2;
-        if (y >= f_.image.height() || x >= f_.image.width()) {
-          continue;
-        }
-        const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
-        rows[o].out = f_.out + at;
-        rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
-        rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
+  void finish(const TileBlock& block, int64_t panel, const float* sums) {
+    for (int64_t row = block.first; row < block.last; ++row) {
+      for (int64_t i = 0; i < grid_.row_count(row); ++i) {
+        finish_tile(place_of(f_, grid_.first_row(row) + i), panel * kPanelColumns,
+                    sums + ((row - block.first) * kTileRows + i) * kPanelColumns);
       }
-      f_.kernels.winograd_outputs(sums + i * kPanelColumns, sum_stride(), rows,
-                                  std::min(kPanelColumns, f_.outputs - column));
     }
+  }
+
+  void finish_tile(const TilePlace& place, int64_t column, const float* sums) {
+    FinishRow rows[4];
+    for (int64_t o = 0; o < 4; ++o) {
+      const int64_t y = place.y + o / 2;
+      const int64_t x = place.x + o % 2;
+      if (y >= f_.image.height() || x >= f_.image.width()) {
+        continue;
+      }
+      const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
+      rows[o].out = f_.out + at;
+      rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
+      rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
+    }
+    f_.kernels.winograd_outputs(sums, sum_stride(), rows, std::min(kPanelColumns, f_.outputs - column));
   }
 
   const Filtering& f_;
   WorkShare share_;
-  int64_t block_rows_;
-  bool one_block_;
+  TileGrid grid_;
+  BlockWalk blocks_;
   int64_t group_;
   at::Tensor packed_;
   at::Tensor patches_;
-  at::Tensor mixed_;  ///< rows of a panel, where several experts make up the weight
   at::Tensor sums_;
 };
 
@@ -198,11 +206,13 @@ at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
   const int64_t outputs = weight.size(0);
-  at::Tensor out = result_of(extras, {x.size(0), outputs, image.height(), image.width()}, x, workspace);
-  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, weight,
-                            floats(shift), extras.shift.defined() ? outputs : 0, floats(residual),
+  at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
+                                   at::MemoryFormat::ChannelsLast);
+  const PanelSource source(weight);
+  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, source,
+                            floats(shift), shift_stride(shift), floats(residual),
                             out.mutable_data_ptr<float>(), workspace};
-  share_out(ceil_div(tiles, kTileRows), filtering.panels(),
+  share_out(filtering.grid(), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
   return out;
 }

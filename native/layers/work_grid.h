@@ -1,4 +1,4 @@
-// How a product is shared out over the threads.
+// How a product is shared out over the threads, and a thread's share over its caches.
 #pragma once
 
 #include <algorithm>
@@ -6,11 +6,31 @@
 
 #include <ATen/Parallel.h>
 
+#include "native/layers/simd/kernels.h"
+
 namespace asdm {
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// A range of row tiles times a range of panels.
+/// Rows in tiles of simd::kTileRows that meet one kernel each: an even part of the rows belongs to each kernel.
+struct TileGrid {
+  int64_t rows;
+  int64_t kernels;
+
+  [[nodiscard]] int64_t kernel_rows() const { return rows / kernels; }
+  [[nodiscard]] int64_t kernel_tiles() const { return ceil_div(kernel_rows(), simd::kTileRows); }
+  [[nodiscard]] int64_t tiles() const { return kernels * kernel_tiles(); }
+  [[nodiscard]] int64_t kernel_of(int64_t tile) const { return tile / kernel_tiles(); }
+  [[nodiscard]] int64_t first_row(int64_t tile) const {
+    return kernel_of(tile) * kernel_rows() + tile % kernel_tiles() * simd::kTileRows;
+  }
+  /// Rows of a tile; the last one of a kernel may have fewer.
+  [[nodiscard]] int64_t row_count(int64_t tile) const {
+    return std::min(simd::kTileRows, kernel_rows() - tile % kernel_tiles() * simd::kTileRows);
+  }
+};
+
+/// A range of tiles times a range of panels.
 struct WorkShare {
   int64_t first_tile;
   int64_t last_tile;
@@ -18,15 +38,69 @@ struct WorkShare {
   int64_t last_panel;
 };
 
-/// Calls `work` for each share of a grid of row ranges by panel ranges, the one with the least work for the busiest
-/// thread. A panel costs its packing, about that of one tile, besides its tiles.
+/// Tiles that are multiplied together, and the kernels that are packed at a time: theirs, and some that follow.
+struct TileBlock {
+  int64_t first;
+  int64_t last;
+  int64_t first_kernel;
+  int64_t last_kernel;
+  bool packs;  ///< the first block of these kernels
+
+  [[nodiscard]] int64_t tiles() const { return last - first; }
+};
+
+/// Kernels that are packed at a time, so that the experts are read once for them all. The panels of each are kept until
+/// its last block, hence no more: these are cond and uncond.
+inline constexpr int64_t kKernelsAtOnce = 2;
+
+/// A share in blocks of at most `limit` tiles. Where it is more than one block, each block meets one kernel.
+class BlockWalk {
+ public:
+  BlockWalk(const TileGrid& grid, const WorkShare& share, int64_t limit)
+      : grid_(grid), share_(share), limit_(limit), one_block_(share.last_tile - share.first_tile <= limit) {}
+
+  [[nodiscard]] bool one_block() const { return one_block_; }
+  [[nodiscard]] int64_t block_tiles() const { return std::min(limit_, share_.last_tile - share_.first_tile); }
+  /// The most kernels that are packed at a time.
+  [[nodiscard]] int64_t kernels() const { return one_block_ ? touched() : std::min(touched(), kKernelsAtOnce); }
+
+  template <class Run>
+  void operator()(const Run& run) const {
+    const int64_t first_kernel = grid_.kernel_of(share_.first_tile);
+    int64_t packed = first_kernel;  // kernels before it have been packed
+    for (int64_t tile = share_.first_tile; tile < share_.last_tile;) {
+      const int64_t kernel = grid_.kernel_of(tile);
+      const bool packs = kernel >= packed;
+      packed = packs ? std::min(kernel + kernels(), first_kernel + touched()) : packed;
+      const int64_t limit = one_block_ ? share_.last_tile : (kernel + 1) * grid_.kernel_tiles();
+      const int64_t last = std::min({tile + limit_, limit, share_.last_tile});
+      run(TileBlock{tile, last, kernel - (kernel - first_kernel) % kernels(), packed, packs});
+      tile = last;
+    }
+  }
+
+ private:
+  [[nodiscard]] int64_t touched() const {
+    return grid_.kernel_of(share_.last_tile - 1) - grid_.kernel_of(share_.first_tile) + 1;
+  }
+
+  TileGrid grid_;
+  WorkShare share_;
+  int64_t limit_;
+  bool one_block_;
+};
+
+/// Calls `work` for each share of a grid of tile ranges by panel ranges, the one with the least work for the busiest
+/// thread. A panel costs its packing, about that of one tile for each kernel, besides its tiles.
 template <class Work>
-void share_out(int64_t tiles, int64_t panels, const Work& work) {
+void share_out(const TileGrid& grid, int64_t panels, const Work& work) {
   const int64_t threads = at::get_num_threads();
+  const int64_t tiles = grid.tiles();
   int64_t by_rows = 1;
   int64_t best = -1;
   for (int64_t rows = 1; rows <= std::min(threads, tiles); ++rows) {
-    const int64_t cost = ceil_div(panels, std::min(threads / rows, panels)) * (ceil_div(tiles, rows) + 1);
+    const int64_t cost = ceil_div(panels, std::min(threads / rows, panels)) *
+                         (ceil_div(tiles, rows) + ceil_div(grid.kernels, rows));
     if (best < 0 || cost < best) {
       best = cost;
       by_rows = rows;

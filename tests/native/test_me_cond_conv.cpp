@@ -140,6 +140,17 @@ TEST(MECondConv, EachSampleHasItsOwnKernel) {
   EXPECT_LE(difference(swapped.flip({0}), together), 1e-5);
 }
 
+TEST(MECondConv, HoldsBorrowedExpertsUntilTheyAreUsed) {
+  Mixed mixed({.experts = 3});
+  const at::Tensor x = noise({2, 32, 10, 6}, 1).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor emb = noise({2, kEmb}, 2);
+  testing::LendingWeights weights(mixed.table.leaves(), mixed.tensors, testing::Lending::kCopies);
+  TransformerHooks hooks;
+  LayerContext context{weights, hooks, mixed.workspace};
+  EXPECT_LE(difference(mixed.layer(x, emb, context), mixed.formula(x, emb)), 2e-5);
+  EXPECT_EQ(weights.lent(), 0);
+}
+
 TEST(MECondConv, SharedRoutingGivesCondAndUncondOneKernel) {
   Mixed mixed({.experts = 2, .source = RoutingSource::kInputShared});
   const at::Tensor x = noise({2, 32, 8, 8}, 1);

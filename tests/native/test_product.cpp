@@ -1,18 +1,24 @@
 #include "native/layers/product.h"
 
 #include <tuple>
+#include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "native/layers/channel_sums.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/group_norm_kernel.h"
 #include "native/layers/winograd.h"
@@ -203,6 +209,101 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WinogradProduct,
                                                           ConvolutionShape{1, 336, 160, 40, 40, 3, 1}),
                                           testing::Values(at::kFloat, at::kBFloat16)));
 
+/// Runs the kernels in so many threads, as long as it lives.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Experts whose kernels differ from sample to sample, and the result that torch has for each sample.
+struct MixedDraw {
+  MixedDraw(const ConvolutionShape& s, at::ScalarType dtype)
+      : x({s.batch, s.in, s.height, s.width}, dtype),
+        bias({s.batch, s.out}, dtype),
+        shift({s.batch, s.out}, dtype),
+        residual({s.batch, s.out, (s.height - 1) / s.stride + 1, (s.width - 1) / s.stride + 1}, dtype),
+        shares(at::rand({s.batch, kExperts}) - 0.3) {
+    x.channels_last();
+    residual.channels_last();
+    at::Tensor mixed = at::zeros({s.batch, s.out, s.in, s.kernel, s.kernel}, at::kDouble);
+    for (int64_t e = 0; e < kExperts; ++e) {
+      const Draw expert({s.out, s.in, s.kernel, s.kernel}, dtype);
+      experts.push_back(expert.value);
+      mixed += shares.select(1, e).to(at::kDouble).view({-1, 1, 1, 1, 1}) * expert.exact;
+    }
+    std::vector<at::Tensor> samples;
+    for (int64_t n = 0; n < s.batch; ++n) {
+      samples.push_back(
+          at::conv2d(x.exact.narrow(0, n, 1), mixed.select(0, n), bias.exact.select(0, n), s.stride, s.kernel / 2));
+    }
+    bare = at::cat(samples);
+    full = bare + shift.exact.unsqueeze(-1).unsqueeze(-1) + residual.exact;
+  }
+
+  static constexpr int64_t kExperts = 3;
+  Draw x, bias, shift, residual;
+  at::Tensor shares;
+  std::vector<at::Tensor> experts;
+  at::Tensor bare;
+  at::Tensor full;
+};
+
+using Convolve = decltype(&cpu_convolution);
+
+/// Holds `kernel`, with a kernel and a bias for each sample, against torch in one thread and in several.
+void expect_kernels_of_samples(Convolve kernel, const ConvolutionShape& shape, at::ScalarType dtype, bool runs) {
+  const MixedDraw draw(shape, dtype);
+  const MixedWeight weight(draw.experts, draw.shares);
+  // In bf16 a mixed kernel is rounded like a stored one, and the result besides.
+  const double limit = bound(dtype) * (dtype == at::kFloat ? 1.0 : 1.5);
+  for (const int threads : {1, 2, 3, 4}) {
+    const Threads scope(threads);
+    Workspace workspace;
+    const at::Tensor bare = kernel(draw.x.value, weight, draw.bias.value, shape.stride, {}, workspace);
+    ASSERT_EQ(bare.defined(), runs);
+    if (runs) {
+      EXPECT_LT(relative_error(bare, draw.bare), limit) << threads << " threads";
+      const at::Tensor full =
+          kernel(draw.x.value, weight, draw.bias.value, shape.stride,
+                 {.size = {}, .shift = draw.shift.value, .residual = draw.residual.value}, workspace);
+      EXPECT_LT(relative_error(full, draw.full), limit) << threads << " threads";
+    }
+  }
+}
+
+class KernelsOfSamples : public testing::TestWithParam<std::tuple<ConvolutionShape, at::ScalarType>> {};
+
+TEST_P(KernelsOfSamples, EqualOneConvolutionForEachInProducts) {
+  const c10::InferenceMode inference;
+  const auto [shape, dtype] = GetParam();
+  expect_kernels_of_samples(&cpu_convolution, shape, dtype, cpu_kernels(dtype) != nullptr);
+}
+
+TEST_P(KernelsOfSamples, EqualOneConvolutionForEachInWinogradsForm) {
+  const c10::InferenceMode inference;
+  const auto [s, dtype] = GetParam();
+  const bool pays = s.kernel == 3 && s.stride == 1 && s.in % 16 == 0 && s.out % 16 == 0 &&
+                    s.batch * ((s.height + 1) / 2) * ((s.width + 1) / 2) >= 32;
+  expect_kernels_of_samples(&cpu_winograd, s, dtype, pays && filters_by_winograd(dtype));
+}
+
+// One block and many; tiles of every number of rows; panels of every width; more samples than are packed at a time.
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, KernelsOfSamples,
+    testing::Combine(testing::Values(ConvolutionShape{1, 32, 48, 16, 16, 3, 1}, ConvolutionShape{2, 32, 48, 8, 8, 3, 1},
+                                     ConvolutionShape{2, 48, 80, 31, 33, 3, 1}, ConvolutionShape{3, 16, 112, 13, 9, 3, 1},
+                                     ConvolutionShape{5, 16, 32, 23, 30, 3, 1}, ConvolutionShape{2, 336, 64, 15, 15, 3, 1},
+                                     ConvolutionShape{3, 6, 33, 5, 7, 3, 1}, ConvolutionShape{2, 34, 16, 3, 2, 3, 1},
+                                     ConvolutionShape{2, 16, 48, 4, 4, 3, 1}, ConvolutionShape{5, 16, 16, 9, 5, 3, 2},
+                                     ConvolutionShape{2, 64, 32, 30, 30, 1, 1}),
+                     testing::Values(at::kFloat, at::kBFloat16)));
+
 TEST(WinogradProductTest, LeavesWhatItDoesNotFilterToTheOthers) {
   const c10::InferenceMode inference;
   Workspace workspace;
@@ -238,6 +339,20 @@ TEST_P(NormKernel, EqualsTheFormulaAlsoFarFromZero) {
         // Far from zero fp32 has fewer digits left for the differences: 1e2 * 2^-24.
         EXPECT_LT(relative_error(out, with_silu ? at::silu(normed) : normed), bound(dtype) + offset * 1e-7);
       }
+    }
+  }
+}
+
+TEST_P(NormKernel, MeansOfChannelsAreThoseOfTorchInDouble) {
+  const c10::InferenceMode inference;
+  const at::ScalarType dtype = GetParam();
+  for (const double offset : {0.0, 100.0}) {
+    const at::Tensor x = (at::randn({3, 40, 9, 23}) + offset).to(dtype);
+    const at::Tensor expected = x.to(at::kDouble).mean({2, 3});
+    for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+      const at::Tensor means = channel_means(x.contiguous(format));
+      EXPECT_EQ(means.scalar_type(), dtype);
+      EXPECT_LT(relative_error(means, expected), bound(dtype));
     }
   }
 }

@@ -23,10 +23,26 @@ struct Matrix {
 /// Columns of output that one packed panel of weights holds.
 inline constexpr int64_t kPanelColumns = 32;
 
-/// One half of a panel: up to 16 output channels, [count, channels, taps] contiguous.
+/// Output channels of one half of a panel, at most 16.
 struct PanelHalf {
-  const void* rows = nullptr;
+  int64_t first = 0;
   int64_t count = 0;
+};
+
+/// The weights a panel is packed from: one as it lies, or experts of which each of `kernels` kernels is a sum.
+struct PanelWeights {
+  const void* const* experts = nullptr;  ///< [outputs, channels, taps] contiguous, each
+  int64_t expert_count = 1;
+  const float* shares = nullptr;  ///< [kernels, expert_count]; null where there is one weight and so one kernel
+  int64_t kernels = 1;
+  PanelHalf halves[2];
+};
+
+/// Where the panels of the kernels lie, `stride` lanes apart, at whole cache lines. All but the first kernel's are
+/// taken to be read later.
+struct Panels {
+  uint32_t* first = nullptr;
+  int64_t stride = 0;
 };
 
 /// What becomes of one row of sums. Pointers at the panel's first column; null = none.
@@ -53,17 +69,18 @@ struct Kernels {
   void (*attend_tile)(const Matrix& queries, const Matrix& keys, const uint32_t* values, float scale, void* out,
                       int64_t out_stride, float* scratch);
 
-  /// out = the sum of shares[i] * parts[i] over `count` parts of `length` elements.
-  void (*mix)(const void* const* parts, const float* shares, int64_t count, int64_t length, void* out);
+  /// out = the sum of shares[i] * parts[i] over `count` parts of `length` elements, which begin `offset` elements in.
+  void (*mix)(const void* const* parts, int64_t offset, const float* shares, int64_t count, int64_t length, void* out);
 
   /// Lanes of scratch that `pack_panel` needs.
-  int64_t (*packing_scratch)(int64_t channels, int64_t taps);
-  /// Weights of 32 output channels as a panel of [taps, channels / group] rows of 32 lanes.
-  void (*pack_panel)(const PanelHalf (&halves)[2], int64_t channels, int64_t taps, uint32_t* panel, uint32_t* scratch);
-  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j]; sums [kTileRows, 32]. `first`:
-  /// the sums start at 0.
-  void (*multiply_rows)(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
-                        bool first);
+  int64_t (*packing_scratch)(int64_t taps);
+  /// Weights of 32 output channels as panels of [taps, channels / group] rows of 32 lanes, one for each kernel.
+  void (*pack_panel)(const PanelWeights& weights, int64_t channels, int64_t taps, const Panels& panels,
+                     uint32_t* scratch);
+  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j]; rows [kTileRows], all readable,
+  /// sums [kTileRows, 32], of which at least the first `count` are made. `first`: the sums start at 0.
+  void (*multiply_rows)(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel, int64_t depth,
+                        float* sums, bool first);
   /// out = sums + bias + residual for `count` rows and the first `columns` columns.
   void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
@@ -72,8 +89,9 @@ struct Kernels {
   /// Winograd F(2x2, 3x3), fp32 only (null elsewhere); channels a multiple of 16.
   /// out[position * position_stride + c]: the transform of a 4x4 patch of pixels.
   void (*winograd_inputs)(const void* const* pixels, int64_t channels, float* out, int64_t position_stride);
-  /// Transformed weights of 32 output channels as a panel of [16, channels] rows of 32 lanes; a half has 16 or none.
-  void (*winograd_weights)(const PanelHalf (&halves)[2], int64_t channels, uint32_t* panel);
+  /// Transformed weights of 32 output channels as panels of [16, channels] rows of 32 lanes, one for each kernel; a
+  /// half has 16 or none.
+  void (*winograd_weights)(const PanelWeights& weights, int64_t channels, const Panels& panels);
   /// The 2x2 outputs, row by row, of a tile whose 16 sums lie `position_stride` apart. A null `out` is left out.
   void (*winograd_outputs)(const float* sums, int64_t position_stride, const FinishRow (&rows)[4], int64_t columns);
 

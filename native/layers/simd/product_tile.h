@@ -3,6 +3,7 @@
 
 #include "native/layers/simd/kernels.h"
 #include "native/layers/simd/lanes.h"
+#include "native/layers/simd/mix_tile.h"
 
 namespace asdm::simd::ASDM_SIMD {
 
@@ -29,14 +30,16 @@ struct ProductTile {
   using Stored = typename Element::Stored;
   static constexpr int64_t kGroup = Element::kGroup;
 
-  static int64_t packing_scratch(int64_t channels, int64_t taps) {
-    return taps == 1 || kGroup == 1 ? 0 : kVector * channels / kGroup * taps;
+  /// Channels that are summed or interleaved at a time: their rows stay in the first caches.
+  static constexpr int64_t kSomeChannels = 2 * kVector;
+
+  static int64_t packing_scratch(int64_t taps) {
+    return kVector * kSomeChannels * taps * 2;  // sums, which are no wider than a lane, and interleaved rows
   }
 
 #ifdef __AVX512BF16__
   /// Lanes of one output channel in the order (pair of channels, tap), from bf16 in the order (channel, tap).
   static void interleave_taps(const uint16_t* weight, int64_t channels, int64_t taps, uint32_t* lanes) {
-    int64_t c = 0;
     if (taps == 9) {
       alignas(64) uint16_t order[32] = {};
       for (uint16_t t = 0; t < 9; ++t) {
@@ -44,12 +47,13 @@ struct ProductTile {
         order[2 * t + 1] = static_cast<uint16_t>(9 + t);
       }
       const Bits index = _mm512_load_si512(order);
-      for (; (channels - c) * 9 >= 32; c += 2, lanes += 9) {
-        const Bits both = _mm512_loadu_si512(weight + c * 9);
+      for (int64_t c = 0; c < channels; c += 2, lanes += 9) {
+        const Bits both = _mm512_maskz_loadu_epi16(0x3FFFF, weight + c * 9);
         store_bits_first(lanes, 0x1FF, _mm512_permutexvar_epi16(index, both));
       }
+      return;
     }
-    for (; c < channels; c += 2) {
+    for (int64_t c = 0; c < channels; c += 2) {
       for (int64_t t = 0; t < taps; ++t) {
         *lanes++ = static_cast<uint32_t>(weight[c * taps + t]) |
                    (static_cast<uint32_t>(weight[(c + 1) * taps + t]) << 16U);
@@ -63,8 +67,8 @@ struct ProductTile {
     uint32_t* panel;
     int64_t depth;
     int64_t taps;
-    int64_t tap = 0;
     int64_t d = 0;
+    int64_t tap = 0;
 
     uint32_t* next() {
       uint32_t* here = panel + (tap * depth + d) * kPanel;
@@ -76,27 +80,31 @@ struct ProductTile {
     }
   };
 
-  /// panel[(tap * depth + d) * kPanel + i] = lane (d, tap) of row i, for one half of a panel.
-  static void pack_half(const PanelHalf& half, int64_t channels, int64_t taps, uint32_t* panel,
-                        [[maybe_unused]] uint32_t* scratch) {
-    const int64_t depth = channels / kGroup;
-    const int64_t lanes = depth * taps;
-    const auto* from = static_cast<const uint32_t*>(half.rows);
+  /// The lanes of a row in the order (depth, tap), `stride` lanes from row to row: where they lie, or in `scratch`.
+  static WeightRows<uint32_t> in_lanes(const WeightRows<Stored>& rows, [[maybe_unused]] int64_t count,
+                                       [[maybe_unused]] int64_t channels, [[maybe_unused]] int64_t taps,
+                                       [[maybe_unused]] uint32_t* scratch) {
 #ifdef __AVX512BF16__
-    if (packing_scratch(channels, taps) != 0) {
-      const auto* weight = static_cast<const uint16_t*>(half.rows);
-      for (int64_t i = 0; i < half.count; ++i) {
-        interleave_taps(weight + i * channels * taps, channels, taps, scratch + i * lanes);
+    if constexpr (kGroup == 2) {
+      if (taps > 1) {
+        const int64_t lanes = channels / kGroup * taps;
+        for (int64_t i = 0; i < count; ++i) {
+          interleave_taps(rows.first + i * rows.stride, channels, taps, scratch + i * lanes);
+        }
+        return {scratch, lanes};
       }
-      from = scratch;
     }
 #endif
-    Place place{panel, depth, taps};
+    return {reinterpret_cast<const uint32_t*>(rows.first), rows.stride / kGroup};
+  }
+
+  /// panel[(tap * depth + d) * kPanel + i] = lane (d, tap) of row i, for `lanes` lanes of `count` rows.
+  static void place_rows(const WeightRows<uint32_t>& rows, int64_t count, int64_t lanes, Place place) {
     int64_t done = 0;
-    if (half.count == kVector) {
+    if (count == kVector) {
       alignas(64) uint32_t block[kVector * kVector];
       for (; done + kVector <= lanes; done += kVector) {
-        transpose(from + done, lanes, block, kVector);
+        transpose(rows.first + done, rows.stride, block, kVector);
         for (int64_t i = 0; i < kVector; ++i) {
           store_bits(place.next(), load_bits(block + i * kVector));
         }
@@ -105,21 +113,38 @@ struct ProductTile {
     for (; done < lanes; ++done) {
       uint32_t* to = place.next();
       for (int64_t i = 0; i < kVector; ++i) {
-        to[i] = i < half.count ? lane_at(from + i * lanes + done) : 0;
+        to[i] = i < count ? lane_at(rows.first + i * rows.stride + done) : 0;
       }
     }
   }
 
-  static void pack(const PanelHalf (&halves)[2], int64_t channels, int64_t taps, uint32_t* panel, uint32_t* scratch) {
-    pack_half(halves[0], channels, taps, panel, scratch);
-    pack_half(halves[1], channels, taps, panel + kVector, scratch);
+  static void pack(const PanelWeights& weights, int64_t channels, int64_t taps, const Panels& panels,
+                   uint32_t* scratch) {
+    const bool as_it_lies = weights.shares == nullptr && (kGroup == 1 || taps == 1);
+    const int64_t step = as_it_lies ? channels : kSomeChannels;
+    auto* sums = reinterpret_cast<Stored*>(scratch + kVector * kSomeChannels * taps);
+    for (int64_t h = 0; h < 2; ++h) {
+      const PanelHalf& half = weights.halves[h];
+      for (int64_t c = 0; c < channels; c += step) {
+        const int64_t some = channels - c < step ? channels - c : step;
+        for (int64_t kernel = 0; kernel < weights.kernels; ++kernel) {
+          const auto rows =
+              MixTile<Element>::rows(weights, half, kernel, channels * taps, c * taps, some * taps, sums);
+          uint32_t* panel = panels.first + kernel * panels.stride + h * kVector;
+          place_rows(in_lanes(rows, half.count, some, taps, scratch), half.count, some / kGroup * taps,
+                     Place{panel, channels / kGroup, taps, c / kGroup});
+        }
+      }
+    }
   }
 
-  static void multiply_rows(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
-                            bool first) {
-    for (int64_t from = 0; from < kTileRows; from += kRowsAtOnce) {
+  static void multiply_rows(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel,
+                            int64_t depth, float* sums, bool first) {
+    for (int64_t from = 0; from < count; from += kRowsAtOnce) {
       for (int64_t column = 0; column < kPanel; column += kVectorsAtOnce * kVector) {
-        multiply_block(rows + from, offset, panel + column, depth, sums + from * kPanel + column, first);
+        const bool few = count - from <= kFewRowsAtOnce;
+        const auto block = few ? &multiply_block<kFewRowsAtOnce> : &multiply_block<kRowsAtOnce>;
+        block(rows + from, offset, panel + column, depth, sums + from * kPanel + column, first);
       }
     }
   }
@@ -154,13 +179,17 @@ struct ProductTile {
   }
 
  private:
-  /// As many rows and columns as the registers hold.
+  /// What is left of a tile where rows end: two chains of sums to a row still keep the units busy.
+  static constexpr int kFewRowsAtOnce = 4;
+
+  /// As many rows and columns as the registers hold, or fewer rows.
+  template <int kRows>
   static void multiply_block(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth,
                              float* sums, bool first) {
-    Vec acc[kRowsAtOnce][kVectorsAtOnce];
-    const uint32_t* row[kRowsAtOnce];
+    Vec acc[kRows][kVectorsAtOnce];
+    const uint32_t* row[kRows];
 #pragma GCC unroll 12
-    for (int64_t r = 0; r < kRowsAtOnce; ++r) {
+    for (int64_t r = 0; r < kRows; ++r) {
       row[r] = static_cast<const uint32_t*>(rows[r]) + offset;
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
@@ -169,7 +198,7 @@ struct ProductTile {
     }
     multiply<Element>([&](int64_t r, int64_t d) { return row[r][d]; }, panel, kPanel, depth, acc);
 #pragma GCC unroll 12
-    for (int64_t r = 0; r < kRowsAtOnce; ++r) {
+    for (int64_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
         store(sums + r * kPanel + v * kVector, acc[r][v]);

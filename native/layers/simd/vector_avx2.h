@@ -40,6 +40,11 @@ static inline void store(float* to, Vec value) {
   _mm256_storeu_ps(to, value.low);
   _mm256_storeu_ps(to + 8, value.high);
 }
+/// Past the caches; `to` at a whole cache line.
+static inline void stream(float* to, Vec value) {
+  _mm256_stream_ps(to, value.low);
+  _mm256_stream_ps(to + 8, value.high);
+}
 /// The lanes of the mask; zeros elsewhere.
 static inline Vec load_first(const float* from, Mask mask) {
   if (mask.count == 16) {

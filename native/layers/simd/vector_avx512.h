@@ -24,6 +24,8 @@ static inline Vec zero() { return _mm512_setzero_ps(); }
 static inline Vec splat(float value) { return _mm512_set1_ps(value); }
 static inline Vec load(const float* from) { return _mm512_loadu_ps(from); }
 static inline void store(float* to, Vec value) { _mm512_storeu_ps(to, value); }
+/// Past the caches; `to` at a whole cache line.
+static inline void stream(float* to, Vec value) { _mm512_stream_ps(to, value); }
 /// The lanes of the mask; zeros elsewhere.
 static inline Vec load_first(const float* from, Mask mask) { return _mm512_maskz_loadu_ps(mask, from); }
 static inline void store_first(float* to, Mask mask, Vec value) { _mm512_mask_storeu_ps(to, mask, value); }

@@ -4,11 +4,13 @@
 
 #include "native/layers/simd/kernels.h"
 #include "native/layers/simd/lanes.h"
+#include "native/layers/simd/mix_tile.h"
 
 namespace asdm::simd::ASDM_SIMD {
 
 struct WinogradTile {
   static constexpr int64_t kPositions = 16;
+  static constexpr int64_t kTaps = 9;
 
   static void inputs(const void* const* pixels, int64_t channels, float* out, int64_t position_stride) {
     for (int64_t c = 0; c < channels; c += kVector) {
@@ -48,6 +50,7 @@ struct WinogradTile {
   }
 
   /// One channel of 16 output channels: taps [9][16] -> the 16 positions of the panel, `stride` apart.
+  template <bool kLater>
   static void weights_of_channel(const uint32_t* taps, float* panel, int64_t stride) {
     Vec columns[3][4];
 #pragma GCC unroll 3
@@ -63,26 +66,38 @@ struct WinogradTile {
       spread(g, row);
 #pragma GCC unroll 4
       for (int64_t x = 0; x < 4; ++x) {
-        store(panel + (y * 4 + x) * stride, row[x]);
+        float* to = panel + (y * 4 + x) * stride;
+        if constexpr (kLater) {
+          stream(to, row[x]);
+        } else {
+          store(to, row[x]);
+        }
       }
     }
   }
 
-  static void pack(const PanelHalf (&halves)[2], int64_t channels, uint32_t* panel) {
-    alignas(64) uint32_t taps[9 * kVector * kVector];
+  static void pack(const PanelWeights& weights, int64_t channels, const Panels& panels) {
+    alignas(64) float sums[kTaps * kVector * kVector];
+    alignas(64) uint32_t taps[kTaps * kVector * kVector];
     for (int64_t h = 0; h < 2; ++h) {
-      auto* to = reinterpret_cast<float*>(panel) + h * kVector;
-      const auto* from = static_cast<const uint32_t*>(halves[h].rows);
+      const PanelHalf& half = weights.halves[h];
       for (int64_t c = 0; c < channels; c += kVector) {
-        if (halves[h].count == kVector) {
-          for (int64_t i = 0; i < 9; ++i) {
-            transpose(from + (c * 9 + i * kVector), channels * 9, taps + i * kVector * kVector, kVector);
+        for (int64_t kernel = 0; kernel < weights.kernels; ++kernel) {
+          auto* to = reinterpret_cast<float*>(panels.first + kernel * panels.stride) + h * kVector;
+          if (half.count == kVector) {
+            const auto rows = MixTile<Fp32>::rows(weights, half, kernel, channels * kTaps, c * kTaps, kVector * kTaps,
+                                                  sums);
+            const auto* from = reinterpret_cast<const uint32_t*>(rows.first);
+            for (int64_t i = 0; i < kTaps; ++i) {
+              transpose(from + i * kVector, rows.stride, taps + i * kVector * kVector, kVector);
+            }
+          } else {
+            std::memset(taps, 0, sizeof(taps));
           }
-        } else {
-          std::memset(taps, 0, sizeof(taps));
-        }
-        for (int64_t i = 0; i < kVector; ++i) {
-          weights_of_channel(taps + i * 9 * kVector, to + (c + i) * kPanel, channels * kPanel);
+          const auto transform = kernel == 0 ? &weights_of_channel<false> : &weights_of_channel<true>;
+          for (int64_t i = 0; i < kVector; ++i) {
+            transform(taps + i * kTaps * kVector, to + (c + i) * kPanel, channels * kPanel);
+          }
         }
       }
     }
