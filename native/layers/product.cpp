@@ -21,7 +21,6 @@ using simd::Kernels;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
-using simd::Panels;
 
 constexpr int64_t kHalf = kPanelColumns / 2;
 // Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
@@ -72,7 +71,7 @@ class ProductTask {
         grid_(product.grid()),
         blocks_(grid_, share, kBlockTiles),
         group_(blocks_.one_block() ? 1 : kGroupPanels),
-        packed_(p_.workspace.lanes(blocks_.kernels() * kernel_stride())),
+        packed_(blocks_, share, p_.panel_lanes(), p_.workspace),
         scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.taps))),
         sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
         pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
@@ -87,14 +86,6 @@ class ProductTask {
   }
 
  private:
-  /// Lanes from one kernel's panels to the next one's: a panel that one block meets is not kept.
-  [[nodiscard]] int64_t kernel_stride() const {
-    return (blocks_.one_block() ? 1 : share_.last_panel - share_.first_panel) * p_.panel_lanes();
-  }
-  [[nodiscard]] uint32_t* panel_at(int64_t kernel, int64_t panel) const {
-    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) + kernel * kernel_stride() +
-           (blocks_.one_block() ? 0 : panel - share_.first_panel) * p_.panel_lanes();
-  }
   [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
     return static_cast<float*>(sums_.mutable_data_ptr()) +
            (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
@@ -120,8 +111,7 @@ class ProductTask {
     const PanelHalf high = p_.gated ? PanelHalf{p_.outputs + column, low.count}
                                     : PanelHalf{column + kHalf, std::clamp<int64_t>(left - kHalf, 0, kHalf)};
     p_.kernels.pack_panel(p_.weight.panel(block.first_kernel, block.last_kernel, low, high), p_.channels, p_.taps,
-                          Panels{panel_at(0, panel), kernel_stride()},
-                          static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
+                          packed_.of(panel), static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
   }
 
   void run_group(const TileBlock& block, int64_t panel, int64_t last) {
@@ -145,9 +135,10 @@ class ProductTask {
         const int64_t length = std::min(chunk, depth - from);
         for (int64_t i = panel; i < last; ++i) {
           for (int64_t t = 0; t < block.tiles(); ++t) {
-            const uint32_t* weights = panel_at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
+            const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
             p_.kernels.multiply_rows(rows + t * kTileRows, grid_.row_count(block.first + t), from,
-                                     weights + (tap * depth + from) * kPanelColumns, length, sums_of(i - panel, t), tap == 0 && from == 0);
+                                     weights + (tap * depth + from) * kPanelColumns, length, sums_of(i - panel, t),
+                                     tap == 0 && from == 0);
           }
         }
       }
@@ -178,7 +169,7 @@ class ProductTask {
   TileGrid grid_;
   BlockWalk blocks_;
   int64_t group_;
-  at::Tensor packed_;
+  PackedPanels packed_;
   at::Tensor scratch_;
   at::Tensor sums_;
   std::vector<const void*> pointers_;
@@ -197,7 +188,7 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
   return rows >= (taps > 1 ? kSmallestConvolution : kSmallestLinear);
 }
 
-/// True where packing the rows and reading the weights as they lie is faster: few rows, and a panel of them well filled.
+/// True where packing the rows and reading the weights as they lie is faster: few rows, a panel of them well filled.
 /// In fp32 alone, since sums in bf16 would be rounded before the bias is added.
 bool are_few(const Kernels& kernels, int64_t rows) {
   const int64_t last = rows % kPanelColumns;

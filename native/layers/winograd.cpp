@@ -16,7 +16,6 @@ using simd::Kernels;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
-using simd::Panels;
 
 constexpr int64_t kPositions = 16;
 constexpr int64_t kHalf = kPanelColumns / 2;
@@ -66,7 +65,7 @@ class FilteringTask {
         grid_(filtering.grid()),
         blocks_(grid_, share, kBlockRows),
         group_(blocks_.one_block() ? 1 : kGroupPanels),
-        packed_(f_.workspace.lanes(blocks_.kernels() * kernel_stride())),
+        packed_(blocks_, share, f_.panel_lanes(), f_.workspace),
         patches_(f_.workspace.lanes(kPositions * patch_stride())),
         sums_(f_.workspace.lanes(group_ * kPositions * sum_stride())) {}
 
@@ -81,14 +80,6 @@ class FilteringTask {
 
  private:
   [[nodiscard]] static float* values(const at::Tensor& lanes) { return static_cast<float*>(lanes.mutable_data_ptr()); }
-  /// Lanes from one kernel's panels to the next one's: a panel that one block meets is not kept.
-  [[nodiscard]] int64_t kernel_stride() const {
-    return (blocks_.one_block() ? 1 : share_.last_panel - share_.first_panel) * f_.panel_lanes();
-  }
-  [[nodiscard]] uint32_t* panel_at(int64_t kernel, int64_t panel) const {
-    return static_cast<uint32_t*>(packed_.mutable_data_ptr()) + kernel * kernel_stride() +
-           (blocks_.one_block() ? 0 : panel - share_.first_panel) * f_.panel_lanes();
-  }
   [[nodiscard]] int64_t patch_stride() const { return blocks_.block_tiles() * kTileRows * f_.channels; }
   [[nodiscard]] int64_t sum_stride() const { return blocks_.block_tiles() * kTileRows * kPanelColumns; }
 
@@ -115,7 +106,7 @@ class FilteringTask {
     const int64_t column = panel * kPanelColumns;
     f_.kernels.winograd_weights(
         f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalf)), f_.channels,
-        Panels{panel_at(0, panel), kernel_stride()});
+        packed_.of(panel));
   }
 
   void run_group(const TileBlock& block, int64_t panel, int64_t last) {
@@ -143,7 +134,7 @@ class FilteringTask {
       for (int64_t r = 0; r < kTileRows; ++r) {
         pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
       }
-      const uint32_t* weights = panel_at(grid_.kernel_of(block.first + t) - block.first_kernel, panel);
+      const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, panel);
       f_.kernels.multiply_rows(pointers.data(), grid_.row_count(block.first + t), from,
                                weights + (position * f_.channels + from) * kPanelColumns, length,
                                sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
@@ -180,7 +171,7 @@ class FilteringTask {
   TileGrid grid_;
   BlockWalk blocks_;
   int64_t group_;
-  at::Tensor packed_;
+  PackedPanels packed_;
   at::Tensor patches_;
   at::Tensor sums_;
 };

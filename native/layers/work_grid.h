@@ -5,8 +5,10 @@
 #include <cstdint>
 
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 
 #include "native/layers/simd/kernels.h"
+#include "native/layers/workspace.h"
 
 namespace asdm {
 
@@ -88,6 +90,31 @@ class BlockWalk {
   WorkShare share_;
   int64_t limit_;
   bool one_block_;
+};
+
+/// The packed weights of a share: the panels of each kernel that is packed at a time. One that a single block meets is
+/// not kept.
+class PackedPanels {
+ public:
+  PackedPanels(const BlockWalk& blocks, const WorkShare& share, int64_t panel_lanes, Workspace& workspace)
+      : first_panel_(share.first_panel),
+        panel_stride_(blocks.one_block() ? 0 : panel_lanes),
+        kernel_stride_((blocks.one_block() ? 1 : share.last_panel - share.first_panel) * panel_lanes),
+        lanes_(workspace.lanes(blocks.kernels() * kernel_stride_)) {}
+
+  /// Of the kernel `kernel` among those that are packed.
+  [[nodiscard]] uint32_t* at(int64_t kernel, int64_t panel) const {
+    return static_cast<uint32_t*>(lanes_.mutable_data_ptr()) + kernel * kernel_stride_ +
+           (panel - first_panel_) * panel_stride_;
+  }
+  /// Where a panel of all kernels is packed to.
+  [[nodiscard]] simd::Panels of(int64_t panel) const { return {at(0, panel), kernel_stride_}; }
+
+ private:
+  int64_t first_panel_;
+  int64_t panel_stride_;
+  int64_t kernel_stride_;  ///< from one kernel's panels to the next one's
+  at::Tensor lanes_;
 };
 
 /// Calls `work` for each share of a grid of tile ranges by panel ranges, the one with the least work for the busiest
