@@ -119,6 +119,8 @@ std::vector<double> router_bias(const ExpertRouting& routing, const std::vector<
 MECondConvStart start_me_cond_conv(const UNetSpec& student, const UNetSpec& teacher, const MECondConvRequest& request) {
   check_teacher(student, teacher);
   MECondConvStart start{student, {}};
+  const std::vector<double> shares = starting_shares(request.routing);
+  const std::vector<double> bias = router_bias(request.routing, shares);
   for (const ResSite& site : sites_of(student, request.sites)) {
     for (const MECondConvSite& there : student.me_cond_conv) {
       if (there.site == site.address) {
@@ -129,7 +131,7 @@ MECondConvStart start_me_cond_conv(const UNetSpec& student, const UNetSpec& teac
     const std::string& key = site.res_block.key;
     const std::vector<ResSite> pruned = pruned_beside(site, student, teacher);
     const std::string was_there = expert_leaf(key, site.convolution, 0);
-    LeafStart kept{.leaf = was_there, .from = was_there};
+    LeafStart kept{.leaf = was_there, .from = was_there, .shares = shares};
     for (int64_t e = 1; e < request.routing.experts; ++e) {
       LeafStart leaf{.leaf = expert_leaf(key, site.convolution, e),
                      .from = was_there,
@@ -143,11 +145,8 @@ MECondConvStart start_me_cond_conv(const UNetSpec& student, const UNetSpec& teac
       kept.beside.push_back(leaf.leaf);
       start.leaves.push_back(std::move(leaf));
     }
-    const std::vector<double> shares = starting_shares(request.routing);
-    kept.shares = shares;
     start.leaves.push_back(std::move(kept));
-    start.leaves.push_back(
-        {.leaf = routing_leaf(key, site.convolution), .from = "", .bias = router_bias(request.routing, shares)});
+    start.leaves.push_back({.leaf = routing_leaf(key, site.convolution), .from = "", .bias = bias});
   }
   const std::vector<std::string> order = addresses_of(res_sites(make_layout(student)));
   std::sort(start.spec.me_cond_conv.begin(), start.spec.me_cond_conv.end(),

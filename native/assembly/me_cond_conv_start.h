@@ -39,10 +39,10 @@ struct MECondConvStart {
 };
 
 /// The spec `student` with the sites of `request` added, and how their leaves start. Expert 0 has the leaf of the
-/// convolution that was there. The next ones are those of the same stage (one way through the UNet at one resolution) that `teacher` has
-/// and `student` lacks, the nearest first, where the shape fits: the second convolution of a ResBlock always does. What
-/// is left of the experts is that convolution, slightly perturbed. The paper (arXiv 2406.00210) says that the convolutions of
-/// pruned blocks are inherited, not which of them.
+/// convolution that was there. The next ones are those of the same stage (one way through the UNet at one resolution)
+/// that `teacher` has and `student` lacks, the nearest first, where the shape fits: the second convolution of a ResBlock
+/// always does. What is left of the experts is the convolution that was there, slightly perturbed. The paper (arXiv
+/// 2406.00210) says that the convolutions of pruned blocks are inherited, not which of them.
 ///
 /// Routers start with R = 0 and a bias c that gives the experts beside expert 0 a quarter together: enough for gradients
 /// to reach them. Expert 0 starts as (W - sum_e r_e W_e) / r_0, so that the mixed kernel is the W that was there.

@@ -13,8 +13,8 @@ bool runs_convolution(const simd::Kernels* kernels, const at::Tensor& x, const M
   };
   return kernels != nullptr && x.device().is_cpu() && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
          std::all_of(weight.experts().begin(), weight.experts().end(), readable) && !weight.records_gradient() &&
-         !records_gradient(x) &&
-         !records_gradient(bias) && !records_gradient(extras.shift) && !records_gradient(extras.residual);
+         !records_gradient(x) && !records_gradient(bias) && !records_gradient(extras.shift) &&
+         !records_gradient(extras.residual);
 }
 
 at::Tensor in_fp32(const at::Tensor& bias) { return bias.defined() ? bias.to(at::kFloat).contiguous() : bias; }
