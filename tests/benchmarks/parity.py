@@ -15,7 +15,7 @@ from support import hosted  # noqa: E402
 
 hosted.start_host("--use-pytorch-cross-attention")
 import torch  # noqa: E402
-from support import calls, models  # noqa: E402
+from support import calls, measure, models  # noqa: E402
 from support.features import Case, cases  # noqa: E402
 
 BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -41,9 +41,9 @@ def compare_forward(pack, patcher, case, dtype, preset) -> dict:
         outputs.append(calls.forward(one, inputs, case.control))
         calls.unload(one)
     row = {"preset": preset, "dtype": name_of(dtype), "case": case.name, "bound": BOUNDS[dtype],
-           "relative_l2": calls.relative_l2(outputs[1], outputs[0])}
+           "relative_l2": measure.relative_l2(outputs[1], outputs[0])}
     if case.acts:
-        row["effect"] = calls.relative_l2(outputs[0], plain_output(patcher, inputs))
+        row["effect"] = measure.relative_l2(outputs[0], plain_output(patcher, inputs))
     return row
 
 
@@ -91,7 +91,7 @@ def compare_forms(pack, preset, width) -> list[dict]:
 def compare_samplers(pack, patcher, preset) -> list[dict]:
     native = pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
     return [{"preset": preset, "dtype": "fp32", "case": f"10 steps {sampler}", "bound": LATENT_BOUND,
-             "relative_l2": calls.relative_l2(calls.sample(native, sampler), calls.sample(patcher, sampler))}
+             "relative_l2": measure.relative_l2(calls.sample(native, sampler), calls.sample(patcher, sampler))}
             for sampler in SAMPLERS]
 
 

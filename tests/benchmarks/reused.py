@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from support import arguments, hosted, measure
-from support import calls as calls_of  # noqa: E402
+from support import arguments, hosted, measure  # noqa: E402
 
 SIZES = (64, 32)  # latent height and width
 WAYS = ("anew", "prompts", "sums")
@@ -86,7 +85,7 @@ def compared(engine: Engine, size: int, options, inherits: bool) -> list[dict]:
             if turn:  # the first calls make what the others reuse
                 seconds[way].append(spent)
         for way in ways:
-            errors[way] = max(errors[way], calls_of.relative_l2(outputs[way], outputs["anew"]))
+            errors[way] = max(errors[way], measure.relative_l2(outputs[way], outputs["anew"]))
     return [{"latent": size, "inherits": inherits, "way": way, "relative_l2": errors[way],
              "ratio": measure.median_ratio(seconds[way], seconds["anew"]), **measure.summary(seconds[way])}
             for way in ways]

@@ -62,9 +62,30 @@ def both(patcher, **call):
 
 
 def expect_close(value, wanted):
-    from support import calls
+    from support import measure
 
-    assert calls.relative_l2(value, wanted) < 2e-5
+    assert measure.relative_l2(value, wanted) < 2e-5
+
+
+def expect_same_offloaded(patcher):
+    """The UNet computes the same with weights that are cast at their use."""
+    from support import calls, models
+
+    wanted = forward(patcher)
+    calls.load(patcher, offload=True)
+    try:
+        expect_close(calls.forward(patcher, models.random_inputs(patcher)), wanted)
+    finally:
+        calls.unload(patcher)
+
+
+def expect_inheriting(native, hosted, patcher):
+    """Samples `patcher` under feature inheritance; returns the patcher that inherits."""
+    inheriting = native.execute("ASDMFeatureInheritance", hosted.host, {"model": patcher, "interval": 2})["outputs"][0]
+    latent = hosted.sample(inheriting)
+    assert hosted.report(inheriting, latent)["found"]
+    assert latent.isfinite().all()
+    return inheriting
 
 
 @pytest.mark.parametrize(("preset", "name"), CASES)
@@ -213,20 +234,9 @@ def test_lora_keys_are_those_of_the_full_unet(native, hosted, teachers):
 
 
 def test_offloaded_weights_and_inheritance_work(native, hosted, teachers):
-    from support import calls, models
-
     patcher = assembled(native, hosted, teachers("sd15"), "s0_s1")
-    wanted = forward(patcher)
-    calls.load(patcher, offload=True)
-    try:
-        expect_close(calls.forward(patcher, models.random_inputs(patcher)), wanted)
-    finally:
-        calls.unload(patcher)
-    inheriting = native.execute("ASDMFeatureInheritance", hosted.host, {"model": patcher, "interval": 2})["outputs"][0]
-    latent = hosted.sample(inheriting)
-    report = hosted.report(inheriting, latent)
-    assert report["found"]
-    assert latent.isfinite().all()
+    expect_same_offloaded(patcher)
+    inheriting = expect_inheriting(native, hosted, patcher)
     again = assembled(native, hosted, inheriting, remove="in.8 out.4")
     assert hosted.sample(again).isfinite().all()
 

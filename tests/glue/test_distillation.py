@@ -196,7 +196,7 @@ def test_experts_learn_with_the_rest(glue, files, tmp_path):
 
 def output_error(hosted, teacher, student):
     """How far the student's prediction lies from the teacher's."""
-    from support import calls, models
+    from support import calls, measure, models
 
     inputs = models.random_inputs(teacher, height=8, width=8)
     results = []
@@ -204,7 +204,7 @@ def output_error(hosted, teacher, student):
         calls.load(patcher)
         results.append(calls.forward(patcher, inputs))
         calls.unload(patcher)
-    return calls.relative_l2(results[1], results[0])
+    return measure.relative_l2(results[1], results[0])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from hosted_model import HostedModel
-from test_assembled_unet import assembled, both, expect_close, forward, load
+from test_assembled_unet import assembled, both, expect_close, expect_inheriting, expect_same_offloaded, forward, load
 
 SITES = "in.1.res.conv2 in.4.res.conv1 out.9.res.conv1 out.9.res.conv2"
 KEPT = "diffusion_model.output_blocks.9.0.out_layers.3.weight"
@@ -55,10 +55,10 @@ def test_a_full_unet_takes_experts_too(native, hosted):
 
 @pytest.mark.parametrize("routing", ["softmax", "sigmoid"])
 def test_it_starts_as_the_unet_that_it_was(native, hosted, smaller, routing):
-    from support import calls
+    from support import measure
 
     patcher = with_experts(native, hosted, smaller, experts=3, routing=routing, teacher=hosted.patcher)
-    assert calls.relative_l2(forward(patcher), forward(smaller)) < 1e-3
+    assert measure.relative_l2(forward(patcher), forward(smaller)) < 1e-3
     weights = patcher.model.diffusion_model.state_dict()
     pruned = hosted.patcher.model.diffusion_model.state_dict()
     first = weights["input_blocks.1.0.conv2_experts.1.weight"]
@@ -100,19 +100,9 @@ def test_lora_reaches_each_expert_and_the_kept_one_by_its_old_name(native, hoste
 
 
 def test_offloaded_weights_inheritance_and_sampling_work(native, hosted, smaller):
-    from support import calls, models
-
     patcher = learnt(with_experts(native, hosted, smaller, experts=3, teacher=hosted.patcher))
-    wanted = forward(patcher)
-    calls.load(patcher, offload=True)
-    try:
-        expect_close(calls.forward(patcher, models.random_inputs(patcher)), wanted)
-    finally:
-        calls.unload(patcher)
-    inheriting = native.execute("ASDMFeatureInheritance", hosted.host, {"model": patcher, "interval": 2})["outputs"][0]
-    latent = hosted.sample(inheriting)
-    assert hosted.report(inheriting, latent)["found"]
-    assert latent.isfinite().all()
+    expect_same_offloaded(patcher)
+    expect_inheriting(native, hosted, patcher)
 
 
 def test_it_is_saved_and_loaded_by_the_pack_and_by_the_host(native, hosted, smaller, tmp_path, monkeypatch):

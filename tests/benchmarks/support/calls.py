@@ -59,7 +59,3 @@ def sample(patcher, sampler: str, steps: int = 10, cfg: float = 6.0, height: int
         noise = comfy.sample.prepare_noise(latent, seed)
         return comfy.sample.sample(patcher, noise, steps, cfg, sampler, scheduler, positive, negative, latent,
                                    disable_pbar=True, seed=seed)
-
-
-def relative_l2(value: torch.Tensor, reference: torch.Tensor) -> float:
-    return float((value.double() - reference.double()).norm() / reference.double().norm())

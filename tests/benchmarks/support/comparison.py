@@ -1,6 +1,5 @@
 """One row of figures: the native engine, the host and their peers on one case, with what must hold of it."""
 
-import numpy
 from support import measure
 from support.case import Case
 from support.competition import Outcome
@@ -21,11 +20,6 @@ def is_reference(case: Case) -> bool:
 def limits(case: Case) -> dict[str, float]:
     of_reference = REFERENCE[case.device].get(case.dtype, {}) if is_reference(case) else {}
     return {**EVERYWHERE[case.device], **of_reference}
-
-
-def relative_l2(value, reference) -> float:
-    value, reference = (array.astype(numpy.float64) for array in (value, reference))
-    return float(numpy.linalg.norm(value - reference) / numpy.linalg.norm(reference))
 
 
 def over_floor(native: Outcome, convolution: Outcome) -> dict:
@@ -53,7 +47,7 @@ def compared(case: Case, outcomes: dict[str, Outcome]) -> dict:
         if name != "native":
             row[f"native_over_{name}"] = measure.median_ratio(native.series(), outcome.series())
         if name != "host" and outcome.output is not None:
-            row["relative_l2"][name] = relative_l2(outcome.output, outcomes["host"].output)
+            row["relative_l2"][name] = measure.relative_l2(outcome.output, outcomes["host"].output)
         if "version" in outcome.facts:
             row[f"{name}_version"] = outcome.facts["version"]
     return row

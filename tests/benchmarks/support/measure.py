@@ -22,6 +22,12 @@ def median_ratio(numerator: list[float], denominator: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
 
 
+def relative_l2(value, reference) -> float:
+    """|value - reference| / |reference| of two tensors or arrays of one shape."""
+    value, reference = (torch.as_tensor(each).double() for each in (value, reference))
+    return float((value - reference).norm() / reference.norm())
+
+
 def machine() -> dict:
     """What the figures belong to."""
     cpu = platform.processor() or platform.machine()
