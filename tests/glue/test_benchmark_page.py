@@ -88,6 +88,22 @@ def test_smaller_unets_are_shown_alone_in_a_run_and_as_they_load():
     assert "| native | 1.5 s (1.35–1.65) | 1.01 |" in text
 
 
+def test_parts_are_shown_beside_what_they_are_held_against():
+    convolutions = [{"channels": channels, "size": size, "cost": cost, "convolution_ms": 80.0}
+                    for channels, size, cost in ((320, 64, 0.04), (640, 32, 0.07))]
+    calls = [{"latent": 64, "inherits": True, "way": way, "relative_l2": error, "ratio": ratio, **took(1.0)}
+             for way, error, ratio in (("anew", 0.0, 1.0), ("prompts", 0.0, 0.99), ("sums", 2e-7, 0.97))]
+    text = page.page({
+        "me_cond_conv-fp32": {"benchmark": "me_cond_conv", "dtype": "fp32", "batch": 2, "experts": 3, "limit": 0.05,
+                              "rows": convolutions, "machine": MACHINE},
+        "reused-fp32": {"benchmark": "reused", "model": "sd15", "dtype": "fp32", "batch": 2, "rows": calls,
+                        "machine": MACHINE}})
+    assert "| fp32 | 320 channels, 64x64 | 3 | 80.0 | 4.0% |" in text
+    assert "| fp32 | 640 channels, 32x32 | 3 | 80.0 | **7.0%** |" in text
+    assert "| fp32 | 64x64 | inherited | sums of held features | 1 s (0.9–1.1) | 0.970 | 2.0e-07 |" in text
+    assert "anew |" not in text
+
+
 def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
     text = page.page({"quality": quality_result()})
     assert "| euler-20-text | +5.5 (50.0; DeepCache 44.5) | – |" in text

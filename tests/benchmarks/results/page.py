@@ -96,6 +96,11 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
                   f"how much of the gap between cut and teacher is recovered, {result['pictures']} pictures of "
                   f"{result['steps']} steps against the teacher's. The teacher's own pictures are equal to themselves: "
                   "100 dB stand for that.", tables.distilled(result)]
+    experts = list(_prefixed(results, "me_cond_conv").values())
+    if experts:
+        parts += ["## ME-CondConv", "One convolution with several experts over the plain one, inside a ResBlock of the "
+                  f"native engine, batch {experts[0]['batch']}; at most {experts[0]['limit']:.0%}.",
+                  tables.me_cond_conv(experts)]
     if "switch" in results:
         result = results["switch"]
         curve = result["curve"]
@@ -112,6 +117,10 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     if "inheritance" in results:
         parts += ["## Inheritance", "Cut `out.8`, interval 3, over the native engine without it.",
                   tables.inheritance(results["inheritance"])]
+    reused = list(_prefixed(results, "reused").values())
+    if reused:
+        parts += ["## What calls of a run reuse", f"{reused[0]['model']}, batch {reused[0]['batch']}, in turns with "
+                  "calls that make everything anew.", tables.reused(reused)]
     if "peers" in results:
         parts += ["## Other peers", tables.peers(results["peers"])]
     parity = list(_prefixed(results, "parity").values())

@@ -101,6 +101,25 @@ def inheritance(result: dict) -> str:
     return "\n\n".join([table(["level", "dtype", "steps", "speed-up", "predicted by MACs"], rows), notes])
 
 
+def reused(results: list[dict]) -> str:
+    rows = [[result["dtype"], f"{row['latent']}x{row['latent']}", "inherited" if row["inherits"] else "full",
+             {"prompts": "keys and values of the prompt", "sums": "sums of held features"}[row["way"]],
+             seconds(row), f"{row['ratio']:.3f}", f"{row['relative_l2']:.1e}"]
+            for result in results for row in result["rows"] if row["way"] != "anew"]
+    return table(["dtype", "latent", "call", "reused", "time", "over a call without", "relative L2 to it"], rows)
+
+
+def me_cond_conv(results: list[dict]) -> str:
+    rows = []
+    for result in results:
+        for row in result["rows"]:
+            cost = f"{row['cost']:.1%}"
+            rows.append([result["dtype"], f"{row['channels']} channels, {row['size']}x{row['size']}",
+                         str(result["experts"]), f"{row['convolution_ms']:.1f}",
+                         cost if row["cost"] <= result["limit"] else f"**{cost}**"])
+    return table(["dtype", "convolution", "experts", "plain, ms", "more time than plain"], rows)
+
+
 def assembled(result: dict) -> str:
     rows = [[f"`{row['preset']}`", seconds(row), f"{row['gmacs']:.0f}", f"{row['speedup']:.2f}",
              f"{row['arithmetic']:.2f}"] for row in result["rows"]]
