@@ -10,7 +10,7 @@ const folder = path.resolve(import.meta.dirname, "../../workflows");
 const SIZES = {
   CLIPTextEncode: [360, 140],
   KSampler: [300, 262],
-  ASDMReport: [420, 300],
+  ASDMReport: [420, 420],
   PreviewAny: [560, 720],
   PreviewImage: [300, 320],
   SaveImage: [320, 400],

@@ -13,7 +13,10 @@ from image_scores import read_scores
 API = REPO / "workflows" / "api"
 PICTURE_DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
 REPLAY_DEMO = "asdm_demo_record_and_replay"
-DEMOS = [*PICTURE_DEMOS, REPLAY_DEMO]
+SWITCH_DEMO = "asdm_demo_switch_unets"
+# dB; 36 were seen, and 8 where the cut UNet makes the whole picture untrained.
+MIN_SWITCHED_PSNR = 25
+DEMOS = [*PICTURE_DEMOS, REPLAY_DEMO, SWITCH_DEMO]
 
 
 def read_prompt(name):
@@ -36,20 +39,33 @@ def test_demo_workflow_yields_a_picture_and_a_report(host, name):
     assert "inherited" in run.text(only_node(prompt, "PreviewAny"))
 
 
-def test_a_recorded_run_is_replayed_to_the_same_picture(host):
-    prompt = read_prompt(REPLAY_DEMO)
+def run_pair(host, name, prefixes):
+    """Runs a workflow that saves two pictures: (the two, PSNR of one to the other in dB, text of the report)."""
+    prompt = read_prompt(name)
     run = host.client.run(prompt)
     assert run.status == "success", run.error
     by_prefix = {node["inputs"]["filename_prefix"]: node_id for node_id, node in prompt.items()
                  if node["class_type"] == "SaveImage"}
-    (recorded,), (replayed,) = (host.pictures(run, by_prefix[f"asdm/{name}"]) for name in ("recorded", "replayed"))
-    assert recorded.std() > 10, "the picture is all but one colour"
-    assert np.array_equal(recorded, replayed)
+    pictures = [host.pictures(run, by_prefix[f"asdm/{prefix}"])[0] for prefix in prefixes]
+    assert all(picture.std() > 10 for picture in pictures), "a picture is all but one colour"
     texts = {prompt[node_id]["inputs"]["source"][0]: run.text(node_id) for node_id, node in prompt.items()
              if node["class_type"] == "PreviewAny"}
     psnr, _ = read_scores(texts[only_node(prompt, "ASDMCompareImages")])
+    return pictures, psnr, texts[only_node(prompt, "ASDMReport")]
+
+
+def test_a_recorded_run_is_replayed_to_the_same_picture(host):
+    (recorded, replayed), psnr, report = run_pair(host, REPLAY_DEMO, ("recorded", "replayed"))
+    assert np.array_equal(recorded, replayed)
     assert psnr == math.inf
-    assert int(re.search(r"(\d+) inherited\)", texts[only_node(prompt, "ASDMReport")])[1]) > 0
+    assert int(re.search(r"(\d+) inherited\)", report)[1]) > 0
+
+
+def test_two_unets_make_one_picture_close_to_the_full_ones(host):
+    (switched, full), psnr, report = run_pair(host, SWITCH_DEMO, ("switched", "full"))
+    assert not np.array_equal(switched, full)
+    assert psnr > MIN_SWITCHED_PSNR
+    assert "UNet 1 of 2 (sd1) made evaluations 0, 1, 2, 3, 4, 5, 6, 7, 8, 9: " in report
 
 
 def test_swap_in_workflow_uses_known_nodes_and_inputs(host):
