@@ -13,12 +13,17 @@ from support import arguments, competition, measure  # noqa: E402
 from support.case import Case  # noqa: E402
 from support.competition import Competitor, Worker, known_competitors  # noqa: E402
 
-UNITS = ("attn1", "attn2", "ff")
+# A unit, by the end of its address, and the kind that counts what its layer does besides.
+UNITS = {r"attn\.\d+\.(attn1|attn2|ff)": "proj", r"res\d*\.conv": "res"}
+
+
+def around_unit(address: str) -> str | None:
+    return next((kind for pattern, kind in UNITS.items() if re.search(rf"\.{pattern}$", address)), None)
 
 
 def level_of(address: str) -> str:
     parts = address.split(".")
-    if parts[-1] in UNITS:
+    if around_unit(address):
         return "unit"
     return "block" if address in ("mid", "out") or (len(parts) == 2 and parts[0] in ("in", "out")) else "layer"
 
@@ -42,7 +47,7 @@ def by_address(seconds: dict[str, float], macs: dict[str, int], total: float, fl
 
 def by_kind(rows: list[dict], total: float, flops: float) -> list[dict]:
     """Sums over the parts that hold no other part, and what is left of the whole. "proj" is what a transformer does
-    around its units."""
+    around its units, "res" what a ResBlock does behind its unit "conv"."""
     sums = {}
 
     def add(kind: str, seconds: float, macs: int):
@@ -57,7 +62,7 @@ def by_kind(rows: list[dict], total: float, flops: float) -> list[dict]:
         elif row["level"] != "block":
             add("proj" if transformer else kind_of(row["address"]), row["seconds"], row["macs"])
         if row["level"] == "unit":
-            add("proj", -row["seconds"], -row["macs"])
+            add(around_unit(row["address"]), -row["seconds"], -row["macs"])
     add("rest", total - sum(seconds for seconds, _ in sums.values()), 0)
     found = [{"kind": kind, **figures(seconds, macs, total, flops)} for kind, (seconds, macs) in sums.items()]
     return sorted(found, key=lambda row: -row["seconds"])

@@ -53,8 +53,9 @@ def _profiler_section(results: dict[str, dict]) -> list[str]:
         size = f"{result['latent']}x{result['latent']}, batch {result['batch']}"
         parts += [f"### {result['model']}, {result['dtype']}, {size}", f"![Time by part](benchmarks/{name}.svg)",
                   tables.kinds(result), "Furthest above the floor:", tables.slowest(result)]
-    introduction = ('"proj" is what a transformer does around its units: norm, proj_in, proj_out. "rest" is what lies '
-                    "outside of all blocks: embeddings, joins, the seam.")
+    introduction = ('"proj" is what a transformer does around its units: norm, proj_in, proj_out. "conv" is the first '
+                    'convolution of a ResBlock with its norm, "res" the second half. "rest" is what lies outside of '
+                    "all blocks: embeddings, joins, the seam.")
     return ["## Where the time goes", introduction, *parts] if parts else []
 
 

@@ -49,9 +49,9 @@ def kinds(result: dict) -> str:
 
 
 def slowest(result: dict, count: int = 10) -> str:
-    """The addresses that hold no other and lose most time to the floor."""
-    inner = [row for row in result["rows"] if row["level"] == "unit" or
-             (row["level"] == "layer" and not row["address"].endswith(".attn"))]
+    """Units of transformers and layers besides those that lose most time to the floor."""
+    whole = {"unit": (".attn1", ".attn2", ".ff"), "layer": (".res", ".res0", ".res1", ".conv", ".down", ".up")}
+    inner = [row for row in result["rows"] if row["address"].endswith(whole.get(row["level"], ()))]
     lost = sorted(inner, key=lambda row: -row["seconds"] * (1 - row["floor_share"]))[:count]
     rows = [[f"`{row['address']}`", f"{row['seconds'] * 1e3:.1f}", f"{row['gflops']:.0f}", f"{row['floor_share']:.0%}",
              f"{row['seconds'] * (1 - row['floor_share']) * 1e3:.1f}"] for row in lost]
