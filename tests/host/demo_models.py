@@ -8,7 +8,7 @@ from comfy_server import REPO, SCRATCH, comfy_folder
 
 WEIGHTS = REPO / "demo" / "weights"
 UNET = WEIGHTS / "asdm_demo_unet.safetensors"
-SMALL_UNET = WEIGHTS / "asdm_demo_s0_s1.safetensors"
+SMALL_UNETS = [WEIGHTS / "asdm_demo_s0_s1.safetensors", WEIGHTS / "asdm_demo_s0_s1_me_cond_conv.safetensors"]
 VAE = WEIGHTS / "asdm_demo_vae.safetensors"
 TEXT_ENCODER_SOURCE = REPO / "demo" / "text_encoder.py"
 TEXT_ENCODER = SCRATCH / "models" / "asdm_demo_text_encoder.safetensors"
@@ -28,9 +28,9 @@ def make_text_encoder():
 
 def demo_models():
     """Model folder -> files, as make_base_directory takes it; says which file is missing."""
-    missing = [str(path.relative_to(REPO)) for path in (UNET, SMALL_UNET, VAE) if not path.is_file()]
+    missing = [str(path.relative_to(REPO)) for path in (UNET, *SMALL_UNETS, VAE) if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"the demo model is incomplete, missing: {', '.join(missing)}")
     make_text_encoder()
-    return {"diffusion_models": [UNET, SMALL_UNET], "vae": [VAE], "text_encoders": [TEXT_ENCODER], "loras": [],
+    return {"diffusion_models": [UNET, *SMALL_UNETS], "vae": [VAE], "text_encoders": [TEXT_ENCODER], "loras": [],
             "checkpoints": []}

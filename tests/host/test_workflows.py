@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from comfy_server import REPO
+from demo_models import SMALL_UNETS
 from graphs import SAMPLING
 from image_scores import read_scores
 
@@ -39,9 +40,8 @@ def test_demo_workflow_yields_a_picture_and_a_report(host, name):
     assert "inherited" in run.text(only_node(prompt, "PreviewAny"))
 
 
-def run_pair(host, name, prefixes):
+def run_pair(host, prompt, prefixes):
     """Runs a workflow that saves two pictures: (the two, PSNR of one to the other in dB, text of the report)."""
-    prompt = read_prompt(name)
     run = host.client.run(prompt)
     assert run.status == "success", run.error
     by_prefix = {node["inputs"]["filename_prefix"]: node_id for node_id, node in prompt.items()
@@ -55,14 +55,18 @@ def run_pair(host, name, prefixes):
 
 
 def test_a_recorded_run_is_replayed_to_the_same_picture(host):
-    (recorded, replayed), psnr, report = run_pair(host, REPLAY_DEMO, ("recorded", "replayed"))
+    (recorded, replayed), psnr, report = run_pair(host, read_prompt(REPLAY_DEMO), ("recorded", "replayed"))
     assert np.array_equal(recorded, replayed)
     assert psnr == math.inf
     assert int(re.search(r"(\d+) inherited\)", report)[1]) > 0
 
 
-def test_two_unets_make_one_picture_close_to_the_full_ones(host):
-    (switched, full), psnr, report = run_pair(host, SWITCH_DEMO, ("switched", "full"))
+@pytest.mark.parametrize("small_unet", [path.name for path in SMALL_UNETS])
+def test_two_unets_make_one_picture_close_to_the_full_ones(host, small_unet):
+    prompt = read_prompt(SWITCH_DEMO)
+    (early,) = [node for node in prompt.values() if node["inputs"].get("unet_name") == SMALL_UNETS[0].name]
+    early["inputs"]["unet_name"] = small_unet
+    (switched, full), psnr, report = run_pair(host, prompt, ("switched", "full"))
     assert not np.array_equal(switched, full)
     assert psnr > MIN_SWITCHED_PSNR
     assert "UNet 1 of 2 (sd1) made evaluations 0, 1, 2, 3, 4, 5, 6, 7, 8, 9: " in report
