@@ -17,6 +17,8 @@ SHIPPED = {"distilled": WEIGHTS / "asdm_demo_s0_s1.safetensors",
            "distilled_me_cond_conv": WEIGHTS / "asdm_demo_s0_s1_me_cond_conv.safetensors"}
 LIMITS = {"gap_recovered": 0.8, "me_cond_conv_cost": 1.03}
 BATCH, LOSS_BATCHES, STEPS = 16, 16, 20
+SHEET_MODELS = ("teacher", "cut", *SHIPPED)
+SHEET_PROMPTS = ["hot dog", "cupcake", "flamingo", "rain cloud", "headphones", "green heart"]
 
 
 def compressed(pack, teacher, conditioning=None, latent=None):
@@ -70,6 +72,16 @@ class Pictures:
         return pack.distil.data.TrainingData(latents=latents, context=context, rows=rows)
 
 
+def draw_sheet(demo, models: dict, path: Path):
+    """One picture for each prompt, a row for each UNet."""
+    import torch
+    from PIL import Image
+    seeds = list(range(len(SHEET_PROMPTS)))
+    rows = [torch.cat(list(demo.decode(demo.sample(models[name], SHEET_PROMPTS, seeds, "euler", STEPS))), dim=1)
+            for name in SHEET_MODELS]
+    Image.fromarray((torch.cat(rows) * 255).round().byte().numpy()).save(path, optimize=True)
+
+
 def loss_of(pack, teacher, student, batches) -> float:
     training = pack.hosted_training.Training(teacher, student)
     return pack.distil.trainer.task_loss(training.distillation, training.teacher, training.student, batches)
@@ -96,6 +108,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--sheet", type=Path, help="writes a picture with a row of samples for each UNet")
     options = parser.parse_args()
     hosted.start_host()
     pack = hosted.load_pack()
@@ -103,6 +116,8 @@ def main():
     demo = DemoModel(pack)
     teacher = pack.host.comfy_host().with_native_engine(demo.host_model, {"compute_dtype": "auto"})
     models = students(pack, demo, teacher)
+    if options.sheet:
+        draw_sheet(demo, models, options.sheet)
     pictures = Pictures(demo, teacher, options.pictures)
     drawn = pack.distil.data.Batches(pictures.training_data(pack, teacher), BATCH, pack.distil.trainer.VALIDATION_SEED,
                                      velocity=False, out_channels=4, balanced=False)
