@@ -46,11 +46,11 @@ def with_experts(patcher, spec_json: str, starts: list[dict], teacher=None):
 def with_weights(patcher, spec_json: str, tensors: dict, *, keeps_patches: bool):
     """A ModelPatcher like `patcher` around the UNet `spec_json` of `tensors`, themselves and not copies; without its
     patches of weights where they are in these already."""
-    old = patcher.model
-    config = copy.copy(old.model_config)
-    config.unet_config = {**old.model_config.unet_config, **unet_config_of(json.loads(spec_json))}
+    config = copy.copy(patcher.model.model_config)
+    config.unet_config = {**config.unet_config, **unet_config_of(json.loads(spec_json))}
     config.sampling_settings = dict(config.sampling_settings)
-    config.model_type = lambda state_dict, prefix="": old.model_type
+    model_type = patcher.model.model_type  # alone: a model that the new one held would never be freed
+    config.model_type = lambda state_dict, prefix="": model_type
     model = make_model(config, spec_json, tensors).to(patcher.offload_device)
     clone = _with_model(patcher, model)
     if not keeps_patches:

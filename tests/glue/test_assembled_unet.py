@@ -1,6 +1,8 @@
 """Assembled UNets: the engine against the Python forward over the host's modules, and what the host does with them."""
 
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -239,6 +241,16 @@ def test_offloaded_weights_and_inheritance_work(native, hosted, teachers):
     inheriting = expect_inheriting(native, hosted, patcher)
     again = assembled(native, hosted, inheriting, remove="in.8 out.4")
     assert hosted.sample(again).isfinite().all()
+
+
+def test_a_unet_lets_go_of_the_one_it_was_made_of(native, hosted, teachers):
+    first = assembled(native, hosted, teachers("sd15"), "s0_s1")
+    model = weakref.ref(first.model)
+    again = assembled(native, hosted, first, remove="in.8 out.4")
+    del first
+    gc.collect()
+    assert model() is None
+    assert again.model.diffusion_model.state_dict()
 
 
 def test_refusals_name_the_part(native, hosted, teachers):
