@@ -47,10 +47,11 @@ class ComfyHost:
         return changed
 
     def calibrate_unet(self, teacher, student, conditioning: list, latent: dict | None):
-        return calibrate_unet(teacher, student, conditioning, latent)
+        return self._with_settings_of(student, calibrate_unet(teacher, student, conditioning, latent))
 
     def distil_unet(self, teacher, student, latents: dict, conditioning: list, options: dict) -> tuple:
-        return distil_unet(teacher, student, latents, conditioning, options)
+        model, losses = distil_unet(teacher, student, latents, conditioning, options)
+        return self._with_settings_of(student, model), losses
 
     def describe_model(self, model) -> dict:
         return describe(model.model)

@@ -1,5 +1,6 @@
 """Distillation: batches, the loop in one process and in two, resuming, the command, and the nodes on hosted models."""
 
+import gc
 import json
 import os
 import subprocess
@@ -245,12 +246,30 @@ def test_an_interrupt_ends_the_node_and_the_next_run_goes_on(native, hosted, sma
     assert len(resumed[1]) == 2  # one step was done before
 
 
-def test_calibration_brings_the_student_nearer_without_training(native, hosted, small):
-    teacher, student = small
-    mended = native.execute("ASDMAssembleUNet", hosted.host, {
+def calibrated(native, hosted, teacher):
+    return native.execute("ASDMAssembleUNet", hosted.host, {
         "model": teacher, "preset": "s0", "remove": "", "calibrate": hosted.cond(1),
         "latent": {"samples": torch.zeros(1, 4, 8, 8)}})["outputs"][0]
+
+
+def test_calibration_brings_the_student_nearer_without_training(native, hosted, small):
+    teacher, student = small
+    mended = calibrated(native, hosted, teacher)
     assert output_error(hosted, teacher, mended) < 0.95 * output_error(hosted, teacher, student)
+
+
+def test_what_is_made_of_a_native_model_needs_nothing_of_it(native, hosted):
+    """Its engine asks its own model: that which it was made of goes with the graph."""
+    teacher = hosted.exact()
+    mended = calibrated(native, hosted, teacher)
+    trained, _ = native.execute("ASDMDistillUNet", hosted.host, {
+        "teacher": teacher, "student": mended, "latents": {"samples": torch.ones(2, 4, 8, 8)},
+        "positive": hosted.cond(1), "steps": 1, "batch_size": 1})["outputs"]
+    del mended
+    gc.collect()
+    latent = hosted.sample(trained)
+    assert latent.isfinite().all()
+    assert hosted.report(trained, latent)["native_calls"] > 0
 
 
 def test_latents_and_descriptions_must_match(native, hosted, small):
