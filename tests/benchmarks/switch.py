@@ -17,7 +17,9 @@ from support import arguments, hosted, measure  # noqa: E402
 from support.case import Case  # noqa: E402
 from support.competition import take_turns  # noqa: E402
 
-STUDENT = hosted.ROOT / "demo" / "weights" / "asdm_demo_s0_s1.safetensors"
+from demo_models import SMALL_UNETS  # noqa: E402  isort: skip
+
+STUDENT = SMALL_UNETS[0]
 STUDENT_PRESET = "s0_s1"
 EARLY_PRESET = "bk_tiny"
 SHARE = 0.5
