@@ -18,19 +18,21 @@ DTYPES = {"cpu": ["fp32", "bf16"], "cuda": ["fp16"]}
 PEERS = {"cpu": ["openvino"], "cuda": ["compile"]}
 
 
-def measure_row(case: Case, peers: list[str], rounds: int) -> dict:
-    known = competition.known_competitors(case.device)
+def measure_rows(cases: list[Case], peers: list[str], rounds: int) -> list[dict]:
+    """`cases` are of one dtype."""
+    known = competition.known_competitors(cases[0].device)
     names = ["host", "native", *peers]
-    outcomes = competition.compete([known[name] for name in [*names, "convolution"]], case, rounds, tuple(names))
-    row = comparison.judged(comparison.compared(case, outcomes), comparison.limits(case))
-    print(json.dumps(row), flush=True)
-    return row
+    outcomes = competition.compete([known[name] for name in [*names, "convolution"]], cases, rounds, tuple(names))
+    rows = [comparison.judged(comparison.compared(case, outcomes[case]), comparison.limits(case)) for case in cases]
+    for row in rows:
+        print(json.dumps(row), flush=True)
+    return rows
 
 
 def parse_arguments():
     parser = arguments.model_parser(__doc__)
-    parser.add_argument("--latent", type=int, default=64, help="latent height and width")
-    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--latent", type=int, nargs="+", default=[64], help="latent height and width")
+    parser.add_argument("--batch", type=int, nargs="+", default=[2], help="every batch at every latent size")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16", "fp16"])
@@ -41,13 +43,14 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     peers = PEERS[options.device] if options.peers is None else options.peers
-    rows = [measure_row(Case(options.model, options.width, dtype, options.latent, options.batch, options.threads,
-                             options.device), peers, options.rounds)
-            for dtype in options.dtypes or DTYPES[options.device]]
+    rows = []
+    for dtype in options.dtypes or DTYPES[options.device]:
+        cases = [Case(options.model, options.width, dtype, latent, batch, options.threads, options.device)
+                 for latent in options.latent for batch in options.batch]
+        rows += measure_rows(cases, peers, options.rounds)
     holds = all(row["holds"] for row in rows)
-    print(json.dumps({"benchmark": "forward", "model": options.model, "latent": options.latent,
-                      "batch": options.batch, "rounds": options.rounds, "holds": holds, "rows": rows,
-                      "machine": measure.machine()}))
+    print(json.dumps({"benchmark": "forward", "model": options.model, "rounds": options.rounds, "holds": holds,
+                      "rows": rows, "machine": measure.machine()}))
     return 0 if holds else 1
 
 

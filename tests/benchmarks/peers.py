@@ -55,7 +55,8 @@ def stable_diffusion_cpp_row(case: Case, rounds: int, steps: int) -> dict:
 def compile_row(case: Case, rounds: int) -> dict:
     known = known_competitors(case.device)
     names = ("host", "native", "compile")
-    return comparison.compared(case, competition.compete([known[name] for name in names], case, rounds, names))
+    outcomes = competition.compete([known[name] for name in names], [case], rounds, names)[case]
+    return comparison.compared(case, outcomes)
 
 
 def measure_row(peer: str, case: Case, options) -> dict:

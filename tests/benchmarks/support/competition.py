@@ -149,26 +149,29 @@ def fits_together(competitors: list[Competitor], case: Case) -> bool:
     return case.width > 0 or len(models) * (case.weight_bytes() * 7 // 6 + 2**30) < available_memory()
 
 
-def compete(competitors: list[Competitor], case: Case, rounds: int,
-            outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
-    """By name: each competitor warmed up once and then run once a round. Where they do not fit into memory together,
-    each is started anew for each of its turns."""
+def compete(competitors: list[Competitor], cases: list[Case], rounds: int,
+            outputs: tuple[str, ...] = ()) -> dict[Case, dict[str, Outcome]]:
+    """By case, all of one model and dtype, and by name: each competitor warmed up once and then run once a round. Where
+    they do not fit into memory together, each is started anew for each of its turns and then runs every case."""
     for one in competitors:
         if one.works_ahead:
-            one.work_ahead(case)
-    if fits_together(competitors, case):
-        return _compete_together(competitors, case, rounds, outputs)
-    return _compete_alone(competitors, case, rounds, outputs)
+            one.work_ahead(cases[0])
+    compete_here = _compete_together if fits_together(competitors, cases[0]) else _compete_alone
+    return compete_here(competitors, cases, rounds, outputs)
 
 
-def _compete_together(competitors, case, rounds, outputs) -> dict[str, Outcome]:
+def _compete_together(competitors, cases, rounds, outputs) -> dict[Case, dict[str, Outcome]]:
     workers, outcomes = {}, {}
     try:
         for one in competitors:
-            workers[one.name] = Worker(one, case.threads).__enter__()
-            outcomes[one.name] = Outcome(workers[one.name].prepare(case), [])
-            workers[one.name].run()
-        return run_rounds(workers, outcomes, rounds, outputs)
+            workers[one.name] = Worker(one, cases[0].threads).__enter__()
+        for case in cases:
+            outcomes[case] = {}
+            for name, worker in workers.items():
+                outcomes[case][name] = Outcome(worker.prepare(case), [])
+                worker.run()
+            run_rounds(workers, outcomes[case], rounds, outputs)
+        return outcomes
     finally:
         for worker in workers.values():
             worker.__exit__()
@@ -195,18 +198,19 @@ def run_rounds(workers: dict[str, Worker], outcomes: dict[str, Outcome], rounds:
     return outcomes
 
 
-def _compete_alone(competitors, case, rounds, outputs) -> dict[str, Outcome]:
-    outcomes = {}
+def _compete_alone(competitors, cases, rounds, outputs) -> dict[Case, dict[str, Outcome]]:
+    outcomes = {case: {one.name: Outcome({}, []) for one in competitors} for case in cases}
     for number in range(rounds):
         for one in competitors if number % 2 == 0 else reversed(competitors):
-            with Worker(one, case.threads) as worker:
-                outcome = outcomes.setdefault(one.name, Outcome({}, []))
-                outcome.facts = worker.prepare(case)
-                worker.run()
-                outcome.runs.append(worker.run())
-                _show(one.name, number, outcome.runs[-1])
-                if one.name in outputs and outcome.output is None:
-                    outcome.output = worker.output()
+            with Worker(one, cases[0].threads) as worker:
+                for case in cases:
+                    outcome = outcomes[case][one.name]
+                    outcome.facts = worker.prepare(case)
+                    worker.run()
+                    outcome.runs.append(worker.run())
+                    _show(one.name, number, outcome.runs[-1])
+                    if one.name in outputs and outcome.output is None:
+                        outcome.output = worker.output()
     return outcomes
 
 
