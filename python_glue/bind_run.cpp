@@ -119,6 +119,9 @@ void init_run(py::module_& m) {
            py::arg("sigma"))
       .def("refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
            py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
+      .def("begin_fresh_calls",
+           [](NamedRun& named, const std::string& reason) { named.run().begin_fresh_calls(reason); }, py::arg("reason"),
+           "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
       .def("begin_call",
            [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
               const std::optional<at::Tensor>& x) {

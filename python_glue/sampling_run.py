@@ -70,6 +70,8 @@ class SamplingRun:
         self._pass += 1
         if self.session.inheritance:
             acting = acting_conds(conds, self._sigmas[-1])
+            if self._evaluation and self._pass not in self._acting:
+                self._native.begin_fresh_calls("guidance began in the evaluation before")
             before = self._acting.get(self._pass, acting)
             # What is new has no features yet. The host may ask for the others first; they must not be older than its.
             if acting.keys() - before.keys():

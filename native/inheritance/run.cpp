@@ -38,7 +38,7 @@ void Run::begin_evaluation(double sigma) {
   ++now_.evaluation;
   now_.sigma = sigma;
   first_call_ = true;
-  rest_refused_.clear();
+  rest_refused_ = std::exchange(next_refused_, {});
   asked_.reset();
   ++record_.evaluations;
   ++record_.full;
@@ -54,6 +54,12 @@ void Run::begin_evaluation(double sigma) {
     settle(decisions_->begin(sigma));
   }
   record_.log.push_back(std::move(entry));
+}
+
+void Run::begin_fresh_calls(const std::string& reason) {
+  if (!record_.log.empty() && !record_.log.back().sites.empty()) {
+    next_refused_ = reason;
+  }
 }
 
 void Run::settle(Decision decision) {

@@ -34,6 +34,10 @@ class Run {
   /// and a fresh prediction beside an old one would pass for guidance.
   void refuse_rest(const std::string& reason) { rest_refused_ = reason; }
 
+  /// Calls begin that no evaluation before has made (guidance that starts in mid-run), for `reason`: what they give is of
+  /// now. If calls before them in this evaluation inherited, the next one computes, and all are of one age again.
+  void begin_fresh_calls(const std::string& reason);
+
   /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk
   /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input
   /// for the whole batch, or undefined, with which controllers decide on a full evaluation.
@@ -77,6 +81,7 @@ class Run {
   Moment now_{.evaluation = -1, .sigma = 0.0};
   Decision decision_;
   std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
+  std::string next_refused_;  ///< the same of the next evaluation
   bool first_call_ = true;
   at::Tensor asked_;  ///< the input that the controller decided on, until the prediction for it is known
   FeatureStore store_;

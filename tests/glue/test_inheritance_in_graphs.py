@@ -158,6 +158,28 @@ def test_perturbed_attention_guidance(case):
     assert report["native_calls"] == 2 * STEPS
 
 
+def test_perturbed_attention_guidance_that_begins_in_mid_run(hosted, case):
+    """Its first prediction is of now, beside inherited ones: the evaluation after computes them all."""
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    def with_nodes(patcher):
+        model = result(PerturbedAttentionGuidance.execute(patcher, 3.0))
+        guide = model.model_options["sampler_post_cfg_function"].pop()
+        first = float(hosted.sigmas(STEPS)[1])
+        model.set_model_sampler_post_cfg_function(
+            lambda args: guide(args) if float(args["sigma"].max()) <= first else args["denoised"])
+        return model
+
+    graph = case(with_nodes=with_nodes)
+    latent, report = graph.inherited()
+    reference, expected = graph.expected(refreshed={2})
+    assert expected.actions == ["cc", "iic", "ccc", "ccc", "iii", "iii"]
+    assert actions(report, "out.8") == "ciccii"
+    assert relative_error(reference, latent) < EQUAL
+    assert report["forced_refreshes"] == {"no stored features for this conditioning and shape": 1,
+                                          "guidance began in the evaluation before": 2}
+
+
 def test_self_attention_guidance(case, monkeypatch):
     """Its map comes from the middle block, which is not run at all evaluations; the rest of it is held here to be the
     same for all."""

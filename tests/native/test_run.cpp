@@ -201,6 +201,29 @@ TEST(Run, AMissingChunkMakesTheWholeCallCompute) {
   EXPECT_EQ(run.record().forced_refreshes, expected);
 }
 
+TEST(Run, FreshCallsBesideInheritedOnesMakeTheNextEvaluationCompute) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  evaluate(run, 10, {"cond"}, {1});
+  EXPECT_EQ(evaluate(run, 9, {"cond"}, {2}), Values{1});
+  run.begin_fresh_calls("guidance began");
+  EXPECT_EQ(call(run, {"guidance"}, {3}), Values{3});
+  EXPECT_EQ(evaluate(run, 8, {"cond"}, {4}), Values{4});
+  EXPECT_EQ(call(run, {"guidance"}, {5}), Values{5});
+  EXPECT_EQ(evaluate(run, 7, {"cond"}, {6}), Values{4});
+  EXPECT_EQ(call(run, {"guidance"}, {7}), Values{5});
+  const std::map<std::string, int64_t> expected = {{"guidance began", 2},
+                                                   {"no stored features for this conditioning and shape", 1}};
+  EXPECT_EQ(run.record().forced_refreshes, expected);
+}
+
+TEST(Run, FreshCallsBesideComputedOnesAreOfTheirAge) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  evaluate(run, 10, {"cond"}, {1});
+  run.begin_fresh_calls("guidance began");
+  call(run, {"guidance"}, {2});
+  EXPECT_EQ(evaluate(run, 9, {"cond"}, {3}), Values{1});
+}
+
 TEST(Run, ARisingSigmaForcesARefresh) {
   SamplingRun run(every(kNever), kTenSteps, kNodes);
   EXPECT_EQ(evaluate(run, 5, {"cond"}, {1}), Values{1});
