@@ -36,6 +36,10 @@ PLAN = (
                                             "2", "1", "--rounds", "3")),
     *(Measurement(f"profiler-{model}-{dtype}", "profiler", ("--device", "cpu", "--model", model, "--dtype", dtype))
       for model, dtype in (("sd15", "fp32"), ("sd15", "bf16"), ("sdxl", "bf16"))),
+    # The size at which OpenVINO is ahead: where the time goes there.
+    *(Measurement(f"profiler-sd15-{dtype}-32x32-b1", "profiler",
+                  ("--device", "cpu", "--model", "sd15", "--dtype", dtype, "--latent", "32", "--batch", "1"))
+      for dtype in ("fp32", "bf16")),
     Measurement("scale", "scale", ("--device", "cpu", "--dtype", "bf16")),
     Measurement("inheritance", "inheritance"),
     Measurement("quality", "quality", ("--missing",)),
