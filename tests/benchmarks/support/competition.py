@@ -170,7 +170,7 @@ def _compete_together(competitors, cases, rounds, outputs) -> dict[Case, dict[st
             for name, worker in workers.items():
                 outcomes[case][name] = Outcome(worker.prepare(case), [])
                 worker.run()
-            run_rounds(workers, outcomes[case], rounds, outputs)
+            _run_rounds(workers, outcomes[case], rounds, outputs)
         return outcomes
     finally:
         for worker in workers.values():
@@ -188,14 +188,12 @@ def take_turns(entries: dict[str, Callable[[], dict]], rounds: int) -> dict[str,
     return answers
 
 
-def run_rounds(workers: dict[str, Worker], outcomes: dict[str, Outcome], rounds: int,
-               outputs: tuple[str, ...] = ()) -> dict[str, Outcome]:
-    """The rounds of workers that stand prepared and warm."""
+def _run_rounds(workers: dict[str, Worker], outcomes: dict[str, Outcome], rounds: int, outputs: tuple[str, ...]):
+    """Adds the rounds of workers that stand prepared and warm to `outcomes`."""
     for name, runs in take_turns({name: worker.run for name, worker in workers.items()}, rounds).items():
         outcomes[name].runs.extend(runs)
     for name in outputs:
         outcomes[name].output = workers[name].output()
-    return outcomes
 
 
 def _compete_alone(competitors, cases, rounds, outputs) -> dict[Case, dict[str, Outcome]]:
