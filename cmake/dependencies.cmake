@@ -1,31 +1,41 @@
 # LibTorch from the Python that will load the module; the rest from the system, else a pinned and hashed download.
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
 
-if(NOT Torch_DIR)
-  execute_process(
-    COMMAND ${Python_EXECUTABLE} -c "import torch; print(torch.utils.cmake_prefix_path)"
-    OUTPUT_VARIABLE ASDM_TORCH_PREFIX
-    OUTPUT_STRIP_TRAILING_WHITESPACE
-    RESULT_VARIABLE ASDM_TORCH_MISSING)
-  if(ASDM_TORCH_MISSING)
-    message(FATAL_ERROR
-      "torch is missing in ${Python_EXECUTABLE}. The module must be built with the torch that loads it: "
-      "run 'pip install torch==2.13.0' in that Python, or pass -DPython_EXECUTABLE=<the Python of your ComfyUI>.")
-  endif()
-  list(APPEND CMAKE_PREFIX_PATH "${ASDM_TORCH_PREFIX}")
+# By its files and not by torch's own CMake package: that one asks for a CUDA toolkit where torch was built for CUDA, and
+# whoever has such a torch from a wheel has none. Nothing here compiles or links against CUDA.
+set(ASDM_ASK_TORCH "import pathlib, torch
+print(pathlib.Path(torch.__file__).parent.as_posix(), torch.__version__.partition('+')[0], sep=';')")
+execute_process(
+  COMMAND ${Python_EXECUTABLE} -c "${ASDM_ASK_TORCH}"
+  OUTPUT_VARIABLE ASDM_TORCH
+  OUTPUT_STRIP_TRAILING_WHITESPACE
+  RESULT_VARIABLE ASDM_TORCH_MISSING)
+if(ASDM_TORCH_MISSING)
+  message(FATAL_ERROR
+    "torch is missing in ${Python_EXECUTABLE}. The module must be built with the torch that loads it: "
+    "run 'pip install torch==2.13.0' in that Python, or pass -DPython_EXECUTABLE=<the Python of your ComfyUI>.")
 endif()
-find_package(Torch 2.11 REQUIRED)
-set(CMAKE_CXX_FLAGS "${CMAKE_CXX_FLAGS} ${TORCH_CXX_FLAGS}")
+list(GET ASDM_TORCH 0 ASDM_TORCH_FOLDER)
+list(GET ASDM_TORCH 1 ASDM_TORCH_VERSION)
+if(ASDM_TORCH_VERSION VERSION_LESS 2.11)
+  message(FATAL_ERROR "torch 2.11 or newer is needed, found ${ASDM_TORCH_VERSION} in ${Python_EXECUTABLE}.")
+endif()
+message(STATUS "Found torch ${ASDM_TORCH_VERSION}: ${ASDM_TORCH_FOLDER}")
+foreach(library c10 torch_cpu torch torch_python)
+  string(TOUPPER "ASDM_${library}_LIBRARY" variable)
+  find_library(${variable} ${library} PATHS "${ASDM_TORCH_FOLDER}/lib" NO_DEFAULT_PATH REQUIRED)
+endforeach()
 
 # One target for ATen, its headers marked SYSTEM.
 add_library(asdm_torch INTERFACE)
-target_include_directories(asdm_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-target_link_libraries(asdm_torch INTERFACE ${TORCH_LIBRARIES})
+target_include_directories(asdm_torch SYSTEM INTERFACE
+  "${ASDM_TORCH_FOLDER}/include" "${ASDM_TORCH_FOLDER}/include/torch/csrc/api/include")
+target_link_libraries(asdm_torch INTERFACE ${ASDM_TORCH_LIBRARY} ${ASDM_TORCH_CPU_LIBRARY} ${ASDM_C10_LIBRARY})
 
 # at::parallel_for is inlined into our files, and runs in one thread without OpenMP. The runtime is the one that torch
 # brings, where it brings one: two of them would fight for the cores.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-file(GLOB ASDM_TORCH_OPENMP "${TORCH_INSTALL_PREFIX}/lib/libgomp*.so*" "${TORCH_INSTALL_PREFIX}/../torch.libs/libgomp*.so*")
+file(GLOB ASDM_TORCH_OPENMP "${ASDM_TORCH_FOLDER}/lib/libgomp*.so*" "${ASDM_TORCH_FOLDER}/../torch.libs/libgomp*.so*")
 if(ASDM_TORCH_OPENMP)
   list(GET ASDM_TORCH_OPENMP 0 ASDM_TORCH_OPENMP)
   target_compile_options(asdm_torch INTERFACE ${OpenMP_CXX_FLAGS})
