@@ -11,11 +11,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from support import hosted  # noqa: E402
-
-hosted.start_host("--use-pytorch-cross-attention")
 import torch  # noqa: E402
-from support import calls, measure, models  # noqa: E402
+from support import arguments, calls, hosted, measure, models  # noqa: E402
 from support.features import Case, cases  # noqa: E402
 
 BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -99,7 +96,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="published widths")
     parser.add_argument("--presets", nargs="+", default=list(REDUCED_WIDTH), choices=list(REDUCED_WIDTH))
+    arguments.add_device(parser)
     options = parser.parse_args()
+    hosted.start_host("--use-pytorch-cross-attention", device=options.device)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32 on both sides
     pack = hosted.load_pack()
     fallbacks = Fallbacks()
     rows = []
@@ -118,8 +118,9 @@ def main():
         kind = f"{row['dtype']} {'latents' if row['bound'] == LATENT_BOUND else 'forward'}"
         worst[kind] = max(worst.get(kind, 0.0), row["relative_l2"])
     holds = all(map(fits, rows)) and not fallbacks.messages
-    print(json.dumps({"benchmark": "parity", "width": "published" if options.full else "reduced",
-                      "holds": holds, "worst": worst, "fallbacks": fallbacks.messages, "rows": rows}))
+    print(json.dumps({"benchmark": "parity", "device": options.device,
+                      "width": "published" if options.full else "reduced", "holds": holds, "worst": worst,
+                      "fallbacks": fallbacks.messages, "rows": rows}))
     return 0 if holds else 1
 
 

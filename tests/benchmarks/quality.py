@@ -4,7 +4,8 @@ demo model: text-to-image and image-to-image, euler and dpmpp_2m, 20 and 50 step
 Peers run on the same native engine. Speed is that of the model's evaluations, against native runs taken in between.
 A cell is one setting in one condition; --missing measures only the cells that are not stored yet, so that the whole,
 which takes hours, can be done in parts. The first batches of a cell are timed and want a quiet machine; the others add
-to its PSNR and SSIM alone, so that several processes can share them out (--part untimed, --conditions).
+to its PSNR and SSIM alone, so that several processes can share them out (--part untimed, --conditions), also on another
+device: what they append to the scratch folder's rows.jsonl can be put together.
 --quick: 8 prompts, one seed, 20 steps of euler, text-to-image, for steering.
 """
 
@@ -15,11 +16,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from support import hosted  # noqa: E402
-
-hosted.start_host("--use-pytorch-cross-attention")
+import torch  # noqa: E402
 from results import stored, tables  # noqa: E402
-from support import measure, picture_set, quality_gains  # noqa: E402
+from support import arguments, hosted, measure, picture_set, quality_gains  # noqa: E402
 from support.quality_cells import Cells, Key  # noqa: E402
 from support.quality_rounds import QualityRounds, Unavailable  # noqa: E402
 from support.quality_settings import SETTINGS  # noqa: E402
@@ -89,11 +88,16 @@ def parse_options():
                         metavar="NAME", help="measure these alone, such as euler-20-text")
     parser.add_argument("--part", choices=["all", "timed", "untimed"], default="all", help="batches to measure")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about so long")
+    arguments.add_device(parser)
     return parser.parse_args()
 
 
 def main():
     options = parse_options()
+    # On a GPU as on a CPU, so that pictures of both can stand in one cell.
+    full_precision = ["--force-fp32"] if options.device == "cuda" else []
+    hosted.start_host("--use-pytorch-cross-attention", *full_precision, device=options.device)
+    torch.backends.cudnn.allow_tf32 = False
     plan = Plan(options.quick)
     cells = Cells(plan.folder, plan.rows, afresh=not (options.missing or options.from_stored))
     rounds = QualityRounds(hosted.load_pack())

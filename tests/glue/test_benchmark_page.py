@@ -112,6 +112,32 @@ def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
     assert "| DeepCache | branch 0 | 2.00 | 44.50 | 0.9900 | 0 of 2 |" in text
 
 
+def test_what_was_tried_is_shown_by_its_distance_to_the_frontier():
+    def tried_row(label, condition, behind_db, tried=True):
+        return {"label": label, "condition": condition, "tried": tried, "speedup": 2.0, "psnr": 50.0 - behind_db,
+                "ssim": 0.9, "behind_db": behind_db}
+    rows = [tried_row("far", "euler", 9.04), tried_row("near", "euler", 0.0), tried_row("best", "euler", 0.0, False),
+            tried_row("far", "dpmpp_2m", 20.0), tried_row("near", "dpmpp_2m", 1.5)]
+    text = page.page({"tried": {"benchmark": "tried", "pictures": 32, "rows": rows, "machine": MACHINE}})
+    near, far = "| near | 2.00x, 50.0 (on it) | 2.00x, 48.5 (1.5 below) |", "| far | 2.00x, 41.0 (9.0 below) | 2.00x, "
+    assert text.index(near) < text.index(far)
+    assert "best" not in text
+
+
+def test_figures_of_a_gpu_stand_beside_those_of_a_cpu():
+    def inheritance_result(device, speedup):
+        level = {"speedup": speedup, "predicted_speedup": 1.67}
+        return {"benchmark": "inheritance", "device": device, "dtype": "bf16", "steps": 20, "machine": MACHINE | {
+            "gpu": "Some GPU"}, "interval_1_bit_for_bit": True, **level, "layer": level}
+    results = {"inheritance": inheritance_result("cpu", 1.6) | {"bookkeeping_share": 0.001},
+               "inheritance-gpu": inheritance_result("cuda", 1.3)}
+    text = page.page(results)
+    assert "| block | CPU | bf16 | 20 | 1.60 | 1.67 |" in text
+    assert "| layer | Some GPU | bf16 | 20 | 1.30 | 1.67 |" in text
+    assert "CPU: interval 1 bit for bit: yes, bookkeeping 0.10% of a forward." in text
+    assert "Some GPU: interval 1 bit for bit: yes." in text
+
+
 def test_a_figure_over_its_limit_is_bold():
     assert "| 0.89 (≤ 1.00) |" in page.page({"forward-sd15-64x64-b2": forward_result(0.89)})
     assert "| **1.20 (≤ 1.00)** |" in page.page({"forward-sd15-64x64-b2": forward_result(1.2)})

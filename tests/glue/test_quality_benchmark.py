@@ -103,27 +103,41 @@ def test_spectrum_forecasts_by_a_ridge_fit_and_half_a_difference():
     assert rule.forecast().item() == pytest.approx(6.0)
 
 
+def row(native_s, seconds, psnr, ssim, device="CPU"):
+    return {"device": device, "native_s": native_s, "seconds": seconds, "psnr": psnr, "ssim": ssim}
+
+
 def test_a_cell_is_complete_with_its_last_batch_and_belongs_to_its_inputs(tmp_path):
     key = Key("euler-20-text", "ours", "cut", '{"interval": 3}', "4 prompts")
     other = Key("euler-20-text", "ours", "cut", '{"interval": 2}', "4 prompts")
     folder, rows = tmp_path / "cells", tmp_path / "rows.jsonl"
-    Cells(folder, rows).add(key, 0, {"native_s": 4.0, "seconds": 2.0, "psnr": [30.0, 40.0], "ssim": [0.5, 1.0]})
+    Cells(folder, rows).add(key, 0, row(4.0, 2.0, [30.0, 40.0], [0.5, 1.0]))
     cells = Cells(folder, rows)  # as after an interruption
     cells.settle(key, 3)
     assert cells.has(key, 0)
     assert not cells.has(key, 1)
     assert not cells.has(other, 0)
     assert not folder.exists()
-    cells.add(key, 1, {"native_s": 4.0, "seconds": 1.0, "psnr": [50.0], "ssim": [1.0]})
-    cells.add(key, 2, {"native_s": None, "seconds": 9.0, "psnr": [40.0], "ssim": [0.5]})
+    cells.add(key, 1, row(4.0, 1.0, [50.0], [1.0]))
+    cells.add(key, 2, row(None, 9.0, [40.0], [0.5], device="GPU"))
     cells.settle(key, 3)
     cell = Cells(folder, rows).complete[key]
     assert (cell["speedup"], cell["psnr"], cell["ssim"], cell["count"]) == (3.0, 40.0, 0.75, 4)
+    assert (cell["timed_on"], cell["pictures_by_device"]) == ("CPU", {"CPU": 3, "GPU": 1})
     for batch in range(3):
-        cells.add(other, batch, {"native_s": 1.0, "seconds": 1.0, "psnr": [9.0], "ssim": [0.1]})
+        cells.add(other, batch, row(1.0, 1.0, [9.0], [0.1]))
     cells.settle(other, 3)
     assert set(Cells(folder, rows).complete) == {other}  # one cell a setting
     assert not Cells(folder, rows, afresh=True).has(other, 0)
+
+
+def test_a_speedup_is_that_of_one_device(tmp_path):
+    key = Key("euler-20-text", "ours", "cut", "{}", "4 prompts")
+    cells = Cells(tmp_path / "cells", tmp_path / "rows.jsonl")
+    for batch, device in enumerate(("CPU", "GPU")):
+        cells.add(key, batch, row(4.0, 2.0, [30.0], [0.5], device))
+    with pytest.raises(ValueError, match="euler-20-text, cut: expected batches timed on one device, got CPU, GPU"):
+        cells.settle(key, 2)
 
 
 def test_settings_have_labels_of_their_own_and_ours_have_reasons():

@@ -83,6 +83,15 @@ def _quality_section(results: dict[str, dict]) -> list[str]:
             tables.quality_settings(cells)]
 
 
+def _tried_section(results: dict[str, dict]) -> list[str]:
+    result = results.get("tried")
+    if result is None:
+        return []
+    introduction = (f"The demo model, {result['pictures']} pictures, each at one setting; in brackets the decibels to "
+                    "the frontier of these and of the settings above at the same speed.")
+    return ["## Modes, values and sites tried", introduction, tables.tried(result)]
+
+
 def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
     parts = []
     if "assembled" in results:
@@ -115,9 +124,10 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
 
 def _other_sections(results: dict[str, dict]) -> list[str]:
     parts = []
-    if "inheritance" in results:
+    inheritance = list(_prefixed(results, "inheritance").values())
+    if inheritance:
         parts += ["## Inheritance", "Cut `out.8`, interval 3, over the native engine without it.",
-                  tables.inheritance(results["inheritance"])]
+                  tables.inheritance(inheritance)]
     reused = list(_prefixed(results, "reused").values())
     if reused:
         parts += ["## What calls of a run reuse", f"{reused[0]['model']}, batch {reused[0]['batch']}, in turns with "
@@ -145,7 +155,8 @@ def page(results: dict[str, dict]) -> str:
     if results:
         parts += ["## Machines", machines(results)]
     parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
-              *_quality_section(results), *_smaller_unets_section(results), *_other_sections(results)]
+              *_quality_section(results), *_tried_section(results), *_smaller_unets_section(results),
+              *_other_sections(results)]
     left = missing(results)
     if left:
         parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]

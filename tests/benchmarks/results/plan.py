@@ -28,8 +28,8 @@ def _forward_gpu(model: str, batch: int) -> Measurement:
 
 
 PLAN = (
-    Measurement("parity-full", "parity", ("--full", "--presets", "sd15")),
-    Measurement("parity-reduced", "parity"),
+    Measurement("parity-full", "parity", ("--device", "cpu", "--full", "--presets", "sd15")),
+    Measurement("parity-reduced", "parity", ("--device", "cpu")),
     *(_forward(latent, batch) for latent in (64, 32) for batch in (2, 1)),
     # All sizes at once: four copies of these weights fill a memory, so each turn begins with a start.
     Measurement("forward-sdxl", "forward", ("--device", "cpu", "--model", "sdxl", "--latent", "64", "32", "--batch",
@@ -41,8 +41,9 @@ PLAN = (
                   ("--device", "cpu", "--model", "sd15", "--dtype", dtype, "--latent", "32", "--batch", "1"))
       for dtype in ("fp32", "bf16")),
     Measurement("scale", "scale", ("--device", "cpu", "--dtype", "bf16")),
-    Measurement("inheritance", "inheritance"),
-    Measurement("quality", "quality", ("--missing",)),
+    Measurement("inheritance", "inheritance", ("--device", "cpu", "--dtype", "bf16")),
+    Measurement("quality", "quality", ("--device", "cpu", "--missing")),
+    Measurement("tried", "tried", ("--device", "cpu")),
     *(Measurement(f"reused-{dtype}", "reused", ("--dtype", dtype)) for dtype in ("fp32", "bf16")),
     Measurement("assembled", "assembled"),
     *(Measurement(f"me_cond_conv-{dtype}", "me_cond_conv", ("--dtype", dtype)) for dtype in ("fp32", "bf16")),
@@ -54,4 +55,7 @@ PLAN = (
     *(_forward_gpu(model, batch) for model in ("sd15", "sdxl") for batch in (1, 2, 4, 8)),
     Measurement("profiler-gpu-sd15", "profiler", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
     Measurement("scale-gpu", "scale", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
+    Measurement("inheritance-gpu", "inheritance", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
+    Measurement("parity-gpu-sd15", "parity", ("--device", "cuda", "--presets", "sd15"), needs_gpu=True),
+    Measurement("parity-gpu-reduced", "parity", ("--device", "cuda"), needs_gpu=True),
 )

@@ -10,6 +10,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def device(result: dict) -> str:
+    """What a result was taken on."""
+    return result["machine"]["gpu"] if result.get("device") == "cuda" else "CPU"
+
+
 def seconds(summary: dict | None) -> str:
     """Median and spread."""
     if not summary:
@@ -92,13 +97,16 @@ def peers(result: dict) -> str:
     return table(["peer", "version", "dtype", "latent", "figures"], rows)
 
 
-def inheritance(result: dict) -> str:
-    levels = {"block": result, "layer": result["layer"]}
-    rows = [[level, result["dtype"], str(result["steps"]), f"{figures['speedup']:.2f}",
-             f"{figures['predicted_speedup']:.2f}"] for level, figures in levels.items()]
-    exact = "yes" if result["interval_1_bit_for_bit"] else "**no**"
-    notes = f"Bookkeeping: {result['bookkeeping_share']:.2%} of a forward. Interval 1 bit for bit: {exact}."
-    return "\n\n".join([table(["level", "dtype", "steps", "speed-up", "predicted by MACs"], rows), notes])
+def inheritance(results: list[dict]) -> str:
+    rows, notes = [], []
+    for result in results:
+        case = [device(result), result["dtype"], str(result["steps"])]
+        rows += [[level, *case, f"{figures['speedup']:.2f}", f"{figures['predicted_speedup']:.2f}"]
+                 for level, figures in (("block", result), ("layer", result["layer"]))]
+        exact = "yes" if result["interval_1_bit_for_bit"] else "**no**"
+        costs = f", bookkeeping {result['bookkeeping_share']:.2%} of a forward" if "bookkeeping_share" in result else ""
+        notes.append(f"{device(result)}: interval 1 bit for bit: {exact}{costs}.")
+    return "\n\n".join([table(["level", "device", "dtype", "steps", "speed-up", "predicted by MACs"], rows), *notes])
 
 
 def reused(results: list[dict]) -> str:
@@ -149,9 +157,9 @@ def switch(result: dict) -> str:
 
 
 def parity(results: list[dict]) -> str:
-    rows = [[result["width"], kind, f"{value:.1e}", "yes" if result["holds"] else "**no**"]
+    rows = [[device(result), result["width"], kind, f"{value:.1e}", "yes" if result["holds"] else "**no**"]
             for result in results for kind, value in result["worst"].items()]
-    return table(["width", "what", "worst relative L2", "holds"], rows)
+    return table(["device", "width", "what", "worst relative L2", "holds"], rows)
 
 
 def quality_gains(result: dict) -> str:
@@ -166,6 +174,22 @@ def quality_gains(result: dict) -> str:
     means = [NONE if result["psnr_gain_db"][speed] is None else f"{result['psnr_gain_db'][speed]:+.1f}"
              for speed in speeds]
     return table(["condition", *(f"gain at {speed}x, dB" for speed in speeds)], [*rows, ["**mean**", *means]])
+
+
+def tried(result: dict) -> str:
+    """Speed-up, PSNR and what lacks to the frontier, condition beside condition; the closest to it first."""
+    by_label = {}
+    for row in result["rows"]:
+        if row["tried"]:
+            by_label.setdefault(row["label"], {})[row["condition"]] = row
+    conditions = list(dict.fromkeys(row["condition"] for row in result["rows"]))
+
+    def cell(row: dict) -> str:
+        distance = f"{row['behind_db']:.1f} below" if row["behind_db"] >= 0.05 else "on it"
+        return f"{row['speedup']:.2f}x, {row['psnr']:.1f} ({distance})"
+    nearest = sorted(by_label.items(), key=lambda item: sum(row["behind_db"] for row in item[1].values()))
+    rows = [[label, *(cell(found[condition]) for condition in conditions)] for label, found in nearest]
+    return table(["setting", *(f"{condition}: speed-up, dB (to the frontier)" for condition in conditions)], rows)
 
 
 def quality_settings(cells: list[dict]) -> str:

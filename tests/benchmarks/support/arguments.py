@@ -16,8 +16,13 @@ def model_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", choices=list(PARAMETERS), default="sd15")
     parser.add_argument("--width", type=int, default=0, help="model channels; 0: as published")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default=DEVICE)
+    add_device(parser)
     return parser
+
+
+def add_device(parser: argparse.ArgumentParser):
+    """--device, the GPU by default where there is one."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=DEVICE)
 
 
 def fast_dtype(device: str = DEVICE) -> str:

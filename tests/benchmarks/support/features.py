@@ -117,7 +117,7 @@ def control_net(patcher, seed: int = 5):
     network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=dtype,
                                          operations=comfy.ops.disable_weight_init)
     random_unet_(network, seed)
-    control = comfy.controlnet.ControlNet(network, load_device=patcher.load_device)
+    control = comfy.controlnet.ControlNet(network.to(patcher.load_device), load_device=patcher.load_device)
     hint = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
 
     def residuals(inputs):

@@ -48,9 +48,10 @@ def assembled(pack, full, preset: str):
 
 
 def random_inputs(patcher, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77, seed: int = 1):
-    """Arguments of a UNet call in the model's dtype."""
+    """Arguments of a UNet call in the model's dtype, where it computes."""
     dtype = patcher.model.manual_cast_dtype or patcher.model.get_dtype()
-    return inputs_of(patcher.model.model_config.unet_config, dtype, batch, height, width, tokens, seed)
+    inputs = inputs_of(patcher.model.model_config.unet_config, dtype, batch, height, width, tokens, seed)
+    return {name: None if value is None else value.to(patcher.load_device) for name, value in inputs.items()}
 
 
 def inputs_of(config: dict, dtype, batch: int = 2, height: int = 16, width: int = 16, tokens: int = 77,

@@ -39,13 +39,20 @@ def _lines(path: Path) -> list[dict]:
 
 
 def cell_of(key: Key, rows: list[dict]) -> dict:
-    """A cell out of the rows of all its batches. Its speed-up is the median of the ratios of those that were timed."""
+    """A cell out of the rows of all its batches. Its speed-up is the median of the ratios of those that were timed, all
+    on one device; ValueError where they were not."""
     timed = [row for row in rows if row["native_s"] is not None]
+    timed_on, devices = ({row["device"] for row in some} for some in (timed, rows))
+    if len(timed_on) > 1:
+        raise ValueError(f"benchmark quality: {key.condition}, {key.label}: expected batches timed on one device, got "
+                         f"{', '.join(sorted(timed_on))}")
     psnr = [value for row in rows for value in row["psnr"]]
     ssim = [value for row in rows for value in row["ssim"]]
     ratios = [row["native_s"] / row["seconds"] for row in timed]
     return {**key.as_dict(), "speedup": round(measure.median(ratios), 4),
-            "speedup_spread": [round(min(ratios), 4), round(max(ratios), 4)],
+            "speedup_spread": [round(min(ratios), 4), round(max(ratios), 4)], "timed_on": min(timed_on),
+            "pictures_by_device": {name: sum(len(row["psnr"]) for row in rows if row["device"] == name)
+                                   for name in sorted(devices)},
             "psnr": round(statistics.fmean(psnr), 3), "psnr_deviation": round(statistics.pstdev(psnr), 3),
             "ssim": round(statistics.fmean(ssim), 5), "count": len(psnr)}
 

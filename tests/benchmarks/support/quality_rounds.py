@@ -3,6 +3,7 @@ evaluations between two native runs, so that what slows the machine slows both."
 
 import time
 
+from support import measure
 from support.demo_model import DemoModel
 from support.evaluation_clock import EvaluationClock
 from support.methods import with_method
@@ -56,8 +57,9 @@ class QualityRounds:
 
     def measure(self, condition: Condition, batch: Batch, settings: list[Setting], timed: bool, wanted: list[str],
                 deadline: float):
-        """Yields (setting, {"native_s", "seconds", "psnr", "ssim"}) until `deadline`, a time.monotonic(). `native_s` is
-        None where not `timed`; `wanted` are the captions that image-to-image starts from in the whole set."""
+        """Yields (setting, {"device", "native_s", "seconds", "psnr", "ssim"}) until `deadline`, a time.monotonic().
+        `native_s` is None where not `timed`; `wanted` are the captions that image-to-image starts from in the whole
+        set."""
         start = self._start_latents(batch, condition, wanted)
         if timed and not self._warm:
             self._sample(self._native, batch, condition, start)
@@ -75,5 +77,5 @@ class QualityRounds:
                 native_s, before = (before + after) / 2, after
             for setting, (latents, seconds) in zip(bracket, runs, strict=True):
                 found = scores(self._pack, reference, self._demo.decode(latents))
-                yield setting, {"native_s": native_s, "seconds": seconds, "psnr": [psnr for psnr, _ in found],
-                                "ssim": [ssim for _, ssim in found]}
+                yield setting, {"device": measure.device_name(), "native_s": native_s, "seconds": seconds,
+                                "psnr": [psnr for psnr, _ in found], "ssim": [ssim for _, ssim in found]}

@@ -38,8 +38,7 @@ class HostedUNet:
             if self._engine == "compile":
                 patcher.model.diffusion_model = torch.compile(patcher.model.diffusion_model, dynamic=False)
             self._patcher, self._model = patcher, wanted
-        inputs = models.random_inputs(self._patcher, case.batch, case.latent, case.latent)
-        self._inputs = {name: None if value is None else value.to(case.device) for name, value in inputs.items()}
+        self._inputs = models.random_inputs(self._patcher, case.batch, case.latent, case.latent)
         self._synchronize = torch.cuda.synchronize if case.device == "cuda" else lambda: None
         if self._engine == "native":
             self._run = self._pack.sampling_run.SamplingRun(self._session(), torch.tensor([1.0, 0.0]))
