@@ -29,7 +29,8 @@ std::vector<InputSchema> where_inputs() {
                    "Where features are inherited. auto: what suits this UNet and the level. Or addresses separated by "
                    "commas: out.8 (a block; all that only it needs is not run), in.4.attn (a layer), "
                    "in.4.attn.0.attn1 (a unit), * for any part of a name, out for the whole UNet, guidance for the "
-                   "uncond half, control for ControlNets. Mode segment takes phases: 0-0.5: out.8; 0.5-1: out.10."),
+                   "uncond half, control for ControlNets. Mode segment takes phases: 0-0.5: out.10; 0.5-1: out.8; "
+                   "auto is there a cut that lies deeper from phase to phase."),
   };
 }
 

@@ -58,6 +58,10 @@ ResolvedSites sites_of(const InheritanceRequest& request, const TimeStepSettings
   if (resolved.automatic && time_steps.mode == TimeStepMode::kEasyCache) {
     resolved.phases.front().sites = {topology.whole()};
   }
+  if (resolved.automatic && time_steps.mode == TimeStepMode::kSegment &&
+      site_level_from(request.level) == SiteLevel::kBlock) {
+    resolved.phases = automatic_phases(topology, spec);
+  }
   return resolved;
 }
 

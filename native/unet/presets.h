@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "native/inheritance/inheritance_settings.h"
 #include "native/unet/topology.h"
 
 namespace asdm {
@@ -16,6 +17,9 @@ enum class SiteLevel { kBlock, kLayer, kUnit };
 
 /// What "auto" means at `level`. The reason for each choice stands beside it.
 [[nodiscard]] std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level);
+
+/// What "auto" means in mode "segment" at block level: cuts that lie deeper from phase to phase.
+[[nodiscard]] std::vector<SitePhase> automatic_phases(const Topology& topology, const UNetSpec& spec);
 
 /// "encoder", "deepcache", ...
 [[nodiscard]] std::vector<std::string> preset_site_names();

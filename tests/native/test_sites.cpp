@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "native/unet/inheritance_request.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -42,6 +43,31 @@ void expect_resolved(const std::vector<Resolution>& rows) {
   for (const Resolution& row : rows) {
     EXPECT_EQ(resolved("sd15", row.sites), row.addresses) << row.sites;
   }
+}
+
+/// "start-end: address" of the phases that "auto" stands for in mode "segment".
+Names automatic_phases_at(const std::string& preset, const std::string& level) {
+  const UNetSpec spec = preset_spec(preset);
+  const Topology topology = make_topology(spec);
+  InheritanceRequest request;
+  request.level = level;
+  request.mode = "segment";
+  Names found;
+  for (const SitePhase& phase : settings_of(request, topology, spec).phases) {
+    const std::string ends = std::to_string(phase.start).substr(0, 3) + "-" + std::to_string(phase.end).substr(0, 3);
+    found.push_back(ends + ": " + site_texts(topology, phase.sites, {}).front());
+  }
+  return found;
+}
+
+TEST(Sites, AutoInModeSegmentCutsDeeperFromPhaseToPhase) {
+  EXPECT_EQ(automatic_phases_at("sd15", "block"), (Names{"0.0-0.5: out.10", "0.5-0.8: out.8", "0.8-1.0: out.6"}));
+  EXPECT_EQ(automatic_phases_at("sd21", "block"), automatic_phases_at("sd15", "block"));
+  EXPECT_EQ(automatic_phases_at("sdxl", "block"), (Names{"0.0-0.5: out.4", "0.5-0.8: out.2", "0.8-1.0: out.0"}));
+  EXPECT_EQ(automatic_phases_at("sdxl_refiner", "block"),
+            (Names{"0.0-0.5: out.7", "0.5-0.8: out.5", "0.8-1.0: out.3"}));
+  EXPECT_EQ(automatic_phases_at("sd15", "layer").size(), 1U);
+  EXPECT_EQ(automatic_phases_at("sd15", "unit").size(), 1U);
 }
 
 TEST(Sites, AutoSuitsTheArchitecture) {

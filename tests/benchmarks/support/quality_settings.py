@@ -47,15 +47,20 @@ def deepening(sites: str, until: tuple[float, ...], full: int, reason: str) -> S
 # one among the last, where this weighs most, costs it 5 to 10 dB. A forecast costs it up to 4.
 OUR_SETTINGS = (
     our_setting("out.8 uniform 3 hold", "the pack's default", sites="out.8", interval=3),
-    deepening("out.6 out.5 out.3", (0.4, 0.7, 1), 3, "near 1.5x"),
-    deepening("out.7 out.6 out.4", (0.4, 0.7, 1), 3, "near 1.7x"),
-    deepening("out.8 out.6 out.4", (0.5, 0.8, 1), 3, "near 1.9x"),
-    deepening("out.8 out.6 out.5", (0.5, 0.8, 1), 3, "near 2x"),
-    deepening("out.10 out.8 out.6", (0.3, 0.6, 1), 4, "near 2.2x"),
-    deepening("out.10 out.8 out.6", (0.4, 0.7, 1), 4, "near 2.5x"),
-    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 3, "near 3x"),
-    deepening("out.10 out.8 out.6", (0.55, 0.8, 1), 3, "a little faster"),
-    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 2, "near 3.5x"),
+    deepening("out.8 out.6 out.4", (0.6, 0.8, 1), 7, "near 1.5x"),
+    deepening("out.8 out.6 out.4", (0.4, 0.7, 1), 4, "near 1.6x, for dpmpp_2m"),
+    deepening("out.8 out.8 out.6", (0.4, 0.7, 1), 4, "near 1.9x, for dpmpp_2m"),
+    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 7, "sites auto at interval 3, near 1.9x"),
+    deepening("out.10 out.9 out.6", (0.5, 0.8, 1), 7, "near 2x, for euler"),
+    deepening("out.10 out.8 out.6", (0.6, 0.8, 1), 6, "near 2.1x"),
+    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 5, "sites auto, near 2.2x"),
+    deepening("out.10 out.8 out.6", (0.6, 0.8, 1), 4, "near 2.4x"),
+    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 3, "sites auto, near 2.5x"),
+    deepening("out.10 out.8 out.7", (0.6, 0.9, 1), 3, "near 3x, for euler"),
+    deepening("out.10 out.10 out.8", (0.3, 0.6, 1), 3, "near 3x, for dpmpp_2m"),
+    deepening("out.10 out.10 out.8", (0.4, 0.7, 1), 3, "beyond 3x"),
+    deepening("out.10 out.9 out.6", (0.7, 0.9, 1), 3, "beyond 3x, for euler"),
+    deepening("out.10 out.10 out.8", (0.5, 0.8, 1), 3, "near 3.5x"),
 )
 
 
