@@ -5,7 +5,7 @@ Peers run on the same native engine. Speed is that of the model's evaluations, a
 A cell is one setting in one condition; --missing measures only the cells that are not stored yet, so that the whole,
 which takes hours, can be done in parts. The first batches of a cell are timed and want a quiet machine; the others add
 to its PSNR and SSIM alone, so that several processes can share them out (--part untimed, --conditions), also on another
-device: what they append to the scratch folder's rows.jsonl can be put together.
+device: what they append to docs/benchmarks/quality_rows.jsonl can be put together.
 --quick: 8 prompts, one seed, 20 steps of euler, text-to-image, for steering.
 """
 
@@ -36,7 +36,7 @@ class Plan:
         self.pictures = f"{prompts} prompts, {seeds} seed{'s' * (seeds > 1)}, batch {size}"
         self.conditions = picture_set.CONDITIONS[:1] if quick else picture_set.CONDITIONS
         self.folder = SCRATCH / "quick" if quick else stored.FOLDER / "quality"
-        self.rows = SCRATCH / ("quick_rows.jsonl" if quick else "rows.jsonl")
+        self.rows = SCRATCH / "quick_rows.jsonl" if quick else stored.FOLDER / "quality_rows.jsonl"
         self.sources = sorted({source for batch in self.batches for source in batch.sources})
 
 

@@ -110,6 +110,8 @@ def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
     assert "| **mean** | +5.5 | – |" in text
     assert "| ours | cut | 2.00 | 50.00 | 0.9900 | 2 of 2 |" in text
     assert "| DeepCache | branch 0 | 2.00 | 44.50 | 0.9900 | 0 of 2 |" in text
+    assert "Not whole yet" not in text
+    assert "**Not whole yet**: 7 cells" in page.page({"quality": quality_result() | {"missing_cells": 7}})
 
 
 def test_what_was_tried_is_shown_by_its_distance_to_the_frontier():

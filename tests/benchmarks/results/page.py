@@ -77,6 +77,8 @@ def _quality_section(results: dict[str, dict]) -> list[str]:
         "with the constants of their sources where these leave no choice. A condition is sampler, steps, and what "
         "sampling starts from. Gains are ours over the best peer at equal speed, on straight lines between the points "
         "of each method's frontier.")
+    if result.get("missing_cells"):
+        introduction += f" **Not whole yet**: {result['missing_cells']} cells (a setting in a condition) are missing."
     cells = result.get("cells", [])
     plots = [f"![Quality over speed](benchmarks/{name}.png)" for name in frontiers.names(cells)]
     return ["## Quality at equal speed", introduction, tables.quality_gains(result), *plots,

@@ -1,5 +1,5 @@
-"""Where the benchmark `quality` keeps what it measured: a row for each batch of a cell in the scratch folder, and each
-cell that is complete as one line of docs/benchmarks/quality/CONDITION.jsonl. A cell is one setting in one condition."""
+"""Where the benchmark `quality` keeps what it measured: a row for each batch of a cell, and each cell that is complete
+as one line of docs/benchmarks/quality/CONDITION.jsonl. A cell is one setting in one condition."""
 
 import json
 import statistics

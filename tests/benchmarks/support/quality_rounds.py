@@ -77,5 +77,6 @@ class QualityRounds:
                 native_s, before = (before + after) / 2, after
             for setting, (latents, seconds) in zip(bracket, runs, strict=True):
                 found = scores(self._pack, reference, self._demo.decode(latents))
-                yield setting, {"device": measure.device_name(), "native_s": native_s, "seconds": seconds,
-                                "psnr": [psnr for psnr, _ in found], "ssim": [ssim for _, ssim in found]}
+                yield setting, {"device": measure.device_name(), "native_s": native_s and round(native_s, 4),
+                                "seconds": round(seconds, 4), "psnr": [round(psnr, 3) for psnr, _ in found],
+                                "ssim": [round(ssim, 5) for _, ssim in found]}
