@@ -63,12 +63,14 @@ def measure_cells(rounds: QualityRounds, plan: Plan, cells: Cells, settings: lis
             continue
         keys = {setting: Key.of(condition, setting, plan.pictures) for setting in settings}
         for number in part:
-            left = [setting for setting in settings if not cells.has(keys[setting], number)]
+            timed = number < plan.timed_batches
+            # Times of two machines make no cell, so another one measures the timed batches anew.
+            device = measure.device_name() if timed else ""
+            left = [setting for setting in settings if not cells.has(keys[setting], number, device)]
             if not left:
                 continue
             if time.monotonic() > deadline:
                 return
-            timed = number < plan.timed_batches
             for setting, figures in rounds.measure(condition, plan.batches[number], left, timed, plan.sources,
                                                    deadline):
                 cells.add(keys[setting], number, figures)
