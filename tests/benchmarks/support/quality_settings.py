@@ -44,7 +44,7 @@ def deepening(sites: str, until: tuple[float, ...], full: int, reason: str) -> S
 # one inherited alone costs 40 dB at the last but one and 70 dB anywhere in the first half (euler, out.10 held). So cuts
 # lie deeper from phase to phase, which keeps more alive where it shows. Full evaluations near the end do the same for
 # euler, but not for multistep samplers: dpmpp_2m extrapolates each step from what was held to what is fresh, and a full
-# one among the last, where this weighs most, costs it 5 to 10 dB. A forecast costs it up to 4.
+# one among the last, where this weighs most, costs it 4 to 10 dB. A forecast costs it up to 4.
 OUR_SETTINGS = (
     our_setting("out.8 uniform 3 hold", "the pack's default", sites="out.8", interval=3),
     deepening("out.8 out.6 out.4", (0.6, 0.8, 1), 7, "near 1.5x"),
