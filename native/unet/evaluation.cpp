@@ -262,7 +262,8 @@ at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& 
   }
   if (!at::is_expandable_to(residual.sizes(), h.sizes())) {
     std::ostringstream what;
-    what << "control residual " << residual.sizes() << " does not fit " << h.sizes() << " and is left out, as in the host";
+    what << "control residual " << residual.sizes() << " does not fit " << h.sizes()
+         << " and is left out, as in the host";
     log::warning(what.str());
     return h;
   }

@@ -10,6 +10,11 @@
 namespace asdm {
 namespace {
 
+/// Whether progressive depth chooses the cut while the run goes.
+bool searches_depth(const TimeStepSettings& time_steps) {
+  return time_steps.mode == TimeStepMode::kAdaptive && time_steps.full_evaluations == 0;
+}
+
 TimeStepSettings time_steps_of(const InheritanceRequest& request) {
   TimeStepSettings settings{.mode = time_step_mode_from(request.mode),
                             .interval = request.interval,
@@ -24,8 +29,7 @@ TimeStepSettings time_steps_of(const InheritanceRequest& request) {
   if (!(settings.threshold >= 0.0)) {
     throw invalid_input("threshold", "0 or more", std::to_string(settings.threshold));
   }
-  const bool by_threshold = settings.mode == TimeStepMode::kEasyCache ||
-                            (settings.mode == TimeStepMode::kAdaptive && settings.full_evaluations == 0);
+  const bool by_threshold = settings.mode == TimeStepMode::kEasyCache || searches_depth(settings);
   if (by_threshold && settings.threshold == 0.0) {
     throw invalid_input("threshold",
                         settings.mode == TimeStepMode::kAdaptive
@@ -48,19 +52,29 @@ std::vector<CutProbe> cuts_of(const Topology& topology, const std::vector<NodeId
   return cuts.size() == sites.size() ? cuts : std::vector<CutProbe>();
 }
 
-/// The sites of `request`; where "auto" stands for them, those that suit its mode.
+/// What "auto" stands for: the mode's own choice where it has one, else `by_level`, what suits the architecture.
+std::vector<SitePhase> automatic_choice(const TimeStepSettings& time_steps, SiteLevel level, const Topology& topology,
+                                        const UNetSpec& spec, std::vector<SitePhase> by_level) {
+  if (time_steps.mode == TimeStepMode::kEasyCache) {
+    by_level.front().sites = {topology.whole()};
+  } else if (level == SiteLevel::kBlock && time_steps.mode == TimeStepMode::kSegment) {
+    return automatic_phases(topology, spec);
+  } else if (level == SiteLevel::kBlock && searches_depth(time_steps)) {
+    by_level.front().sites = level_cuts(topology);
+  }
+  return by_level;
+}
+
 ResolvedSites sites_of(const InheritanceRequest& request, const TimeStepSettings& time_steps, const Topology& topology,
                        const UNetSpec& spec) {
-  ResolvedSites resolved = resolve_sites(topology, spec, site_level_from(request.level), request.sites);
-  if (resolved.phased && time_steps.mode != TimeStepMode::kSegment) {
-    throw invalid_input("sites", "phases in mode 'segment' alone", "phases in mode '" + request.mode + "'");
+  const SiteLevel level = site_level_from(request.level);
+  ResolvedSites resolved = resolve_sites(topology, spec, level, request.sites);
+  if (resolved.phased && searches_depth(time_steps)) {
+    throw invalid_input("sites", "no phases where mode 'adaptive' chooses among all sites (full_evaluations is 0)",
+                        "phases");
   }
-  if (resolved.automatic && time_steps.mode == TimeStepMode::kEasyCache) {
-    resolved.phases.front().sites = {topology.whole()};
-  }
-  if (resolved.automatic && time_steps.mode == TimeStepMode::kSegment &&
-      site_level_from(request.level) == SiteLevel::kBlock) {
-    resolved.phases = automatic_phases(topology, spec);
+  if (resolved.automatic) {
+    resolved.phases = automatic_choice(time_steps, level, topology, spec, std::move(resolved.phases));
   }
   return resolved;
 }
@@ -80,12 +94,7 @@ InheritanceSettings settings_of(const InheritanceRequest& request, const Topolog
   settings.guidance = topology.guidance();
   settings.control = topology.control();
   ResolvedSites resolved = sites_of(request, settings.time_steps, topology, spec);
-  const bool searches =
-      settings.time_steps.mode == TimeStepMode::kAdaptive && settings.time_steps.full_evaluations == 0;
-  if (searches && resolved.automatic && site_level_from(request.level) == SiteLevel::kBlock) {
-    resolved.phases.front().sites = level_cuts(topology);
-  }
-  if (searches) {
+  if (searches_depth(settings.time_steps)) {
     settings.cuts = cuts_of(topology, resolved.phases.front().sites);
   }
   settings.phases = std::move(resolved.phases);

@@ -68,6 +68,9 @@ std::pair<int64_t, int64_t> transformer_levels(const Topology& topology) {
   return levels;
 }
 
+/// The cut that leaves only the outermost block on either way alive.
+NodeId shallowest_cut(const Topology& topology) { return std::max(topology.whole() - 2, topology.first_output()); }
+
 /// SD1.x and SD2.x spend most of their work at full resolution, so the cut sits just below it (62 % of the MACs dead
 /// at 64x64). SDXL spends it in the deep transformers: the same rule would leave 7 % alive and inherit nearly all
 /// there is, so its cut lies one level deeper (69 % dead).
@@ -141,9 +144,7 @@ constexpr std::array kPresets = {
     Preset{"encoder", [](const Topology& t, const UNetSpec&) { return encoder(t); }},
     // DeepCache's branch 0: all but the outermost blocks (92 %, 99 %).
     Preset{"deepcache",
-           [](const Topology& t, const UNetSpec&) {
-             return std::vector<NodeId>{std::max(t.whole() - 2, t.first_output())};
-           }},
+           [](const Topology& t, const UNetSpec&) { return std::vector<NodeId>{shallowest_cut(t)}; }},
     // The largest unit of SD1.x (22 %, 25 %).
     Preset{"attn1", [](const Topology& t, const UNetSpec&) { return transformer_units(t, {kAttn1Unit}); }},
     // The prompt's influence settles early (T-GATE), and little depends on it later (4 %, 8 %).
@@ -174,13 +175,14 @@ std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& sp
   return {};
 }
 
-/// What is inherited late shows in the picture, what is inherited early is mended behind it, so more stays alive from phase
-/// to phase: the cuts two blocks above automatic_cut(), at it, and two below (8, 38 and 56 % of SD1.x's MACs at 64x64, 13,
-/// 31 and 66 % of SDXL's at 128x128). Chosen on the demo model, an SD1.x (benchmark "quality"); SDXL's follow from that.
+/// What is inherited late shows in the picture, what is inherited early is mended behind it, so more stays alive from
+/// phase to phase: the cuts two blocks above automatic_cut(), at it, and two below (8, 38 and 56 % of SD1.x's MACs at
+/// 64x64, 13, 31 and 66 % of SDXL's at 128x128). Chosen on the demo model, an SD1.x (benchmark "quality"); SDXL's
+/// follow from that.
 std::vector<SitePhase> automatic_phases(const Topology& topology, const UNetSpec& spec) {
   constexpr NodeId kStep = 2;
   const NodeId middle = automatic_cut(topology, spec);
-  const NodeId shallow = std::min(middle + kStep, std::max(topology.whole() - 2, topology.first_output()));
+  const NodeId shallow = std::min(middle + kStep, shallowest_cut(topology));
   const NodeId deep = std::max(middle - kStep, topology.first_output());
   return {{.start = 0.0, .end = 0.5, .sites = {shallow}},
           {.start = 0.5, .end = 0.8, .sites = {middle}},

@@ -32,12 +32,14 @@ class Draw(random.Random):
         """By the names of the node's inputs. `choices`: input -> names that the node offers."""
         mode = self.choice(choices["mode"])
         sites = self.sites(addresses)
-        if mode == "segment" and self.random() < 0.5:
+        full_evaluations = self.choice([0, 0, self.randint(1, 9)])
+        searches_depth = mode == "adaptive" and full_evaluations == 0
+        if not searches_depth and self.random() < 0.3:
             sites = f"0-0.4: {sites}; 0.5-1: {self.sites(addresses)}"
         start = self.choice([0.0, 0.0, 0.1, 0.3])
         return {
             "level": self.choice(choices["level"]), "sites": sites, "mode": mode,
-            "interval": self.randint(1, 5), "full_evaluations": self.choice([0, 0, self.randint(1, 9)]),
+            "interval": self.randint(1, 5), "full_evaluations": full_evaluations,
             "start_percent": start, "end_percent": self.choice([1.0, 1.0, start + 0.3]),
             "value": self.choice(choices["value"]), "max_age": self.choice([0, 0, self.randint(1, 4)]),
             "threshold": self.choice([0.02, 0.1, 0.4]), "full_at": self.choice(["0, 2, 3", "1001011", "4"]),

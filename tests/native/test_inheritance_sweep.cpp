@@ -59,11 +59,12 @@ InheritanceRequest draw_request(Draw& draw, const Topology& topology) {
   request.axis = draw.of(forecast_axis_names());
   request.storage = draw.of(storage_names());
   request.sites = draw_sites(draw, topology);
-  if (request.mode == "segment" && draw.chance(2)) {
-    request.sites = "0-0.4: " + draw_sites(draw, topology) + "; 0.5 - 1: " + draw_sites(draw, topology);
-  }
   request.interval = 1 + draw.below(4);
   request.full_evaluations = draw.chance(2) ? 0 : 1 + draw.below(6);
+  const bool searches_depth = request.mode == "adaptive" && request.full_evaluations == 0;
+  if (!searches_depth && draw.chance(2)) {
+    request.sites = "0-0.4: " + draw_sites(draw, topology) + "; 0.5 - 1: " + draw_sites(draw, topology);
+  }
   request.threshold = 0.02 * static_cast<double>(1 + draw.below(40));
   request.full_at = draw.chance(2) ? "0, 2, 3" : "1001011";
   request.start_percent = 0.1 * static_cast<double>(draw.chance(2) ? 0 : draw.below(5));

@@ -195,9 +195,9 @@ TEST(ProgressiveDepth, NeedsAThresholdOrABudget) {
   EXPECT_EQ(message(easy), "threshold: expected more than 0 in mode 'easycache', got 0, with which nothing would be "
                            "inherited");
   EXPECT_EQ(message(adaptive(-0.5)), "threshold: expected 0 or more, got -0.500000");
-  InheritanceRequest phased;
-  phased.sites = "0-0.5: out.8";
-  EXPECT_EQ(message(phased), "sites: expected phases in mode 'segment' alone, got phases in mode 'uniform'");
+  EXPECT_EQ(message(adaptive(0.1, "0-0.5: out.8")),
+            "sites: expected no phases where mode 'adaptive' chooses among all sites (full_evaluations is 0), got "
+            "phases");
 }
 
 }  // namespace

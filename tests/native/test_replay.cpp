@@ -75,6 +75,9 @@ const std::vector<Row> kRows = {
     {"attn1, ff", "adaptive", 5, "hold", Batching::kTogether, true},
     {"0-0.4: out.8; 0.4-1: out.10", "segment", 3, "taylor1"},
     {"0-0.5: transformers; 0.5-0.8: out.8; 0.8-1: guidance", "segment", 2, "hold", Batching::kTogether, true},
+    {"auto", "segment", 3, "affine", Batching::kFlipping},
+    {"0-0.5: out.10; 0.5-1: out.8", "log_snr", 2, "taylor1"},
+    {"0-0.5: out.10; 0.6-1: transformers", "adaptive", 4},
     {"control, out.8", "uniform", 2},
 };
 
