@@ -11,8 +11,8 @@ constexpr Range kPercentRange{0.0, 1.0, 0.01};
 constexpr Range kThresholdRange{0.0, 100.0, 0.01};
 
 const std::vector<std::string> kModes = {
-    "uniform", "front",             "triangular", "quadratic", "centre",       "centre_published", "segment",
-    "growing", "growing_published", "explicit",   "log_snr",   "equal_change", "adaptive",         "easycache"};
+    "segment", "uniform",           "front",    "triangular", "quadratic",    "centre",   "centre_published",
+    "growing", "growing_published", "explicit", "log_snr",    "equal_change", "adaptive", "easycache"};
 
 InputSchema optional(InputSchema input) {
   input.optional = true;
@@ -26,21 +26,20 @@ std::vector<InputSchema> where_inputs() {
                   "transformers; what they add to their input is reused. unit: the attentions, feed-forward parts and "
                   "convolutions inside them, the finest choice."),
       string_input("sites", "auto",
-                   "Where features are inherited. auto: what suits this UNet and the level. Or addresses separated by "
-                   "commas: out.8 (a block; all that only it needs is not run), in.4.attn (a layer), "
+                   "Where features are inherited. auto: what suits this UNet, the level and the mode. Or addresses "
+                   "separated by commas: out.8 (a block; all that only it needs is not run), in.4.attn (a layer), "
                    "in.4.attn.0.attn1 (a unit), * for any part of a name, out for the whole UNet, guidance for the "
-                   "uncond half, control for ControlNets. Mode segment takes phases: 0-0.5: out.10; 0.5-1: out.8; "
-                   "auto is there a cut that lies deeper from phase to phase."),
+                   "uncond half, control for ControlNets. Or phases, each with its own: 0-0.5: out.10; 0.5-1: out.8."),
   };
 }
 
 std::vector<InputSchema> when_inputs() {
   return {
       combo_input("mode", kModes,
-                  "Where full evaluations lie. uniform: evenly. front: most at the start. triangular, growing: ever "
-                  "further apart. quadratic: a little denser at the start. centre: close around the middle. segment: "
-                  "uniform, with other sites per phase. explicit: those in full_at. log_snr: even in noise level. "
-                  "equal_change: where the picture changes most. adaptive: decided as the run goes. easycache: "
+                  "Where full evaluations lie. segment: evenly, and auto then inherits less and less. uniform: evenly. "
+                  "front: most at the start. triangular, growing: ever further apart. quadratic: a little denser at "
+                  "the start. centre: close around the middle. explicit: those in full_at. log_snr: even in noise "
+                  "level. equal_change: where the picture changes most. adaptive: decided as the run goes. easycache: "
                   "EasyCache's rule."),
       int_input("interval", 3, kIntervalRange,
                 "One evaluation in so many is full, the others inherit: with 1 none does; 2 or 3 stay close to the "

@@ -14,13 +14,13 @@ namespace {
 
 /// All modes with the names users know them by, in the order in which they are offered.
 constexpr std::array kModes = {
+    std::pair{"segment", TimeStepMode::kSegment},
     std::pair{"uniform", TimeStepMode::kUniform},
     std::pair{"front", TimeStepMode::kFront},
     std::pair{"triangular", TimeStepMode::kTriangular},
     std::pair{"quadratic", TimeStepMode::kQuadratic},
     std::pair{"centre", TimeStepMode::kCentre},
     std::pair{"centre_published", TimeStepMode::kCentrePublished},
-    std::pair{"segment", TimeStepMode::kSegment},
     std::pair{"growing", TimeStepMode::kGrowing},
     std::pair{"growing_published", TimeStepMode::kGrowingPublished},
     std::pair{"explicit", TimeStepMode::kExplicit},

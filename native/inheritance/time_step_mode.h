@@ -11,13 +11,13 @@ namespace asdm {
 
 /// The rule that places full evaluations.
 enum class TimeStepMode {
+  kSegment,  ///< placed as kUniform; "auto" stands for sites that change from phase to phase
   kUniform,
   kFront,
   kTriangular,
   kQuadratic,
   kCentre,
   kCentrePublished,
-  kSegment,  ///< placed as kUniform; which sites are inherited changes from phase to phase
   kGrowing,
   kGrowingPublished,
   kExplicit,

@@ -140,7 +140,7 @@ def test_inheritance_options_arrive_as_a_dict(native):
     assert host.calls[0][2] == {
         "level": "block",
         "sites": "auto",
-        "mode": "uniform",
+        "mode": "segment",
         "interval": 5,
         "full_evaluations": 0,
         "start_percent": 0.0,
@@ -181,7 +181,7 @@ def test_a_plan_that_could_not_be_read_back_is_not_written(native):
         ({"interval": True}, "expected INT, got true"),
         ({"interval": 10**30}, "at most 64 bits"),
         ({"interval": [1]}, "expected INT, got an object of type list"),
-        ({"mode": "wild"}, "one of: uniform, front, .* got 'wild'"),
+        ({"mode": "wild"}, "one of: segment, uniform, .* got 'wild'"),
         ({"typo": 1}, "one of: model, level"),
         ({"model": None}, r"ASDMFeatureInheritance\.model: expected MODEL, got nothing"),
     ],

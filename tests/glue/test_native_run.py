@@ -100,7 +100,7 @@ def test_macs_of_a_guided_call_are_half(native, tiny):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"level": "pixel"}, "level: expected one of: block, layer, unit, got 'pixel'"),
-    ({"mode": "never"}, "mode: expected one of: uniform, "),
+    ({"mode": "never"}, "mode: expected one of: segment, uniform, "),
     ({"sites": "out.99"}, "got 'out.99'"),
     ({"value": "guess"}, "value: expected one of: hold, taylor1, taylor2, affine, got 'guess'"),
     ({"storage": "disk"}, "storage: expected one of"),

@@ -6,7 +6,7 @@ TEXT_ENCODER = "asdm_demo_text_encoder.safetensors"
 INHERITANCE = {
     "level": "block",
     "sites": "auto",
-    "mode": "uniform",
+    "mode": "segment",
     "interval": 3,
     "full_evaluations": 0,
     "start_percent": 0.0,

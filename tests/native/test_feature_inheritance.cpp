@@ -34,7 +34,7 @@ TEST(FeatureInheritance, DefaultsReachTheHost) {
   const InheritanceOptions& options = options_of(host);
   EXPECT_EQ(options.level, "block");
   EXPECT_EQ(options.sites, "auto");
-  EXPECT_EQ(options.mode, "uniform");
+  EXPECT_EQ(options.mode, "segment");
   EXPECT_EQ(options.interval, 3);
   EXPECT_EQ(options.full_evaluations, 0);
   EXPECT_EQ(options.start_percent, 0.0);
@@ -98,7 +98,7 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
       {{{"start_percent", 0.5}, {"end_percent", 0.5}},
        "ASDMFeatureInheritance.end_percent: expected a number above start_percent"},
       {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, layer, unit, got 'pixel'"},
-      {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: uniform, front, triangular, quadratic"},
+      {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: segment, uniform, front, triangular"},
       {{{"value", "guess"}}, "ASDMFeatureInheritance.value: expected one of: hold, taylor1, taylor2, affine, got 'guess'"},
       {{{"storage", "disk"}}, "ASDMFeatureInheritance.storage: expected one of: compute, bf16, cpu, cpu_bf16, got"},
       {{{"threshold", -0.1}}, "ASDMFeatureInheritance.threshold: expected a number from 0 to 100, got -0.1"},

@@ -16,7 +16,7 @@ using testing::expect_contains;
 using Indices = std::vector<int64_t>;
 
 constexpr const char* kAllNames =
-    "uniform, front, triangular, quadratic, centre, centre_published, segment, growing, growing_published, explicit, "
+    "segment, uniform, front, triangular, quadratic, centre, centre_published, growing, growing_published, explicit, "
     "log_snr, equal_change, adaptive, easycache";
 
 TEST(TimeStepMode, NamesAreKnownAndUnknownOnesListThem) {
@@ -25,13 +25,13 @@ TEST(TimeStepMode, NamesAreKnownAndUnknownOnesListThem) {
     TimeStepMode mode;
   };
   const std::vector<Row> rows = {
+      {"segment", TimeStepMode::kSegment},
       {"uniform", TimeStepMode::kUniform},
       {"front", TimeStepMode::kFront},
       {"triangular", TimeStepMode::kTriangular},
       {"quadratic", TimeStepMode::kQuadratic},
       {"centre", TimeStepMode::kCentre},
       {"centre_published", TimeStepMode::kCentrePublished},
-      {"segment", TimeStepMode::kSegment},
       {"growing", TimeStepMode::kGrowing},
       {"growing_published", TimeStepMode::kGrowingPublished},
       {"explicit", TimeStepMode::kExplicit},

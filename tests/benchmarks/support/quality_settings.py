@@ -31,11 +31,15 @@ def of_20(count: int) -> Callable:
     return lambda steps: max(1, round(count * steps / 20))
 
 
-def deepening(sites: str, until: tuple[float, ...], full: int, reason: str) -> Setting:
-    """Cuts that lie deeper from phase to phase: `sites` such as "out.8 out.6", each up to its share of the run in
-    `until`; `full` as of 20 steps."""
+def phases_of(sites: str, until: tuple[float, ...]) -> str:
+    """`sites` such as "out.8 out.6", each up to its share of the run in `until`."""
     parts, starts = sites.split(), (0, *until[:-1])
-    phases = "; ".join(f"{start:g}-{end:g}: {site}" for start, end, site in zip(starts, until, parts, strict=True))
+    return "; ".join(f"{start:g}-{end:g}: {site}" for start, end, site in zip(starts, until, parts, strict=True))
+
+
+def deepening(sites: str, until: tuple[float, ...], full: int, reason: str) -> Setting:
+    """Cuts that lie deeper from phase to phase; `full` as of 20 steps."""
+    phases = phases_of(sites, until)
     return our_setting(f"{phases}, {full} full of 20", reason, mode="segment", sites=phases,
                        full_evaluations=of_20(full))
 
@@ -46,11 +50,11 @@ def deepening(sites: str, until: tuple[float, ...], full: int, reason: str) -> S
 # euler, but not for multistep samplers: dpmpp_2m extrapolates each step from what was held to what is fresh, and a full
 # one among the last, where this weighs most, costs it 4 to 10 dB. A forecast costs it up to 4.
 OUR_SETTINGS = (
-    our_setting("out.8 uniform 3 hold", "the pack's default", sites="out.8", interval=3),
+    our_setting("out.8 uniform 3 hold", "one cut for the whole run", sites="out.8", interval=3),
     deepening("out.8 out.6 out.4", (0.6, 0.8, 1), 7, "near 1.5x"),
     deepening("out.8 out.6 out.4", (0.4, 0.7, 1), 4, "near 1.6x, for dpmpp_2m"),
     deepening("out.8 out.8 out.6", (0.4, 0.7, 1), 4, "near 1.9x, for dpmpp_2m"),
-    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 7, "sites auto at interval 3, near 1.9x"),
+    deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 7, "the pack's default, near 1.9x"),
     deepening("out.10 out.9 out.6", (0.5, 0.8, 1), 7, "near 2x, for euler"),
     deepening("out.10 out.8 out.6", (0.6, 0.8, 1), 6, "near 2.1x"),
     deepening("out.10 out.8 out.6", (0.5, 0.8, 1), 5, "sites auto, near 2.2x"),
