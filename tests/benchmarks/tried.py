@@ -4,13 +4,13 @@ setting, beside those of `quality`, on the demo model, 32 pictures, 20 steps of 
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from support import arguments, hosted, measure, picture_set  # noqa: E402
 from support.frontier import Point, frontier, psnr_at  # noqa: E402
+from support.quality_cells import speed_and_closeness  # noqa: E402
 from support.quality_rounds import QualityRounds  # noqa: E402
 from support.quality_settings import OUR_SETTINGS  # noqa: E402
 from support.tried_settings import TRIED_SETTINGS  # noqa: E402
@@ -20,26 +20,22 @@ CONDITIONS = tuple(condition for condition in picture_set.CONDITIONS
 
 
 def measured(rounds: QualityRounds, condition, batches: list) -> dict:
-    """By setting: (speed-up, PSNR, SSIM), all batches timed."""
-    found = {}
+    """Speed and closeness by setting, all batches timed."""
+    rows = {}
     for batch in batches:
         for setting, figures in rounds.measure(condition, batch, [*OUR_SETTINGS, *TRIED_SETTINGS], True, [],
                                                float("inf")):
-            found.setdefault(setting, []).append(figures)
-    return {setting: (measure.median([one["native_s"] / one["seconds"] for one in figures]),
-                      statistics.fmean(value for one in figures for value in one["psnr"]),
-                      statistics.fmean(value for one in figures for value in one["ssim"]))
-            for setting, figures in found.items()}
+            rows.setdefault(setting, []).append(figures)
+    return {setting: speed_and_closeness(of_setting) for setting, of_setting in rows.items()}
 
 
 def rows_of(condition, found: dict) -> list[dict]:
     """`behind_db`: how far a setting lies below the frontier of all at its speed; 0 on it."""
-    edge = frontier([Point(speedup, psnr) for speedup, psnr, _ in found.values()])
+    edge = frontier([Point(one["speedup"], one["psnr"]) for one in found.values()])
     return [{"condition": condition.name, "label": setting.label, "reason": setting.reason,
-             "inputs": setting.inputs_for(condition.steps), "tried": setting in TRIED_SETTINGS,
-             "speedup": round(speedup, 4), "psnr": round(psnr, 3), "ssim": round(ssim, 5),
-             "behind_db": round(psnr_at(edge, speedup) - psnr, 3)}
-            for setting, (speedup, psnr, ssim) in found.items()]
+             "inputs": setting.inputs_for(condition.steps), "tried": setting in TRIED_SETTINGS, **one,
+             "behind_db": round(psnr_at(edge, one["speedup"]) - one["psnr"], 3)}
+            for setting, one in found.items()]
 
 
 def main():

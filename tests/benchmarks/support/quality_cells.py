@@ -38,18 +38,23 @@ def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def cell_of(key: Key, rows: list[dict]) -> dict:
-    """A cell out of the rows of all its batches. Its speed-up is the median of the ratios of those that were timed."""
-    timed = [row for row in rows if row["native_s"] is not None]
+def speed_and_closeness(rows: list[dict]) -> dict:
+    """The speed-up is the median of the ratios of those rows that were timed; PSNR and SSIM are means over pictures."""
+    ratios = [row["native_s"] / row["seconds"] for row in rows if row["native_s"] is not None]
     psnr = [value for row in rows for value in row["psnr"]]
     ssim = [value for row in rows for value in row["ssim"]]
-    ratios = [row["native_s"] / row["seconds"] for row in timed]
-    return {**key.as_dict(), "speedup": round(measure.median(ratios), 4),
-            "speedup_spread": [round(min(ratios), 4), round(max(ratios), 4)], "timed_on": timed[0]["device"],
-            "pictures_by_device": {name: sum(len(row["psnr"]) for row in rows if row["device"] == name)
-                                   for name in sorted({row["device"] for row in rows})},
+    return {"speedup": round(measure.median(ratios), 4),
+            "speedup_spread": [round(min(ratios), 4), round(max(ratios), 4)],
             "psnr": round(statistics.fmean(psnr), 3), "psnr_deviation": round(statistics.pstdev(psnr), 3),
             "ssim": round(statistics.fmean(ssim), 5), "count": len(psnr)}
+
+
+def cell_of(key: Key, rows: list[dict]) -> dict:
+    """A cell out of the rows of all its batches."""
+    return {**key.as_dict(), **speed_and_closeness(rows),
+            "timed_on": next(row["device"] for row in rows if row["native_s"] is not None),
+            "pictures_by_device": {name: sum(len(row["psnr"]) for row in rows if row["device"] == name)
+                                   for name in sorted({row["device"] for row in rows})}}
 
 
 class Cells:
