@@ -17,35 +17,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
-from results import stored, tables  # noqa: E402
+from results import tables  # noqa: E402
 from support import arguments, hosted, measure, picture_set, quality_gains  # noqa: E402
 from support.quality_cells import Cells, Key  # noqa: E402
 from support.quality_rounds import QualityRounds, Unavailable  # noqa: E402
+from support.quality_scope import Scope  # noqa: E402
 from support.quality_settings import SETTINGS  # noqa: E402
 
-SCRATCH = hosted.ROOT / ".test" / "quality"
 
-
-class Plan:
-    """What is to be measured, and where it is kept."""
-
-    def __init__(self, quick: bool):
-        prompts, seeds, size = (8, 1, 4) if quick else (64, 2, 8)
-        self.batches = picture_set.batches(prompts, seeds, size)
-        self.timed_batches = 2 if quick else 4
-        self.pictures = f"{prompts} prompts, {seeds} seed{'s' * (seeds > 1)}, batch {size}"
-        self.conditions = picture_set.CONDITIONS[:1] if quick else picture_set.CONDITIONS
-        self.folder = SCRATCH / "quick" if quick else stored.FOLDER / "quality"
-        self.rows = SCRATCH / "quick_rows.jsonl" if quick else stored.FOLDER / "quality_rows.jsonl"
-        self.sources = sorted({source for batch in self.batches for source in batch.sources})
-
-
-def available(rounds: QualityRounds, plan: Plan) -> tuple[list, list[dict]]:
+def available(rounds: QualityRounds, scope: Scope) -> tuple[list, list[dict]]:
     """Settings that this build knows, and what it says of the others."""
     known, refused = [], []
     for setting in SETTINGS:
         try:
-            for condition in plan.conditions:
+            for condition in scope.conditions:
                 rounds.check(setting, condition)
             known.append(setting)
         except Unavailable as refusal:
@@ -53,17 +38,17 @@ def available(rounds: QualityRounds, plan: Plan) -> tuple[list, list[dict]]:
     return known, refused
 
 
-def measure_cells(rounds: QualityRounds, plan: Plan, cells: Cells, settings: list, options):
+def measure_cells(rounds: QualityRounds, scope: Scope, cells: Cells, settings: list, options):
     """Measures what is not there yet of the chosen part, batch by batch, for about `options.minutes`."""
     deadline = time.monotonic() + 60.0 * options.minutes
-    part = {"timed": range(plan.timed_batches), "untimed": range(plan.timed_batches, len(plan.batches)),
-            "all": range(len(plan.batches))}[options.part]
-    for condition in plan.conditions:
+    part = {"timed": range(scope.timed_batches), "untimed": range(scope.timed_batches, len(scope.batches)),
+            "all": range(len(scope.batches))}[options.part]
+    for condition in scope.conditions:
         if options.conditions and condition.name not in options.conditions:
             continue
-        keys = {setting: Key.of(condition, setting, plan.pictures) for setting in settings}
+        keys = {setting: Key.of(condition, setting, scope.pictures) for setting in settings}
         for number in part:
-            timed = number < plan.timed_batches
+            timed = number < scope.timed_batches
             # Times of two machines make no cell, so another one measures the timed batches anew.
             device = measure.device_name() if timed else ""
             left = [setting for setting in settings if not cells.has(keys[setting], number, device)]
@@ -71,13 +56,14 @@ def measure_cells(rounds: QualityRounds, plan: Plan, cells: Cells, settings: lis
                 continue
             if time.monotonic() > deadline:
                 return
-            for setting, figures in rounds.measure(condition, plan.batches[number], left, timed, plan.sources,
+            for setting, figures in rounds.measure(condition, scope.batches[number], left, timed, scope.sources,
                                                    deadline):
                 cells.add(keys[setting], number, figures)
-                cells.settle(keys[setting], len(plan.batches))
+                cells.settle(keys[setting], len(scope.batches))
                 speed = f"{figures['native_s'] / figures['seconds']:.2f}x, " if timed else ""
-                print(f"{condition.name}, batch {number + 1} of {len(plan.batches)}, {setting.method} {setting.label}: "
-                      f"{speed}{sum(figures['psnr']) / len(figures['psnr']):.2f} dB", flush=True)
+                place = f"{condition.name}, batch {number + 1} of {len(scope.batches)}"
+                print(f"{place}, {setting.method} {setting.label}: {speed}"
+                      f"{sum(figures['psnr']) / len(figures['psnr']):.2f} dB", flush=True)
 
 
 def parse_options():
@@ -100,24 +86,24 @@ def main():
     full_precision = ["--force-fp32"] if options.device == "cuda" else []
     hosted.start_host("--use-pytorch-cross-attention", *full_precision, device=options.device)
     torch.backends.cudnn.allow_tf32 = False
-    plan = Plan(options.quick)
-    cells = Cells(plan.folder, plan.rows, afresh=not (options.missing or options.from_stored))
+    scope = Scope(options.quick)
+    cells = Cells(scope.folder, scope.rows, afresh=not (options.missing or options.from_stored))
     rounds = QualityRounds(hosted.load_pack())
-    known, refused = available(rounds, plan)
+    known, refused = available(rounds, scope)
     for one in refused:
         print(f"not available: {one['method']} {one['label']}: {one['refusal']}", flush=True)
     if not options.from_stored:
         chosen = [setting for setting in known if not options.methods or setting.method in options.methods]
-        measure_cells(rounds, plan, cells, chosen, options)
-    wanted = [Key.of(condition, setting, plan.pictures) for condition in plan.conditions for setting in known]
+        measure_cells(rounds, scope, cells, chosen, options)
+    wanted = [Key.of(condition, setting, scope.pictures) for condition in scope.conditions for setting in known]
     for key in wanted:
-        cells.settle(key, len(plan.batches))  # where several processes measured its batches
+        cells.settle(key, len(scope.batches))  # where several processes measured its batches
     found = [cells.complete[key] for key in wanted if key in cells.complete]
     verdict = quality_gains.verdict(found)
     if options.quick:
         print(tables.quality_settings(found))
     holds = verdict.pop("enough") and len(found) == len(wanted) and not refused
-    print(json.dumps({"benchmark": "quality", "quick": options.quick, "pictures": plan.pictures, "holds": holds,
+    print(json.dumps({"benchmark": "quality", "quick": options.quick, "pictures": scope.pictures, "holds": holds,
                       **verdict, "missing_cells": len(wanted) - len(found), "not_available": refused,
                       "machine": measure.machine()}))
     return 0 if holds else 1

@@ -1,5 +1,8 @@
 """Modes, values and kinds of sites that the benchmark `quality` does not show because others serve better: each at one
-setting, beside those of `quality`, on the demo model, 32 pictures, 20 steps of euler and dpmpp_2m, text-to-image.
+setting, on the demo model, 20 steps of euler and dpmpp_2m, text-to-image, on the pictures that `quality` times.
+
+Their frontier is that of the settings of `quality` too, whose rows are read where this machine timed them and measured
+where it did not.
 """
 
 import argparse
@@ -10,8 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from support import arguments, hosted, measure, picture_set  # noqa: E402
 from support.frontier import Point, frontier, psnr_at  # noqa: E402
-from support.quality_cells import speed_and_closeness  # noqa: E402
+from support.quality_cells import Cells, Key, speed_and_closeness  # noqa: E402
 from support.quality_rounds import QualityRounds  # noqa: E402
+from support.quality_scope import Scope  # noqa: E402
 from support.quality_settings import OUR_SETTINGS  # noqa: E402
 from support.tried_settings import TRIED_SETTINGS  # noqa: E402
 
@@ -19,12 +23,20 @@ CONDITIONS = tuple(condition for condition in picture_set.CONDITIONS
                    if condition.steps == 20 and condition.task == "text")
 
 
-def measured(rounds: QualityRounds, condition, batches: list) -> dict:
-    """Speed and closeness by setting, all batches timed."""
-    rows = {}
-    for batch in batches:
-        for setting, figures in rounds.measure(condition, batch, [*OUR_SETTINGS, *TRIED_SETTINGS], True, [],
-                                               float("inf")):
+def stored_rows(scope: Scope, condition, numbers: range) -> dict:
+    """Rows of `quality` by setting, of those settings that this machine timed in all batches of `numbers`."""
+    cells = Cells(scope.folder, scope.rows)
+    rows = {setting: cells.timed_rows(Key.of(condition, setting, scope.pictures), numbers, measure.device_name())
+            for setting in OUR_SETTINGS}
+    return {setting: of_setting for setting, of_setting in rows.items() if len(of_setting) == len(numbers)}
+
+
+def measured(rounds: QualityRounds, scope: Scope, condition, numbers: range) -> dict:
+    """Speed and closeness by setting, over the batches of `numbers`."""
+    rows = stored_rows(scope, condition, numbers)
+    left = [setting for setting in (*OUR_SETTINGS, *TRIED_SETTINGS) if setting not in rows]
+    for number in numbers:
+        for setting, figures in rounds.measure(condition, scope.batches[number], left, True, [], float("inf")):
             rows.setdefault(setting, []).append(figures)
     return {setting: speed_and_closeness(of_setting) for setting, of_setting in rows.items()}
 
@@ -41,20 +53,20 @@ def rows_of(condition, found: dict) -> list[dict]:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     arguments.add_device(parser)
-    parser.add_argument("--prompts", type=int, default=16, help="two pictures each")
+    scope = Scope()
+    parser.add_argument("--batches", type=int, choices=range(1, scope.timed_batches + 1), default=scope.timed_batches)
     options = parser.parse_args()
     hosted.start_host("--use-pytorch-cross-attention", device=options.device)
     rounds = QualityRounds(hosted.load_pack())
-    batches = picture_set.batches(options.prompts, 2, 8)
-    rows = []
+    numbers, rows = range(options.batches), []
     for condition in CONDITIONS:
-        rows += rows_of(condition, measured(rounds, condition, batches))
+        rows += rows_of(condition, measured(rounds, scope, condition, numbers))
         for row in rows:
             if row["condition"] == condition.name:
                 print(json.dumps(row), flush=True)
     # Nothing is bounded here: that every setting runs and skips something is what holds.
     holds = all(row["psnr"] < 100.0 for row in rows)
-    print(json.dumps({"benchmark": "tried", "pictures": 2 * options.prompts, "device": options.device, "holds": holds,
+    print(json.dumps({"benchmark": "tried", "pictures": rows[0]["count"], "device": options.device, "holds": holds,
                       "rows": rows, "machine": measure.machine()}))
     return 0 if holds else 1
 

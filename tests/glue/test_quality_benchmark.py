@@ -140,6 +140,7 @@ def test_a_speedup_is_that_of_one_device(tmp_path):
     cells.settle(key, 2)
     assert key not in cells.complete
     assert [cells.has(key, 0, "CPU"), cells.has(key, 1, "CPU"), cells.has(key, 1)] == [True, False, True]
+    assert [one["device"] for one in cells.timed_rows(key, range(3), "CPU")] == ["CPU"]
     cells.add(key, 1, row(4.0, 2.0, [40.0], [0.5], "CPU"))  # measured anew
     cells.settle(key, 2)
     assert cells.complete[key]["psnr"] == 35.0

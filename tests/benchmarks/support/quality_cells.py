@@ -3,6 +3,7 @@ as one line of docs/benchmarks/quality/CONDITION.jsonl. A cell is one setting in
 
 import json
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,11 @@ class Cells:
         """`device`: where the batch must have been measured, if that matters."""
         row = self._rows.get(key, {}).get(batch)
         return key in self.complete or row is not None and device in ("", row["device"])
+
+    def timed_rows(self, key: Key, batches: Iterable[int], device: str) -> list[dict]:
+        """Of `batches`, those that `device` timed."""
+        rows = [self._rows.get(key, {}).get(batch) for batch in batches]
+        return [row for row in rows if row is not None and row["native_s"] is not None and row["device"] == device]
 
     def add(self, key: Key, batch: int, figures: dict):
         """Keeps a row."""
