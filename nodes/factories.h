@@ -11,6 +11,7 @@ namespace asdm::nodes {
 [[nodiscard]] std::unique_ptr<Node> make_native_unet();
 [[nodiscard]] std::unique_ptr<Node> make_feature_inheritance();
 [[nodiscard]] std::unique_ptr<Node> make_apply_plan();
+[[nodiscard]] std::unique_ptr<Node> make_calibrate_plan();
 [[nodiscard]] std::unique_ptr<Node> make_wrap_sampler();
 [[nodiscard]] std::unique_ptr<Node> make_switch_unets();
 [[nodiscard]] std::unique_ptr<Node> make_assemble_unet();

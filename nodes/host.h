@@ -72,6 +72,35 @@ struct Distilled {
   std::vector<double> losses;
 };
 
+/// A sampling run as the host's KSampler makes it, and how much faster one shall become.
+struct CalibrationRun {
+  Handle model;
+  Handle positive;
+  Handle negative;
+  Handle latent;
+  int64_t seed = 0;
+  int64_t steps = 1;
+  double cfg = 1.0;
+  std::string sampler_name;  ///< as the host knows them; it checks both
+  std::string scheduler;
+  double denoise = 1.0;
+  double target_speedup = 1.0;
+};
+
+/// A plan that was tried in such a run.
+struct TriedPlan {
+  double speedup = 1.0;  ///< of the whole run
+  double psnr = 0.0;     ///< dB between its latents and those of the run without inheritance
+};
+
+/// The plan that was found, and all that were tried.
+struct CalibratedPlan {
+  Plan plan;
+  std::vector<TriedPlan> tried;
+  size_t chosen = 0;  ///< index into `tried`
+  bool reached = false;  ///< whether it is as fast as was asked; else it is the fastest
+};
+
 /// What is inherited, and when: by rules, or by a plan that is followed.
 using Inheritance = std::variant<InheritanceOptions, Plan>;
 
@@ -122,6 +151,8 @@ class Host {
   virtual Handle with_early_unet(const Handle& model, const Handle& early, double share) = 0;
   /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets.
   virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance) = 0;
+  /// The plan that stays closest to the run without inheritance at the wanted speed; samples many times.
+  virtual CalibratedPlan calibrate_plan(const CalibrationRun& run) = 0;
   /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.
   virtual std::string run_report(const Handle& model, const Handle& latent) = 0;
 };

@@ -15,6 +15,7 @@ std::vector<std::unique_ptr<Node>> make_all() {
   nodes.push_back(make_native_unet());
   nodes.push_back(make_feature_inheritance());
   nodes.push_back(make_apply_plan());
+  nodes.push_back(make_calibrate_plan());
   nodes.push_back(make_wrap_sampler());
   nodes.push_back(make_switch_unets());
   nodes.push_back(make_report());

@@ -77,4 +77,10 @@ InputSchema model_file_input(std::string name, std::string folder, std::string t
   return input;
 }
 
+InputSchema host_list_input(std::string name, std::string list, std::string tooltip) {
+  InputSchema input = linked_input(std::move(name), Kind::kCombo, std::move(tooltip));
+  input.choices_list = std::move(list);
+  return input;
+}
+
 }  // namespace asdm::nodes

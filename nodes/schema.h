@@ -30,6 +30,7 @@ struct InputSchema {
   std::optional<Range> range;                                                ///< INT and FLOAT only
   std::vector<std::string> choices;                                          ///< COMBO with fixed choices
   std::string choices_folder;  ///< COMBO whose choices are the host's model files of this folder; else empty
+  std::string choices_list;    ///< COMBO whose choices are the host's "samplers" or "schedulers"; else empty
   bool multiline = false;      ///< STRING only
   bool optional = false;       ///< may be left out even without a default: workflows older than it stay valid
 };
@@ -61,5 +62,7 @@ struct NodeSchema {
 [[nodiscard]] InputSchema combo_input(std::string name, std::vector<std::string> choices, std::string tooltip);
 /// Choices are the host's model files of `folder`.
 [[nodiscard]] InputSchema model_file_input(std::string name, std::string folder, std::string tooltip);
+/// Choices are the host's `list`: "samplers" or "schedulers".
+[[nodiscard]] InputSchema host_list_input(std::string name, std::string list, std::string tooltip);
 
 }  // namespace asdm::nodes

@@ -37,6 +37,9 @@ Json input_json(const InputSchema& input) {
   if (!input.choices_folder.empty()) {
     json["choices_folder"] = input.choices_folder;
   }
+  if (!input.choices_list.empty()) {
+    json["choices_list"] = input.choices_list;
+  }
   if (input.multiline) {
     json["multiline"] = true;
   }

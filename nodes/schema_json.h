@@ -6,7 +6,7 @@
 namespace asdm::nodes {
 
 /// {"nodes": [{id, display_name, category, description, is_output_node,
-///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, multiline?, optional?}],
+///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, choices_list?, multiline?, optional?}],
 ///   outputs: [{name, kind, tooltip}]}]}. A key with "?" is there only where the input has it.
 [[nodiscard]] std::string schemas_json();
 

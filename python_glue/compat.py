@@ -3,7 +3,13 @@
 import folder_paths
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "io", "model_file", "model_files", "ui"]
+__all__ = ["ComfyExtension", "host_list", "io", "model_file", "model_files", "ui"]
+
+
+def host_list(name: str) -> list[str]:
+    """The host's "samplers" or "schedulers"."""
+    import comfy.samplers  # with all its models: only where such a list is asked for
+    return {"samplers": comfy.samplers.KSampler.SAMPLERS, "schedulers": comfy.samplers.KSampler.SCHEDULERS}[name]
 
 
 def model_files(folder: str) -> list[str]:

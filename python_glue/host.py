@@ -9,6 +9,7 @@ from . import native
 from .assembly import assemble_unet, save_unet, with_experts
 from .hosted_training import calibrate_unet, distil_unet
 from .loader import load_unet
+from .plan_calibration import calibrate_plan
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
 from .seam import install, new_session
@@ -69,6 +70,12 @@ class ComfyHost:
 
     def with_inheritance(self, model, inheritance: dict):
         return self._with(model, inheritance=inheritance)
+
+    def without_inheritance(self, model):
+        return self._with(model, inheritance=None)
+
+    def calibrate_plan(self, model, asked: dict) -> dict:
+        return calibrate_plan(self, model, asked)
 
     def with_early_unet(self, model, early, share: float):
         """ValueError where the two cannot follow each other in one run."""

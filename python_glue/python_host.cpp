@@ -56,6 +56,22 @@ py::dict to_dict(const nodes::DistilOptions& options) {
   return out;
 }
 
+/// What the host's KSampler is called with, and the target.
+py::dict to_dict(const nodes::CalibrationRun& run) {
+  py::dict out;
+  out["positive"] = object_of(run.positive);
+  out["negative"] = object_of(run.negative);
+  out["latent"] = object_of(run.latent);
+  out["seed"] = run.seed;
+  out["steps"] = run.steps;
+  out["cfg"] = run.cfg;
+  out["sampler_name"] = run.sampler_name;
+  out["scheduler"] = run.scheduler;
+  out["denoise"] = run.denoise;
+  out["target_speedup"] = run.target_speedup;
+  return out;
+}
+
 py::dict to_dict(const Plan& plan) {
   py::list evaluations;
   for (const PlanEvaluation& evaluation : plan.evaluations) {
@@ -164,6 +180,19 @@ nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::H
 nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) {
   const py::gil_scoped_acquire gil;
   return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance)));
+}
+
+nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::CalibrationRun& run) {
+  const py::gil_scoped_acquire gil;
+  const py::dict found = object_.attr("calibrate_plan")(object_of(run.model), to_dict(run));
+  nodes::CalibratedPlan calibrated{.plan = plan_from_json(found["plan"].cast<std::string>()),
+                                   .tried = {},
+                                   .chosen = found["chosen"].cast<size_t>(),
+                                   .reached = found["reached"].cast<bool>()};
+  for (const auto& [speedup, psnr] : found["tried"].cast<std::vector<std::pair<double, double>>>()) {
+    calibrated.tried.push_back({speedup, psnr});
+  }
+  return calibrated;
 }
 
 std::string PyHost::run_report(const nodes::Handle& model, const nodes::Handle& latent) {

@@ -52,6 +52,7 @@ class PyHost final : public nodes::Host {
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;
   nodes::Handle with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) override;
   nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) override;
+  nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override;
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override;
 
  private:

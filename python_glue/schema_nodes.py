@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from .compat import ComfyExtension, io, model_file, model_files, ui
+from .compat import ComfyExtension, host_list, io, model_file, model_files, ui
 from .native import native_module
 
 SCHEMAS = Path(__file__).with_name("schemas.json")
@@ -93,6 +93,8 @@ def make_input(given: dict) -> io.Input:
     options = {key: given[key] for key in PASSED_ON if key in given}
     if "choices_folder" in given:
         options["options"] = model_files(given["choices_folder"])
+    elif "choices_list" in given:
+        options["options"] = host_list(given["choices_list"])
     elif "choices" in given:
         options["options"] = given["choices"]
     return TYPES[given["kind"]].Input(given["name"], **options)

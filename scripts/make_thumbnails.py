@@ -23,6 +23,7 @@ SOURCES = {
     "asdm_demo_text_to_image": "asdm_demo_text_to_image",
     "asdm_demo_image_to_image": "asdm_demo_image_to_image",
     "asdm_demo_record_and_replay": "asdm_demo_record_and_replay",
+    "asdm_demo_calibrate_plan": "asdm_demo_calibrate_plan",
     "asdm_demo_switch_unets": "asdm_demo_switch_unets",
     "asdm_swap_in_sd15": "asdm_demo_text_to_image",
 }

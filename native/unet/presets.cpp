@@ -18,6 +18,9 @@ bool works_deep(const UNetSpec& spec) {
   return spec.family == Family::kSDXL || spec.family == Family::kSDXLRefiner;
 }
 
+/// Blocks between cuts that follow each other from phase to phase.
+constexpr NodeId kCutStep = 2;
+
 using LayerTest = std::function<bool(const BlockTopology&, const LayerTopology&)>;
 
 std::vector<NodeId> layers_where(const Topology& topology, const LayerTest& test) {
@@ -180,13 +183,25 @@ std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& sp
 /// 64x64, 13, 31 and 66 % of SDXL's at 128x128). Chosen on the demo model, an SD1.x (benchmark "quality"); SDXL's
 /// follow from that.
 std::vector<SitePhase> automatic_phases(const Topology& topology, const UNetSpec& spec) {
-  constexpr NodeId kStep = 2;
   const NodeId middle = automatic_cut(topology, spec);
-  const NodeId shallow = std::min(middle + kStep, shallowest_cut(topology));
-  const NodeId deep = std::max(middle - kStep, topology.first_output());
+  const NodeId shallow = std::min(middle + kCutStep, shallowest_cut(topology));
+  const NodeId deep = std::max(middle - kCutStep, topology.first_output());
   return {{.start = 0.0, .end = 0.5, .sites = {shallow}},
           {.start = 0.5, .end = 0.8, .sites = {middle}},
           {.start = 0.8, .end = 1.0, .sites = {deep}}};
+}
+
+std::vector<NodeId> cut_ladder(const Topology& topology, const UNetSpec& spec) {
+  const NodeId shallowest = shallowest_cut(topology);
+  const NodeId beyond = (shallowest - automatic_cut(topology, spec)) % kCutStep;
+  std::vector<NodeId> cuts;
+  if (beyond != 0) {
+    cuts.push_back(shallowest);
+  }
+  for (NodeId cut = shallowest - beyond; cut >= topology.first_output(); cut -= kCutStep) {
+    cuts.push_back(cut);
+  }
+  return cuts;
 }
 
 std::vector<std::string> preset_site_names() { return names_of(kPresets); }

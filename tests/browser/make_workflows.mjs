@@ -8,6 +8,7 @@ import { openFrontEnd, waitForNodes } from "./front_end.mjs";
 
 const folder = path.resolve(import.meta.dirname, "../../workflows");
 const SIZES = {
+  ASDMCalibratePlan: [420, 560],
   CLIPTextEncode: [360, 140],
   KSampler: [300, 262],
   ASDMReport: [420, 420],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from repository import REPO
+from torchvision_operators import declare_torchvision_operators
 
 PACK = "asdm_pack_under_test"
 
@@ -27,6 +28,7 @@ def comfy():
         import comfy.cli_args  # noqa: F401  reads sys.argv
     finally:
         sys.argv = own_arguments
+    declare_torchvision_operators()
     return folder
 
 

@@ -8,7 +8,6 @@ import torch
 from repository import REPO
 
 sys.path.append(str(REPO / "tests" / "benchmarks"))
-from torchvision_operators import declare_torchvision_operators  # noqa: E402
 
 SIZE = 16  # of the latent
 TOKENS = 77
@@ -22,7 +21,6 @@ class HostedModel:
     that name."""
 
     def __init__(self, glue, preset="sd15"):
-        self._operators = declare_torchvision_operators()  # they live as long as this does
         from support import models
         self.pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
         self.host = self.pack.host.comfy_host()

@@ -11,8 +11,8 @@ import sys
 import pytest
 from repository import REPO
 
-NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMWrapSampler",
-         "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMMECondConv",
+NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyPlan", "ASDMCalibratePlan",
+         "ASDMWrapSampler", "ASDMSwitchUNets", "ASDMReport", "ASDMCompareImages", "ASDMAssembleUNet", "ASDMMECondConv",
          "ASDMDistillUNet", "ASDMSaveUNet"]
 
 
@@ -42,7 +42,7 @@ def test_schemas_are_complete(schemas):
             assert slot["tooltip"], f"{node['id']}.{slot['name']}"
         for given in node["inputs"]:
             widget = given["kind"] not in ("MODEL", "LATENT", "CONDITIONING", "SAMPLER", "IMAGE")
-            assert widget == ("default" in given or "choices_folder" in given), given["name"]
+            assert widget == bool({"default", "choices_folder", "choices_list"} & given.keys()), given["name"]
 
 
 def test_v3_classes_serve_what_the_schemas_say(classes, schemas):

@@ -14,10 +14,13 @@ from image_scores import read_scores
 API = REPO / "workflows" / "api"
 PICTURE_DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
 REPLAY_DEMO = "asdm_demo_record_and_replay"
+CALIBRATE_DEMO = "asdm_demo_calibrate_plan"
 SWITCH_DEMO = "asdm_demo_switch_unets"
 # dB; 36 were seen, and 8 where the cut UNet makes the whole picture untrained.
 MIN_SWITCHED_PSNR = 25
-DEMOS = [*PICTURE_DEMOS, REPLAY_DEMO, SWITCH_DEMO]
+# dB between the pictures that the calibrated plan and the full run give of another prompt.
+MIN_CALIBRATED_PSNR = 20
+DEMOS = [*PICTURE_DEMOS, REPLAY_DEMO, CALIBRATE_DEMO, SWITCH_DEMO]
 
 
 def read_prompt(name):
@@ -59,6 +62,15 @@ def test_a_recorded_run_is_replayed_to_the_same_picture(host):
     assert np.array_equal(recorded, replayed)
     assert psnr == math.inf
     assert int(re.search(r"(\d+) inherited\)", report)[1]) > 0
+
+
+def test_a_calibrated_plan_serves_another_prompt(host):
+    prompt = read_prompt(CALIBRATE_DEMO)
+    (by_plan, exact), psnr, report = run_pair(host, prompt, ("calibrated", "exact"))
+    assert not np.array_equal(by_plan, exact)
+    assert psnr > MIN_CALIBRATED_PSNR
+    assert int(re.search(r"(\d+) inherited\)", report)[1]) > 0
+    assert "note" not in report  # the plan's schedule is the run's
 
 
 @pytest.mark.parametrize("small_unet", [path.name for path in SMALL_UNETS])

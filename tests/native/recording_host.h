@@ -35,6 +35,8 @@ class RecordingHost final : public nodes::Host {
   UNetFile loaded;  ///< the last
   nodes::DistilOptions distil_options;
   nodes::Inheritance inheritance;  ///< the last that was asked for
+  nodes::CalibrationRun calibration_run;  ///< the last
+  nodes::CalibratedPlan calibrated{.plan = {}, .tried = {{2.0, 40.0}}};
 
   std::vector<std::string> list_models(std::string_view folder) override {
     calls.push_back("list_models " + std::string(folder));
@@ -93,6 +95,11 @@ class RecordingHost final : public nodes::Host {
   nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& asked) override {
     inheritance = asked;
     return named(label_of(sampler) + "+inheritance");
+  }
+  nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override {
+    calls.push_back("calibrate_plan " + label_of(run.model) + " " + label_of(run.latent) + " " + run.sampler_name);
+    calibration_run = run;
+    return calibrated;
   }
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override {
     calls.push_back("run_report " + label_of(model) + " " + label_of(latent));

@@ -21,6 +21,9 @@ TEST(NodeSchemas, TheContract) {
        {"model", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
         "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
       {"ASDMApplyPlan", {"model", "plan"}},
+      {"ASDMCalibratePlan",
+       {"model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
+        "target_speedup"}},
       {"ASDMWrapSampler",
        {"sampler", "plan", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent",
         "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
@@ -97,8 +100,8 @@ TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
   EXPECT_TRUE(inherit.at(10).at("optional").get<bool>());
   const auto& plan = json.at("nodes").at(3).at("inputs").at(1);
   EXPECT_TRUE(plan.at("multiline").get<bool>());
-  EXPECT_EQ(json.at("nodes").at(4).at("inputs").at(0).at("kind"), "SAMPLER");
-  EXPECT_TRUE(json.at("nodes").at(6).at("is_output_node").get<bool>());
+  EXPECT_EQ(json.at("nodes").at(5).at("inputs").at(0).at("kind"), "SAMPLER");
+  EXPECT_TRUE(json.at("nodes").at(7).at("is_output_node").get<bool>());
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ TEST(PlanStrip, WithoutARunThereIsALineOfText) {
 
 TEST(PixelFont, HasEveryLetterThatAddressesAndNumbersNeed) {
   const auto& box = glyph('\x01');
-  for (const char c : std::string("abcdefghijklmnopqrstuvwxyz0123456789.,:-_()%/ ")) {
+  for (const char c : std::string("abcdefghijklmnopqrstuvwxyz0123456789.,:-_()%/+B ")) {
     EXPECT_NE(glyph(c), box) << c;
     for (const uint8_t row : glyph(c)) {
       EXPECT_LT(row, 1U << kGlyphWidth) << c;

@@ -1,0 +1,81 @@
+// ASDMCalibratePlan: looks for the plan that keeps a run closest to itself at a wanted speed.
+#include <cstdint>
+#include <string>
+
+#include "nodes/calibration_plot.h"
+#include "nodes/factories.h"
+#include "nodes/plot_frame.h"
+#include "nodes/unet_check.h"
+
+namespace asdm::nodes {
+namespace {
+
+std::string summary(const CalibratedPlan& calibrated, double target_speedup) {
+  const TriedPlan& chosen = calibrated.tried.at(calibrated.chosen);
+  const std::string count = std::to_string(calibrated.tried.size());
+  const std::string found = number_text(chosen.speedup) + " times as fast at " + number_text(chosen.psnr) + " dB, ";
+  return calibrated.reached ? found + "the closest of " + count + " plans"
+                            : "no plan is " + number_text(target_speedup) + " times as fast; the fastest is " + found +
+                                  "of " + count + " tried";
+}
+
+class CalibratePlan final : public Node {
+ public:
+  [[nodiscard]] NodeSchema schema() const override {
+    NodeSchema schema;
+    schema.id = "ASDMCalibratePlan";
+    schema.display_name = "ASDM Calibrate Plan";
+    schema.description =
+        "Finds the plan that changes the picture least at the speed you ask for, by trying up to sixteen on your own "
+        "model, prompt and sampler. Takes as long as about ten runs; ASDM Apply Plan and ASDM Wrap Sampler then use the "
+        "plan for any prompt and seed with these steps and this sampler.";
+    schema.inputs = {
+        linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet. What it inherits already is left out."),
+        linked_input("positive", Kind::kConditioning, "As for KSampler, and so are all up to denoise."),
+        linked_input("negative", Kind::kConditioning, "What the picture should not show."),
+        linked_input("latent_image", Kind::kLatent,
+                     "Size of the pictures. A batch of some makes the choice steadier, and takes longer."),
+        int_input("seed", 0, {0, static_cast<double>(kMostSeed), 1}, "Of the noise. Keep it fixed: another one tries anew."),
+        int_input("steps", 20, {1, 10000, 1}, "Steps of the runs that the plan is for."),
+        float_input("cfg", 8.0, {0.0, 100.0, 0.1}, "Guidance."),
+        host_list_input("sampler_name", "samplers", "Sampler of the runs that the plan is for."),
+        host_list_input("scheduler", "schedulers", "Its noise schedule."),
+        float_input("denoise", 1.0, {0.0, 1.0, 0.01}, "Below 1 for image to image."),
+        float_input("target_speedup", 2.0, {1.0, 20.0, 0.1},
+                    "How many times as fast as without inheritance the whole sampling shall be, on this machine."),
+    };
+    schema.outputs = {{"plan", Kind::kString, "The plan as JSON, for ASDM Apply Plan or ASDM Wrap Sampler."},
+                      {"plot", Kind::kImage, "Closeness (dB between latents) over speed of all plans that were tried."}};
+    return schema;
+  }
+
+ private:
+  // Exact as a double, which a Range holds.
+  static constexpr int64_t kMostSeed = int64_t{1} << 53;
+
+  Result run(Host& host, const Inputs& inputs) const override {
+    const CalibrationRun asked{.model = inputs.handle("model"),
+                               .positive = inputs.handle("positive"),
+                               .negative = inputs.handle("negative"),
+                               .latent = inputs.handle("latent_image"),
+                               .seed = inputs.integer("seed"),
+                               .steps = inputs.integer("steps"),
+                               .cfg = inputs.number("cfg"),
+                               .sampler_name = inputs.text("sampler_name"),
+                               .scheduler = inputs.text("scheduler"),
+                               .denoise = inputs.number("denoise"),
+                               .target_speedup = inputs.number("target_speedup")};
+    require_unet(host, asked.model, inputs.where("model"));
+    const CalibratedPlan calibrated = host.calibrate_plan(asked);
+    const Image plot = calibration_plot(calibrated, asked.target_speedup);
+    return {.outputs = {to_json(calibrated.plan), plot},
+            .ui_text = summary(calibrated, asked.target_speedup),
+            .ui_image = plot};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Node> make_calibrate_plan() { return std::make_unique<CalibratePlan>(); }
+
+}  // namespace asdm::nodes
