@@ -13,32 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from support import arguments, hosted, measure, picture_set  # noqa: E402
 from support.frontier import Point, frontier, psnr_at  # noqa: E402
-from support.quality_cells import Cells, Key, speed_and_closeness  # noqa: E402
 from support.quality_rounds import QualityRounds  # noqa: E402
 from support.quality_scope import Scope  # noqa: E402
-from support.quality_settings import OUR_SETTINGS  # noqa: E402
+from support.timed_settings import measured  # noqa: E402
 from support.tried_settings import TRIED_SETTINGS  # noqa: E402
-
-CONDITIONS = tuple(condition for condition in picture_set.CONDITIONS
-                   if condition.steps == 20 and condition.task == "text")
-
-
-def stored_rows(scope: Scope, condition, numbers: range) -> dict:
-    """Rows of `quality` by setting, of those settings that this machine timed in all batches of `numbers`."""
-    cells = Cells(scope.folder, scope.rows)
-    rows = {setting: cells.timed_rows(Key.of(condition, setting, scope.pictures), numbers, measure.device_name())
-            for setting in OUR_SETTINGS}
-    return {setting: of_setting for setting, of_setting in rows.items() if len(of_setting) == len(numbers)}
-
-
-def measured(rounds: QualityRounds, scope: Scope, condition, numbers: range) -> dict:
-    """Speed and closeness by setting, over the batches of `numbers`."""
-    rows = stored_rows(scope, condition, numbers)
-    left = [setting for setting in (*OUR_SETTINGS, *TRIED_SETTINGS) if setting not in rows]
-    for number in numbers:
-        for setting, figures in rounds.measure(condition, scope.batches[number], left, True, [], float("inf")):
-            rows.setdefault(setting, []).append(figures)
-    return {setting: speed_and_closeness(of_setting) for setting, of_setting in rows.items()}
 
 
 def rows_of(condition, found: dict) -> list[dict]:
@@ -59,8 +37,8 @@ def main():
     hosted.start_host("--use-pytorch-cross-attention", device=options.device)
     rounds = QualityRounds(hosted.load_pack())
     numbers, rows = range(options.batches), []
-    for condition in CONDITIONS:
-        rows += rows_of(condition, measured(rounds, scope, condition, numbers))
+    for condition in picture_set.SHORT_TEXT:
+        rows += rows_of(condition, measured(rounds, scope, condition, numbers, TRIED_SETTINGS))
         for row in rows:
             if row["condition"] == condition.name:
                 print(json.dumps(row), flush=True)

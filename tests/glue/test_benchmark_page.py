@@ -126,6 +126,17 @@ def test_what_was_tried_is_shown_by_its_distance_to_the_frontier():
     assert "best" not in text
 
 
+def test_calibrated_plans_are_shown_with_their_gain():
+    def calibrated_row(target, gain):
+        return {"condition": "euler", "target": target, "speedup": target, "psnr": 50.0, "ssim": 0.9, "full": 5,
+                "gain_db": gain, "calibration_seconds": 31.4}
+    rows = [calibrated_row(1.5, 4.04), calibrated_row(9.0, None)]
+    text = page.page({"calibrated": {"benchmark": "calibrated", "pictures": 32, "calibrated_on": 4, "rows": rows,
+                                     "machine": MACHINE}})
+    assert "| euler | 1.5x | 1.50x | 5 | 50.0 | +4.0 | 31 s |" in text
+    assert "| euler | 9x | 9.00x | 5 | 50.0 | – | 31 s |" in text
+
+
 def test_figures_of_a_gpu_stand_beside_those_of_a_cpu():
     def inheritance_result(device, speedup):
         level = {"speedup": speedup, "predicted_speedup": 1.67}

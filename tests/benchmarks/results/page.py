@@ -94,6 +94,16 @@ def _tried_section(results: dict[str, dict]) -> list[str]:
     return ["## Modes, values and sites tried", introduction, tables.tried(result)]
 
 
+def _calibrated_section(results: dict[str, dict]) -> list[str]:
+    result = results.get("calibrated")
+    if result is None:
+        return []
+    introduction = (f"Plans that ASDMCalibratePlan found on {result['calibrated_on']} pictures of the demo model, "
+                    f"followed on {result['pictures']} others; the gain is over the frontier of the pack's settings "
+                    "[above](#quality-at-equal-speed) at the plan's speed.")
+    return ["## Calibrated plans", introduction, tables.calibrated(result)]
+
+
 def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
     parts = []
     if "assembled" in results:
@@ -157,8 +167,8 @@ def page(results: dict[str, dict]) -> str:
     if results:
         parts += ["## Machines", machines(results)]
     parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
-              *_quality_section(results), *_tried_section(results), *_smaller_unets_section(results),
-              *_other_sections(results)]
+              *_quality_section(results), *_tried_section(results), *_calibrated_section(results),
+              *_smaller_unets_section(results), *_other_sections(results)]
     left = missing(results)
     if left:
         parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]

@@ -44,6 +44,7 @@ PLAN = (
     Measurement("inheritance", "inheritance", ("--device", "cpu", "--dtype", "bf16")),
     Measurement("quality", "quality", ("--device", "cpu", "--missing")),
     Measurement("tried", "tried", ("--device", "cpu")),
+    Measurement("calibrated", "calibrated", ("--device", "cpu")),
     *(Measurement(f"reused-{dtype}", "reused", ("--dtype", dtype)) for dtype in ("fp32", "bf16")),
     Measurement("assembled", "assembled"),
     *(Measurement(f"me_cond_conv-{dtype}", "me_cond_conv", ("--dtype", dtype)) for dtype in ("fp32", "bf16")),

@@ -192,6 +192,13 @@ def tried(result: dict) -> str:
     return table(["setting", *(f"{condition}: speed-up, dB (to the frontier)" for condition in conditions)], rows)
 
 
+def calibrated(result: dict) -> str:
+    rows = [[row["condition"], f"{row['target']:g}x", f"{row['speedup']:.2f}x", str(row["full"]), f"{row['psnr']:.1f}",
+             "–" if row["gain_db"] is None else f"{row['gain_db']:+.1f}", f"{row['calibration_seconds']:.0f} s"]
+            for row in result["rows"]]
+    return table(["condition", "target", "speed-up", "full", "dB", "gain, dB", "found in"], rows)
+
+
 def quality_settings(cells: list[dict]) -> str:
     """Every setting: means over the conditions that it was measured in, and in how many of them it stands on the
     frontier of all methods."""

@@ -3,12 +3,14 @@
 from support import peer_caches
 from support.quality_settings import Setting
 
+# Follows a plan; its one input is the JSON.
+CALIBRATED = "calibrated plan"
 
-def _inheriting(pack, model, inputs: dict):
-    """A clone of `model` behind the node ASDMFeatureInheritance."""
+
+def _behind(node: str, pack, model, inputs: dict):
+    """A clone of `model` behind a node of the pack's."""
     native = pack.native.native_module()
-    outputs = native.execute("ASDMFeatureInheritance", pack.host.comfy_host(), {"model": model, **inputs})["outputs"]
-    return outputs[0]
+    return native.execute(node, pack.host.comfy_host(), {"model": model, **inputs})["outputs"][0]
 
 
 def with_method(pack, model, setting: Setting, steps: int):
@@ -23,4 +25,5 @@ def with_method(pack, model, setting: Setting, steps: int):
         return peer_caches.with_first_block_cache(pack, model, **inputs)
     if setting.method == "spectrum":
         return peer_caches.with_spectrum(model, **inputs)
-    return _inheriting(pack, model, inputs)
+    node = "ASDMApplyPlan" if setting.method == CALIBRATED else "ASDMFeatureInheritance"
+    return _behind(node, pack, model, inputs)

@@ -26,6 +26,8 @@ class Condition:
 
 CONDITIONS = tuple(Condition(sampler, steps, task) for steps in (20, 50) for sampler in ("euler", "dpmpp_2m")
                    for task in ("text", "image"))
+# Where what `quality` does not show is measured.
+SHORT_TEXT = tuple(condition for condition in CONDITIONS if condition.steps == 20 and condition.task == "text")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,15 @@ class QualityRounds:
         self._sources = None
         self._warm = False
 
+    @property
+    def demo(self) -> DemoModel:
+        return self._demo
+
+    def execute(self, node: str, inputs: dict) -> dict:
+        """What a node of the pack's gives for the native model."""
+        native = self._pack.native.native_module()
+        return native.execute(node, self._pack.host.comfy_host(), {"model": self._native, **inputs})
+
     def _start_latents(self, batch: Batch, condition: Condition, wanted: list[str]):
         if condition.task == "text":
             return None
