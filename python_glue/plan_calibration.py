@@ -13,6 +13,8 @@ from .session import session_of
 
 # Equal latents count as this many dB.
 _PSNR_OF_EQUAL = 100.0
+# What slows the machine for a while must not slow plans alone.
+_TRIALS_PER_FULL_RUN = 5
 
 
 def calibrate_plan(host, model, asked: dict) -> dict:
@@ -31,6 +33,8 @@ def calibrate_plan(host, model, asked: dict) -> dict:
     search = _search(session, recorded, reference, asked)
     search.add_full_run(_sampled(exact, asked)[1])
     while (sites := search.next()) is not None:
+        if len(search.trials) % _TRIALS_PER_FULL_RUN == _TRIALS_PER_FULL_RUN - 1:
+            search.add_full_run(_sampled(exact, asked)[1])
         latents, seconds = _sampled(host.with_inheritance(model, _followed(recorded, sites)), asked)
         search.add_trial(seconds, _psnr(reference, latents))
     tried, chosen = search.trials, search.best

@@ -1,6 +1,7 @@
 #include "native/unet/plan_search.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "native/base/error.h"
@@ -91,28 +92,35 @@ PlanTrial PlanSearch::fitted(const PlanShape& shape) const {
   return trial;
 }
 
-std::vector<PlanShape> PlanSearch::shapes_to_try() const {
-  if (trials_.empty()) {
-    return {{.cut = start_, .until = kAutomaticUntil}};
-  }
-  const PlanShape from = trials_[best()].shape;
-  const auto [first, second] = from.until;
-  std::vector<PlanShape> shapes = {from};  // its full evaluations follow what was learnt of the times
-  for (const int64_t step : {-kPhaseStep, kPhaseStep}) {
-    shapes.push_back(with_until(from, first + step, second));
-    shapes.push_back(with_until(from, std::min(first, second + step), second + step));
-  }
+std::vector<PlanShape> PlanSearch::neighbours(const PlanShape& shape) const {
+  const auto [first, second] = shape.until;
+  std::vector<PlanShape> shapes = {shape};  // its full evaluations follow what was learnt of the times
   const auto vary = [&](size_t PlanShape::*part, size_t count) {
-    for (const size_t value : {from.*part - 1, from.*part + 1}) {
+    for (const size_t value : {shape.*part + 1, shape.*part - 1}) {
       if (value < count) {  // below 0 is above all
-        shapes.push_back(from);
+        shapes.push_back(shape);
         shapes.back().*part = value;
       }
     }
   };
-  vary(&PlanShape::mode, kModes.size());
   vary(&PlanShape::cut, ladder_.size());
+  vary(&PlanShape::mode, kModes.size());
+  for (const int64_t step : {-kPhaseStep, kPhaseStep}) {
+    shapes.push_back(with_until(shape, first + step, second + step));
+    shapes.push_back(with_until(shape, first + step, second));
+    shapes.push_back(with_until(shape, std::min(first, second + step), second + step));
+  }
   return shapes;
+}
+
+std::optional<PlanTrial> PlanSearch::first_new(const std::vector<PlanShape>& shapes) const {
+  for (const PlanShape& shape : shapes) {
+    PlanTrial trial = fitted(shape);
+    if (is_new(trial) && reaches_target(trial)) {
+      return trial;
+    }
+  }
+  return std::nullopt;
 }
 
 bool PlanSearch::is_new(const PlanTrial& trial) const {
@@ -127,19 +135,20 @@ std::optional<PlanSites> PlanSearch::next() {
   if (trials_.size() >= kMostTrials) {
     return std::nullopt;
   }
-  for (const PlanShape& shape : shapes_to_try()) {
-    PlanTrial trial = fitted(shape);
-    if (is_new(trial) && reaches_target(trial)) {
-      pending_ = std::move(trial);
-      return pending_->sites;
+  const std::vector<size_t> order = ranked();
+  if (order.empty()) {
+    pending_ = first_new({{.cut = start_, .until = kAutomaticUntil}});
+  }
+  for (auto from = order.begin(); from != order.end() && !pending_; ++from) {
+    pending_ = first_new(neighbours(trials_[*from].shape));
+  }
+  if (!pending_ && (order.empty() || !reaches_target(trials_[order.front()]))) {
+    PlanTrial fastest = fitted({.cut = 0, .until = {kTenths, kTenths}});
+    if (is_new(fastest)) {
+      pending_ = std::move(fastest);
     }
   }
-  PlanTrial fastest = fitted({.cut = 0, .until = {kTenths, kTenths}});
-  if (is_new(fastest) && (trials_.empty() || !reaches_target(trials_[best()]))) {
-    pending_ = std::move(fastest);
-    return pending_->sites;
-  }
-  return std::nullopt;
+  return pending_ ? std::optional(pending_->sites) : std::nullopt;
 }
 
 void PlanSearch::add_trial(double seconds, double psnr) {
@@ -156,14 +165,18 @@ bool PlanSearch::reaches_target(const PlanTrial& trial) const {
   return speedup(trial) >= target_ * (1.0 - kSpeedMargin);
 }
 
-size_t PlanSearch::best() const {
-  const auto better = [&](const PlanTrial& one, const PlanTrial& other) {  // whether `other` is
+std::vector<size_t> PlanSearch::ranked() const {
+  std::vector<size_t> order(trials_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t first, size_t second) {
+    const PlanTrial& one = trials_[first];
+    const PlanTrial& other = trials_[second];
     if (reaches_target(one) != reaches_target(other)) {
-      return reaches_target(other);
+      return reaches_target(one);
     }
-    return reaches_target(one) ? one.psnr < other.psnr : one.share > other.share;
-  };
-  return static_cast<size_t>(std::max_element(trials_.begin(), trials_.end(), better) - trials_.begin());
+    return reaches_target(one) ? one.psnr > other.psnr : one.share < other.share;
+  });
+  return order;
 }
 
 }  // namespace asdm

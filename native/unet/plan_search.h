@@ -36,11 +36,11 @@ struct PlanTrial {
 };
 
 /// Begins with the plan that `segment` with sites "auto" would give at that speed, and goes from the best plan so far to
-/// its neighbours: other cuts, other phases, other modes, each with as many full evaluations as the speed allows. Ends when
-/// no neighbour is better, or after kMostTrials.
+/// its neighbours: other cuts, other modes, other phases, each with as many full evaluations as the speed allows. Where the
+/// best has none left, those of the next best follow. Ends after kMostTrials, or when nothing is left.
 class PlanSearch {
  public:
-  static constexpr size_t kMostTrials = 16;
+  static constexpr size_t kMostTrials = 24;
 
   /// `sigmas`: of each evaluation of a full run, at least one. `target_speedup`: at least 1, of the whole run.
   PlanSearch(const Topology& topology, const UNetSpec& spec, std::vector<double> sigmas, const CallSize& size,
@@ -58,7 +58,7 @@ class PlanSearch {
   /// How many times as fast as a full run `trial` is, by all runs so far.
   [[nodiscard]] double speedup(const PlanTrial& trial) const { return time_.speedup(trial.share); }
   /// Index of the closest trial that reaches the target; where none does, of the fastest. There must be one.
-  [[nodiscard]] size_t best() const;
+  [[nodiscard]] size_t best() const { return ranked().at(0); }
   [[nodiscard]] bool reaches_target(const PlanTrial& trial) const;
 
  private:
@@ -67,7 +67,11 @@ class PlanSearch {
     double share;  ///< of a full evaluation that one which inherits it computes
   };
 
-  [[nodiscard]] std::vector<PlanShape> shapes_to_try() const;
+  /// Indices of `trials_`, the best first.
+  [[nodiscard]] std::vector<size_t> ranked() const;
+  [[nodiscard]] std::vector<PlanShape> neighbours(const PlanShape& shape) const;
+  /// The first of `shapes` that gives a plan which reaches the target and was not run.
+  [[nodiscard]] std::optional<PlanTrial> first_new(const std::vector<PlanShape>& shapes) const;
   /// Cut of each evaluation that is not full; -1 for a full one.
   [[nodiscard]] std::vector<int64_t> cuts_of(const PlanShape& shape, int64_t full) const;
   [[nodiscard]] double share_of(const std::vector<int64_t>& cuts) const;
