@@ -1,6 +1,7 @@
 #include "native/unet/plan_search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -17,8 +18,6 @@ constexpr std::array kModes = {TimeStepMode::kUniform, TimeStepMode::kQuadratic,
 constexpr int64_t kTenths = 10;
 /// Four of 20 evaluations; less changes little.
 constexpr int64_t kPhaseStep = 2;
-/// Where automatic_phases() goes over to the next cut.
-constexpr std::array<int64_t, 2> kAutomaticUntil = {5, 8};
 /// A target counts as reached within what times vary.
 constexpr double kSpeedMargin = 0.02;
 
@@ -44,10 +43,13 @@ PlanSearch::PlanSearch(const Topology& topology, const UNetSpec& spec, std::vect
   if (!(target_ >= 1.0)) {
     throw invalid_input("target_speedup", "1 or more", std::to_string(target_));
   }
-  const NodeId first = automatic_phases(topology, spec).front().sites.front();
+  const std::vector<SitePhase> automatic = automatic_phases(topology, spec);
+  for (size_t phase = 0; phase < start_.until.size(); ++phase) {
+    start_.until[phase] = std::llround(automatic[phase].end * kTenths);
+  }
   for (const NodeId cut : cut_ladder(topology, spec)) {
-    if (cut == first) {
-      start_ = ladder_.size();
+    if (cut == automatic.front().sites.front()) {
+      start_.cut = ladder_.size();
     }
     ladder_.push_back({topology.node(cut).address, cut_share(topology, cut, size)});
   }
@@ -137,7 +139,7 @@ std::optional<PlanSites> PlanSearch::next() {
   }
   const std::vector<size_t> order = ranked();
   if (order.empty()) {
-    pending_ = first_new({{.cut = start_, .until = kAutomaticUntil}});
+    pending_ = first_new({start_});
   }
   for (auto from = order.begin(); from != order.end() && !pending_; ++from) {
     pending_ = first_new(neighbours(trials_[*from].shape));
@@ -155,7 +157,6 @@ void PlanSearch::add_trial(double seconds, double psnr) {
   if (!pending_) {
     throw internal_fault("PlanSearch.add_trial", "no plan waits for a result");
   }
-  pending_->seconds = seconds;
   pending_->psnr = psnr;
   time_.add(pending_->share, seconds);
   trials_.push_back(*std::exchange(pending_, std::nullopt));

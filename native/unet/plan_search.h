@@ -21,8 +21,6 @@ struct PlanShape {
   size_t cut = 0;                    ///< the first of them, an index into cut_ladder()
   std::array<int64_t, 2> until = {};  ///< tenths of the run at which the second and the third begin
   size_t mode = 0;                   ///< how full evaluations are placed, an index into the modes that are tried
-
-  auto operator<=>(const PlanShape&) const = default;
 };
 
 /// A plan that was run.
@@ -31,7 +29,6 @@ struct PlanTrial {
   PlanSites sites;
   int64_t full = 0;     ///< evaluations that compute everything
   double share = 1.0;   ///< of a full run's multiply-accumulates
-  double seconds = 0.0;
   double psnr = 0.0;    ///< dB between its latents and those of a full run
 };
 
@@ -80,7 +77,7 @@ class PlanSearch {
   [[nodiscard]] bool is_new(const PlanTrial& trial) const;
 
   std::vector<Cut> ladder_;
-  size_t start_ = 0;  ///< the first of the cuts that "auto" stands for
+  PlanShape start_;  ///< what "auto" stands for in mode `segment`
   std::vector<double> sigmas_;
   double target_;
   RunTime time_;

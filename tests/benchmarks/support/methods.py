@@ -7,10 +7,9 @@ from support.quality_settings import Setting
 CALIBRATED = "calibrated plan"
 
 
-def _behind(node: str, pack, model, inputs: dict):
-    """A clone of `model` behind a node of the pack's."""
-    native = pack.native.native_module()
-    return native.execute(node, pack.host.comfy_host(), {"model": model, **inputs})["outputs"][0]
+def run_node(node: str, pack, model, inputs: dict) -> dict:
+    """What a node of the pack's gives for `model`: "outputs" and what it shows."""
+    return pack.native.native_module().execute(node, pack.host.comfy_host(), {"model": model, **inputs})
 
 
 def with_method(pack, model, setting: Setting, steps: int):
@@ -26,4 +25,4 @@ def with_method(pack, model, setting: Setting, steps: int):
     if setting.method == "spectrum":
         return peer_caches.with_spectrum(model, **inputs)
     node = "ASDMApplyPlan" if setting.method == CALIBRATED else "ASDMFeatureInheritance"
-    return _behind(node, pack, model, inputs)
+    return run_node(node, pack, model, inputs)["outputs"][0]

@@ -6,7 +6,7 @@ import time
 from support import measure
 from support.demo_model import DemoModel
 from support.evaluation_clock import EvaluationClock
-from support.methods import with_method
+from support.methods import run_node, with_method
 from support.picture_set import DENOISE, Batch, Condition, Sources
 from support.quality_settings import Setting
 from support.scores import scores
@@ -33,8 +33,7 @@ class QualityRounds:
 
     def execute(self, node: str, inputs: dict) -> dict:
         """What a node of the pack's gives for the native model."""
-        native = self._pack.native.native_module()
-        return native.execute(node, self._pack.host.comfy_host(), {"model": self._native, **inputs})
+        return run_node(node, self._pack, self._native, inputs)
 
     def _start_latents(self, batch: Batch, condition: Condition, wanted: list[str]):
         if condition.task == "text":
