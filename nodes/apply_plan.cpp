@@ -33,7 +33,7 @@ class ApplyPlan final : public Node {
     const Plan plan = read_plan(inputs, "plan");
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
-    return {.outputs = {host.with_inheritance(model, plan)}};
+    return {.outputs = {host.with_inheritance(model, plan, inputs.where("plan"))}};
   }
 };
 

@@ -29,7 +29,7 @@ class FeatureInheritance final : public Node {
     const InheritanceOptions options = read_inheritance(inputs);
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
-    return {.outputs = {host.with_inheritance(model, options)}};
+    return {.outputs = {host.with_inheritance(model, options, inputs.node_id())}};
   }
 };
 

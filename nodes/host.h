@@ -144,13 +144,14 @@ class Host {
   virtual ModelDescription describe_model(const Handle& model) = 0;
   /// A clone of `model` whose UNet runs in the native engine.
   virtual Handle with_native_engine(const Handle& model, const EngineOptions& options) = 0;
-  /// A clone of `model` that inherits features; installs the native engine where it is missing.
-  virtual Handle with_inheritance(const Handle& model, const Inheritance& inheritance) = 0;
+  /// A clone of `model` that inherits features; installs the native engine where it is missing. `where`: the node, or
+  /// its input, that the inheritance comes from, for errors about what this UNet does not have.
+  virtual Handle with_inheritance(const Handle& model, const Inheritance& inheritance, std::string_view where) = 0;
   /// A MODEL whose runs are made by `early` for the first `share` (0..1) of their steps and by `model` after. Throws where
   /// the two cannot follow each other in one run.
   virtual Handle with_early_unet(const Handle& model, const Handle& early, double share) = 0;
-  /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets.
-  virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance) = 0;
+  /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets. `where` as above.
+  virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance, std::string_view where) = 0;
   /// The plan that stays closest to the run without inheritance at the wanted speed; samples many times.
   virtual CalibratedPlan calibrate_plan(const CalibrationRun& run) = 0;
   /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.

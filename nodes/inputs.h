@@ -20,6 +20,7 @@ class Inputs {
   /// Fills in defaults. Throws Error naming "<node id>.<input>" for an unknown, missing, mistyped or too large value.
   Inputs(const NodeSchema& schema, std::map<std::string, Value> values);
 
+  [[nodiscard]] const std::string& node_id() const noexcept { return node_id_; }
   /// "<node id>.<input>", for messages of the node's own checks.
   [[nodiscard]] std::string where(const std::string& name) const;
 

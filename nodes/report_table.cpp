@@ -137,7 +137,7 @@ std::string address_table(const json& addresses) {
 std::string report_table(std::string_view report_json) {
   return read_report(report_json, [](const json& report) {
     if (!found_run(report)) {
-      return std::string(kNoRun) + ": connect the MODEL that the sampler used and the LATENT it gave\n";
+      return std::string(kNoRun) + ": " + report.at("reason").get<std::string>() + "\n";
     }
     std::string out = summary(report);
     if (!report.at("addresses").empty()) {

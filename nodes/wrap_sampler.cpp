@@ -31,7 +31,8 @@ class WrapSampler final : public Node {
     const bool planned = inputs.text("plan").find_first_not_of(" \t\r\n") != std::string::npos;
     const Inheritance inheritance =
         planned ? Inheritance(read_plan(inputs, "plan")) : Inheritance(read_inheritance(inputs));
-    return {.outputs = {host.wrap_sampler(inputs.handle("sampler"), inheritance)}};
+    const std::string where = planned ? inputs.where("plan") : inputs.node_id();
+    return {.outputs = {host.wrap_sampler(inputs.handle("sampler"), inheritance, where)}};
   }
 };
 

@@ -141,6 +141,8 @@ void init_run(py::module_& m) {
       .def("release", [](NamedRun& named) { named.run().release(); })
       .def_property_readonly("cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); },
                              "Bytes of the features stored now.")
+      .def_property_readonly("ever_inherits", [](NamedRun& named) { return named.run().ever_inherits(); },
+                             "Whether any evaluation may inherit.")
       .def_property_readonly("sites", &NamedRun::sites, "Addresses that some evaluation may inherit.")
       .def_property_readonly("sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },
                              "Addresses inherited at this evaluation, as far as that is decided.")

@@ -42,16 +42,18 @@ def acting_conds(conds: list, sigma: float) -> dict:
             for index, cond in _acting(conds, sigma)}
 
 
-def advance_hooks(conds: list, timestep, patcher, model_options: dict):
-    """Brings the hooks of the conds that act at `timestep` [batch] to their keyframes, so that all strengths of an
-    evaluation are known before its first call. The host does the same for each cond, and then finds it done."""
-    for _, cond in _acting(conds, float(timestep[0])):
+def advance_hooks(conds: list, sigma: float, timestep, patcher, model_options: dict):
+    """Brings the hooks of the conds that act at `sigma`, `timestep` [batch] on the device, to their keyframes, so that
+    all strengths of an evaluation are known before its first call. The host does the same for each cond, and then finds
+    it done."""
+    for _, cond in _acting(conds, sigma):
         if _hooks(cond):
             patcher.prepare_hook_patches_current_keyframe(timestep, cond["hooks"], model_options)
 
 
-def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int) -> list[str]:
-    """One key per cond chunk of the batch `x` [batch, channels, height, width], in batch order.
+def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int, seen: Counter) -> list[str]:
+    """One key per cond chunk of the batch `x` [batch, channels, height, width], in batch order. `seen`: how often each
+    (index of the conditioning, uuid) came in this pass, counted on here.
 
     Empty where the host does not say which chunks the batch holds (foreign callers): nothing is inherited then.
     """
@@ -63,10 +65,10 @@ def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pa
         calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
         hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
     )
-    seen = Counter()
     keys = []
     for index, uuid in zip(indices, uuids, strict=True):
-        # Area conds that fill up share one uuid, so repeats within a call are told apart by their order.
+        # Area conds that fill up share one uuid, in one call or several, and a tiling model wrapper calls with the same
+        # ones for each batch of tiles: repeats are told apart by their order.
         keys.append(repr((index, str(uuid), seen[index, uuid], common)))
         seen[index, uuid] += 1
     return keys

@@ -5,20 +5,21 @@ conds get a stand-in for their control, which promises the residuals; the seam t
 kept, or leaves the ControlNet alone.
 """
 
-import time
 from collections.abc import Mapping
 from functools import partial
 
 import torch
 
+from .span import Span, moment
+
 _LISTS = ("input", "middle", "output")
 
 
-def _acts_at(control, timestep: float) -> bool:
+def _acts_at(control, sigma: float) -> bool:
     """Whether `control`, or one that it follows, is in its range; outside of it the host's ControlNets give nothing."""
     while control is not None:
         window = getattr(control, "timestep_range", None)
-        if window is None or window[1] <= timestep <= window[0]:
+        if window is None or window[1] <= sigma <= window[0]:
             return True
         control = getattr(control, "previous_controlnet", None)
     return False
@@ -27,20 +28,19 @@ def _acts_at(control, timestep: float) -> bool:
 class PromisedControl(Mapping):
     """The residuals for one call of the UNet, asked for at most once. Whoever reads it like the host's dict asks."""
 
-    def __init__(self, ask, expected: bool):
+    def __init__(self, ask, expected: bool, device: torch.device):
         self._ask = ask
         self._answer = None
+        self._device = device
         self.expected = expected  # whether there will be any
-        self.asked = False
-        self.seconds = 0.0
+        self.span = None  # of the ControlNet, once it was asked
 
     def residuals(self) -> dict | None:
         """Runs the ControlNet."""
-        if not self.asked:
-            started = time.perf_counter()
+        if self.span is None:
+            started = moment(self._device)
             self._answer = self._ask()
-            self.seconds = time.perf_counter() - started
-            self.asked = True
+            self.span = Span(started, moment(self._device))
         return self._answer
 
     def __getitem__(self, name):
@@ -56,15 +56,16 @@ class PromisedControl(Mapping):
 class ControlStandIn:
     """Takes the place of a cond's control for one evaluation. Everything but `get_control` is the control's own."""
 
-    def __init__(self, control):
+    def __init__(self, control, sigma: float):
         self._control = control
+        self._sigma = sigma
 
     def __getattr__(self, name):
         return getattr(self._control, name)
 
     def get_control(self, x_noisy, t, *args, **kwargs):
         ask = partial(self._control.get_control, x_noisy, t, *args, **kwargs)
-        return PromisedControl(ask, _acts_at(self._control, float(t[0])))
+        return PromisedControl(ask, _acts_at(self._control, self._sigma), x_noisy.device)
 
 
 def residuals_of(control) -> dict | None:
@@ -72,21 +73,21 @@ def residuals_of(control) -> dict | None:
     return control.residuals() if isinstance(control, PromisedControl) else control
 
 
-def seconds_of(control) -> float:
-    """How long a promised control took, so far."""
-    return control.seconds if isinstance(control, PromisedControl) else 0.0
+def span_of(control) -> Span | None:
+    """What a promised control took; None where it was not asked."""
+    return control.span if isinstance(control, PromisedControl) else None
 
 
-def with_stand_ins(conds: list) -> list:
-    """`conds` of a CALC_COND_BATCH, the host's own left as they are. Conds that share a control go on sharing one, or
-    the host would no longer run them in one batch."""
+def with_stand_ins(conds: list, sigma: float) -> list:
+    """`conds` of a CALC_COND_BATCH at `sigma`, the host's own left as they are. Conds that share a control go on
+    sharing one, or the host would no longer run them in one batch."""
     stand_ins = {}
 
     def replaced(cond: dict) -> dict:
         control = cond.get("control")
         if control is None:
             return cond
-        return {**cond, "control": stand_ins.setdefault(id(control), ControlStandIn(control))}
+        return {**cond, "control": stand_ins.setdefault(id(control), ControlStandIn(control, sigma))}
 
     return [None if group is None else [replaced(cond) for cond in group] for group in conds]
 
@@ -111,12 +112,12 @@ class ControlKeeper:
         self.actions = []  # by evaluation: c asked, i kept ones stood in, - not needed or no control
         self.stood_in = 0
         self.skipped = 0  # calls that did not ask, those among them
-        self.seconds = []  # of each call that asked
+        self.spans = []  # of each call that asked
         self.peak_bytes = 0
 
     @property
     def calls(self) -> int:
-        return self.skipped + len(self.seconds)
+        return self.skipped + len(self.spans)
 
     def begin_evaluation(self):
         self.actions.append("-")
@@ -124,7 +125,7 @@ class ControlKeeper:
     def ask(self, control: PromisedControl) -> dict | None:
         residuals = control.residuals()
         if residuals is not None:
-            self.seconds.append(control.seconds)
+            self.spans.append(control.span)
             self.actions[-1] = "c"
         return residuals
 

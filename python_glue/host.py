@@ -43,7 +43,7 @@ class ComfyHost:
         """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""
         session = session_of(model)
         if session is not None:
-            settings = {name: getattr(session, name) for name in ("compute_dtype", "inheritance")}
+            settings = {name: getattr(session, name) for name in ("compute_dtype", "inheritance", "asked_at")}
             install(changed, dataclasses.replace(new_session(changed.model), **settings))
         return changed
 
@@ -68,8 +68,8 @@ class ComfyHost:
     def with_native_engine(self, model, options: dict):
         return self._with(model, compute_dtype=dtype_of(options["compute_dtype"]))
 
-    def with_inheritance(self, model, inheritance: dict):
-        return self._with(model, inheritance=inheritance)
+    def with_inheritance(self, model, inheritance: dict, where: str = ""):
+        return self._with(model, inheritance=inheritance, asked_at=where)
 
     def without_inheritance(self, model):
         return self._with(model, inheritance=None)
@@ -92,16 +92,26 @@ class ComfyHost:
         switched.set_additional_models(KEY, unets[:-1])
         return switched
 
-    def wrap_sampler(self, sampler, inheritance: dict):
-        return InheritingSampler(sampler, inheritance)
+    def wrap_sampler(self, sampler, inheritance: dict, where: str = ""):
+        return InheritingSampler(sampler, inheritance, where)
 
     def run_report(self, model, latent: dict) -> str:
         session = session_of(model)
         wanted = latent_fingerprint(latent["samples"])
-        for fingerprints, report in reversed(sampler_reports(model) if session is None else session.reports):
+        known = sampler_reports(model) if session is None else session.reports
+        for fingerprints, report in reversed(known):
             if wanted in fingerprints:
                 return json.dumps(report)
-        return json.dumps({"found": False})
+        return json.dumps({"found": False, "reason": _why_no_report(session, known)})
+
+
+def _why_no_report(session, known) -> str:
+    """What to connect to ASDM Report, where none of the `known` reports of the model is of the latent."""
+    if known:
+        return "connect the LATENT as the sampler gave it, before any node that changes it"
+    if session is None:
+        return "the model has no ASDM node before it; connect the MODEL that comes out of the last one"
+    return "no sampler has run with this model; connect the one that the sampler used"
 
 
 def comfy_host() -> ComfyHost:

@@ -167,9 +167,10 @@ nodes::Handle PyHost::with_native_engine(const nodes::Handle& model, const nodes
   return wrap(object_.attr("with_native_engine")(object_of(model), to_dict(options)));
 }
 
-nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) {
+nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance,
+                                       std::string_view where) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(inheritance)));
+  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(inheritance), where));
 }
 
 nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) {
@@ -177,9 +178,10 @@ nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::H
   return wrap(object_.attr("with_early_unet")(object_of(model), object_of(early), share));
 }
 
-nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) {
+nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance,
+                                   std::string_view where) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance)));
+  return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance), where));
 }
 
 nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::CalibrationRun& run) {

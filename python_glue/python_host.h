@@ -49,9 +49,11 @@ class PyHost final : public nodes::Host {
                              const nodes::Handle& teacher) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
   nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
-  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance) override;
+  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance,
+                                 std::string_view where) override;
   nodes::Handle with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) override;
-  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance) override;
+  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance,
+                             std::string_view where) override;
   nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override;
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override;
 

@@ -7,6 +7,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from .chunks import advance_hooks
+from .kept_memory import kept_memory_counted
 from .report import other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .session import KEY, Session, session_of
@@ -63,6 +64,7 @@ def _outer_sample(session: Session):
                 switch = stack.enter_context(switching(session, guider, sigmas, session_of, running))
             run = SamplingRun(session, sigmas if switch is None else switch.late_sigmas, switch)
             stack.enter_context(running(run, guider.model_options))
+            stack.enter_context(kept_memory_counted(session, guider.model_patcher))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
             if not run.superseded:
                 file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)
@@ -93,7 +95,7 @@ def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     run = run_of(model_options.get("transformer_options", {}))
     if run is not None:
         if run.session.inheritance:
-            advance_hooks(conds, timestep, model.current_patcher, model_options)
+            advance_hooks(conds, run.sigma, timestep, model.current_patcher, model_options)
         conds = run.begin_pass(conds)
     return executor(model, conds, x_in, timestep, model_options)
 

@@ -8,9 +8,10 @@ import comfy.samplers
 import torch
 from comfy.model_patcher import create_model_options_clone
 
+from .kept_memory import kept_memory_counted
 from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerprint, running
 from .sampling_run import SamplingRun, run_of
-from .seam import NativeForward, check_seam, memory_required, new_session
+from .seam import NativeForward, check_seam, new_session
 from .session import KEY, new_reports, session_of
 from .standing_in import standing_in
 
@@ -35,9 +36,10 @@ def _with_run(model_options: dict) -> dict:
 class InheritingSampler(comfy.samplers.Sampler):
     """Samples as `sampler` does; for the time of each call the UNet it meets runs in the engine and inherits."""
 
-    def __init__(self, sampler, inheritance: dict):
+    def __init__(self, sampler, inheritance: dict, where: str = ""):
         self._sampler = sampler
         self._inheritance = inheritance
+        self._where = where
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -75,8 +77,8 @@ class InheritingSampler(comfy.samplers.Sampler):
         session = session_of(patcher)
         if session is None:
             check_seam(patcher)
-            session = new_session(patcher.model, _reports.setdefault(patcher, new_reports()))
-        return dataclasses.replace(session, inheritance=self._inheritance)
+            session = new_session(patcher.model, _reports.setdefault(patcher, new_reports()), "ASDMWrapSampler")
+        return dataclasses.replace(session, inheritance=self._inheritance, asked_at=self._where)
 
     @staticmethod
     def _take_over(stack: ExitStack, model_wrap, session):
@@ -84,5 +86,4 @@ class InheritingSampler(comfy.samplers.Sampler):
         network = base_model.diffusion_model
         if not isinstance(network._forward, NativeForward):  # one that stands there asks the run for its settings
             stack.enter_context(standing_in(network, "_forward", NativeForward(session, network)))
-        needed = memory_required(session, model_wrap.model_patcher.load_device)
-        stack.enter_context(standing_in(base_model, "memory_required", needed))
+        stack.enter_context(kept_memory_counted(session, model_wrap.model_patcher))

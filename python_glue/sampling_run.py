@@ -12,6 +12,7 @@ from .control import ControlKeeper, PromisedControl, with_stand_ins
 from .cuda_graphs import RunGraphs
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
 from .session import Session
+from .span import Span
 
 RUN_KEY = "asdm_run"
 # Sites behind which no ControlNet is needed, or none is asked.
@@ -30,11 +31,12 @@ class SamplingRun:
         self._evaluation = -1
         self._sigmas = []  # of each evaluation, a tensor where the run need not know it
         self._pass = -1
+        self._seen = Counter()  # chunks of this pass
         self._acting = {}  # pass -> conds of the evaluation before
         self._macs_done = 0
         self._macs_full = 0
-        self._seconds = {True: [], False: []}  # by "inherits": (batch rows, seconds) of each native call
-        self._fallback_seconds = 0.0
+        self._spans = {True: [], False: []}  # by "inherits": (batch rows, Span) of each native call
+        self._fallback_spans = []
         self._fallback_evaluations = set()
         self._started = time.perf_counter()
         self._control = ControlKeeper()
@@ -49,6 +51,8 @@ class SamplingRun:
         self.notes = []
         self.other_caches = []
         self.superseded = False  # by a sampler with settings of its own: this run is none
+        if session.inheritance and not self._native.ever_inherits:
+            self.notes.append(f"these settings inherit nothing in a run of {self._steps} steps")
 
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
@@ -63,13 +67,20 @@ class SamplingRun:
         self._native.begin_evaluation(largest if self.session.inheritance else 0.0)
         self._evaluation += 1
         self._pass = -1
+        self._seen.clear()
         self._control.begin_evaluation()
+
+    @property
+    def sigma(self):
+        """Of this evaluation, the largest of the batch: a number where the run inherits, else a tensor."""
+        return self._sigmas[-1]
 
     def begin_pass(self, conds: list) -> list:
         """The conds to run, those with a ControlNet behind a stand-in."""
         self._pass += 1
+        self._seen.clear()
         if self.session.inheritance:
-            acting = acting_conds(conds, self._sigmas[-1])
+            acting = acting_conds(conds, self.sigma)
             if self._evaluation and self._pass not in self._acting:
                 self._native.begin_fresh_calls("guidance began in the evaluation before")
             before = self._acting.get(self._pass, acting)
@@ -79,14 +90,14 @@ class SamplingRun:
             elif acting.items() - before.items():
                 self._native.refuse_rest("the hooks of a conditioning change their strength")
             self._acting[self._pass] = acting
-        return with_stand_ins(conds) if _WITHOUT_CONTROL & self._sites else conds
+        return with_stand_ins(conds, self.sigma) if _WITHOUT_CONTROL & self._sites else conds
 
     def begin_call(self, x, control, transformer_options: dict, patcher):
         """(features, residuals) of a call on `x` [batch, channels, height, width] with the `control` that the host
         brings, promised or given."""
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
-        keys = chunk_keys(x, has_control, transformer_options, patcher, self._pass)
+        keys = chunk_keys(x, has_control, transformer_options, patcher, self._pass, self._seen)
         features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x)
         return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
 
@@ -112,30 +123,30 @@ class SamplingRun:
             self._projected_by = weights
         return self._projections if weights.all_resident and not hook_signature(patcher) else None
 
-    def end_call(self, features, x, tokens: int, output, seconds: float):
+    def end_call(self, features, x, tokens: int, output, span: Span):
         """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
         self._native.end_call(features, output)
         done, full = self.session.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
         self._macs_done += x.shape[0] * done
         self._macs_full += x.shape[0] * full
-        self._seconds[features.inherits].append((x.shape[0], seconds))
+        self._spans[features.inherits].append((x.shape[0], span))
 
-    def end_fallback(self, reason: str, seconds: float):
+    def end_fallback(self, reason: str, span: Span):
         self.fallbacks[reason] += 1
         self._fallback_evaluations.add(self._evaluation)
-        self._fallback_seconds += seconds
+        self._fallback_spans.append(span)
 
     def _seconds_saved(self):
         """In the UNet against the mean full call of equal batch size, and in ControlNets against the mean of those that
         ran; None where there is nothing to compare."""
         full = {}
-        for rows, seconds in self._seconds[False]:
-            full.setdefault(rows, []).append(seconds)
-        compared = [(full[rows], seconds) for rows, seconds in self._seconds[True] if rows in full]
+        for rows, span in self._spans[False]:
+            full.setdefault(rows, []).append(span.seconds)
+        compared = [(full[rows], span.seconds) for rows, span in self._spans[True] if rows in full]
         if not compared:
             return None
         saved = sum(sum(of_full) / len(of_full) - seconds for of_full, seconds in compared)
-        asked = self._control.seconds
+        asked = [span.seconds for span in self._control.spans]
         return saved + (self._control.skipped * sum(asked) / len(asked) if asked else 0.0)
 
     @property
@@ -153,15 +164,15 @@ class SamplingRun:
         addresses = address_rows(names, record, self._fallback_evaluations)
         if self._control.calls:
             addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
-        in_unet = sum(seconds for calls in self._seconds.values() for _, seconds in calls) + self._fallback_seconds
+        spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
             "evaluations": record["evaluations"], "full": record["full"], "inherited": record["inherited"],
-            "native_calls": sum(map(len, self._seconds.values())),
+            "native_calls": sum(map(len, self._spans.values())),
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "forced_refreshes": record["forced_refreshes"],
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
-            "seconds": time.perf_counter() - self._started, "seconds_in_unet": in_unet,
+            "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
             "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes + self._projections.peak_bytes,
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,

@@ -3,18 +3,18 @@ that the engine does not know in full to the host's own forward."""
 
 import json
 import logging
-import time
 import weakref
 
 import torch
 
 from . import native
-from .control import residuals_of, seconds_of
+from .control import residuals_of, span_of
 from .cuda_graphs import has_room, obstacle
 from .hooks import HostHooks, unknown_hooks
 from .run_wrappers import install_run
 from .sampling_run import run_of
 from .session import KEY, Session, new_reports
+from .span import Span, moment
 from .unet_config import SD_FAMILIES, describe
 from .weights import Refusal, host_weights, residency
 
@@ -64,7 +64,7 @@ class NativeForward:
         transformer_options = {} if transformer_options is None else transformer_options
         run = self._run(transformer_options)
         session = self._session if run is None else run.session
-        started = time.perf_counter()
+        started = moment(x.device)
         reason = _call_refusal(x, context, kwargs, transformer_options)
         if not reason:
             try:
@@ -78,12 +78,11 @@ class NativeForward:
             features, residuals = native.native_module().CallFeatures(), residuals_of(control)
         else:
             features, residuals = run.begin_call(x, control, transformer_options, patcher)
-            started += seconds_of(control)
         transformer_options["original_shape"] = list(x.shape)
         hooks = HostHooks(transformer_options, self._diffusion_model().model_channels, self._attn_precision)
         output = self._forward(session, x, timesteps, context, y, residuals, weights, hooks, features, run)
         if run is not None:
-            run.end_call(features, x, context.shape[1], output, time.perf_counter() - started)
+            run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
         return output
 
     def _run(self, transformer_options: dict):
@@ -129,32 +128,20 @@ class NativeForward:
             log.warning("the host's own forward runs instead of the native engine: %s", reason)
         diffusion_model = self._diffusion_model()
         residuals = residuals_of(control)
-        started = time.perf_counter()
+        started = moment(x.device)
         output = type(diffusion_model)._forward(diffusion_model, x, timesteps, context, y, residuals,
                                                 transformer_options, **kwargs)
         if run is not None:
-            run.end_fallback(reason, time.perf_counter() - started)
+            run.end_fallback(reason, Span(started, moment(x.device)))
         return output
 
 
-def memory_required(session: Session, device: torch.device):
-    """The host's estimate of a call's memory on `device`, with what is kept from call to call added, so that it plans
-    for it."""
-    def with_kept(input_shape, cond_shapes=None):
-        base_model = session.base_model()
-        cond_shapes = cond_shapes or {}
-        own = type(base_model).memory_required(base_model, input_shape, cond_shapes=cond_shapes)
-        size = (session.compute_dtype or base_model.manual_cast_dtype or base_model.get_dtype()).itemsize
-        return (own + session.cache_bytes(input_shape, size)
-                + session.reused_bytes(input_shape, cond_shapes, size, device))
-    return with_kept
-
-
-def new_session(base_model, reports=None) -> Session:
-    """Settings that leave everything to the host. RuntimeError where `base_model` holds no Stable Diffusion UNet."""
+def new_session(base_model, reports=None, where: str = "ASDM") -> Session:
+    """Settings that leave everything to the host. RuntimeError at `where` if `base_model` holds no Stable Diffusion
+    UNet."""
     described = describe(base_model)
     if described["refusal"]:
-        raise RuntimeError(f"ASDM: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
+        raise RuntimeError(f"{where}: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
                            f"{described['refusal']}")
     spec = described["spec_json"]
     return Session(unet=native.native_module().UNet(spec), base_model=weakref.ref(base_model),
@@ -176,5 +163,4 @@ def install(patcher, session: Session):
     check_seam(patcher)
     patcher.set_attachments(KEY, session)
     patcher.add_object_patch(SEAM, NativeForward(session, patcher.model.diffusion_model))
-    patcher.add_object_patch("memory_required", memory_required(session, patcher.load_device))
     install_run(patcher, session)

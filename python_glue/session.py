@@ -33,6 +33,7 @@ class Session:
     family: str = "sd1"  # of the UNetSpec
     compute_dtype: torch.dtype | None = None  # None: the dtype the host brings
     inheritance: dict | None = None  # nodes::InheritanceOptions or Plan, as the nodes gave it
+    asked_at: str = ""  # the node, or its input, that it came from
     chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
     reports: deque = field(default_factory=new_reports)
     told: set = field(default_factory=set)  # what was logged already
@@ -52,9 +53,9 @@ class Session:
             return None
         plan = self.plan()
         if plan is None:
-            return self.unet.inheritance_settings(**self.inheritance)
+            return self.unet.inheritance_settings(**self.inheritance, where=self.asked_at)
         return self.unet.plan_settings(evaluations=[sites for _, sites in plan], value=self.inheritance["value"],
-                                       storage=self.inheritance["storage"])
+                                       storage=self.inheritance["storage"], where=self.asked_at)
 
     def cache_bytes(self, input_shape, element_size: int) -> int:
         """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""

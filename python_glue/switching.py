@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy.sampler_helpers import prepare_model_patcher
 
 from . import native
+from .kept_memory import kept_memory_counted
 from .report import switched_report
 from .sampling_run import SamplingRun
 from .session import KEY
@@ -146,6 +147,7 @@ def switching(session, guider, sigmas, session_of, running):
                 comfy.samplers.cast_to_load_options(unet.options, device=unet.patcher.load_device,
                                                     dtype=unet.patcher.model_dtype())
                 stack.enter_context(running(unet.run, unet.options))
+                stack.enter_context(kept_memory_counted(unet.run.session, unet.patcher))
             options[SWITCH_KEY] = switched
             yield switched
         finally:

@@ -16,7 +16,15 @@ std::string compose(ErrorKind kind, const std::string& where, const std::string&
 }  // namespace
 
 Error::Error(ErrorKind kind, std::string where, std::string expected, std::string got)
-    : std::runtime_error(compose(kind, where, expected, got)), kind_(kind), where_(std::move(where)) {}
+    : std::runtime_error(compose(kind, where, expected, got)),
+      kind_(kind),
+      where_(std::move(where)),
+      expected_(std::move(expected)),
+      got_(std::move(got)) {}
+
+Error Error::inside(std::string_view outer) const {
+  return {kind_, std::string(outer) + "." + where_, expected_, got_};
+}
 
 Error invalid_input(std::string_view where, std::string_view expected, std::string_view got) {
   return {ErrorKind::kInvalidInput, std::string(where), std::string(expected), std::string(got)};

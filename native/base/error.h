@@ -24,9 +24,14 @@ class Error : public std::runtime_error {
   [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& where() const noexcept { return where_; }
 
+  /// The same error, which happened inside of `outer`: at "<outer>.<where>".
+  [[nodiscard]] Error inside(std::string_view outer) const;
+
  private:
   ErrorKind kind_;
   std::string where_;
+  std::string expected_;
+  std::string got_;
 };
 
 /// The caller's input at `where` is unusable.

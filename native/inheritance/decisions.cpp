@@ -1,10 +1,12 @@
 #include "native/inheritance/decisions.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/inheritance/moment.h"
 
 namespace asdm {
 namespace {
@@ -71,6 +73,13 @@ Decision Decisions::inherit() const {
   return {};
 }
 
+bool Decisions::is_last() const {
+  const std::vector<double>& steps = window_.sigmas();
+  const auto from = std::max<int64_t>(std::ssize(steps) - settings_.time_steps.last_full, 0);
+  return from < std::ssize(steps) && window_index_ >= from &&
+         sigma_ <= steps[static_cast<size_t>(from)] * (1.0 + kSigmaMargin);
+}
+
 Decision Decisions::begin(double sigma) {
   ++evaluation_;
   sigma_ = sigma;
@@ -89,14 +98,14 @@ Decision Decisions::begin(double sigma) {
   if (controller_ != nullptr) {
     return {Decision::Kind::kAsk, {}};
   }
-  if (pattern_.is_full(window_index_)) {
+  if (pattern_.is_full(window_index_) || is_last()) {
     return {};
   }
   return settings_.cuts.empty() ? inherit() : Decision{Decision::Kind::kSearch, {}};
 }
 
 Decision Decisions::ask(const at::Tensor& x) {
-  return controller_->inherits(window_index_, x) ? inherit() : Decision{};
+  return controller_->inherits(window_index_, x) && !is_last() ? inherit() : Decision{};
 }
 
 void Decisions::computed(const at::Tensor& x, const at::Tensor& prediction) {

@@ -43,6 +43,9 @@ class Decisions {
 
  private:
   [[nodiscard]] Decision inherit() const;
+  /// Whether `last_full` guards this evaluation by its sigma: samplers that evaluate more than once a step come to the
+  /// last steps of the window later than by their count.
+  [[nodiscard]] bool is_last() const;
 
   InheritanceSettings settings_;
   RunWindow window_;

@@ -16,6 +16,10 @@
 namespace asdm {
 namespace {
 
+/// How far ahead of the last value a forecast goes on, in gaps between the last two; from there on it stands. Modes that
+/// guard the start or widen their gaps would else extrapolate several times what was seen.
+constexpr double kForecastReach = 1.0;
+
 /// [rows, positions, channels].
 at::Tensor by_channel(const at::Tensor& t) { return t.dim() == 4 ? t.permute({0, 2, 3, 1}).flatten(1, 2) : t; }
 
@@ -105,7 +109,9 @@ std::vector<double> FeatureSeries::times() const {
 }
 
 DifferenceWeights FeatureSeries::weights_at(const Moment& now) const {
-  return newton_weights(times(), time_of(now, settings_.axis));
+  const std::vector<double> taken = times();
+  const double reach = std::abs(taken[0] - taken[1]) * kForecastReach;
+  return newton_weights(taken, std::clamp(time_of(now, settings_.axis), taken[0] - reach, taken[0] + reach));
 }
 
 bool FeatureSeries::forecasts() const { return snapshots_.size() > 1 || gain_.defined(); }
@@ -158,7 +164,8 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
 at::Tensor FeatureSeries::affine(const Moment& now, const RowRange& rows) const {
   const at::Tensor newest = restored(snapshots_.front().value, rows);
   const double age = time_of(now, settings_.axis) - time_of(this->newest(), settings_.axis);
-  const double share = step_ == 0.0 || !std::isfinite(age / step_) ? 0.0 : age / step_;
+  const double share =
+      step_ == 0.0 || !std::isfinite(age / step_) ? 0.0 : std::clamp(age / step_, -kForecastReach, kForecastReach);
   const auto spread = [&](const at::Tensor& per_channel) {
     return spread_channels(per_channel, newest).to(newest.scalar_type());
   };

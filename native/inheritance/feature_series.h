@@ -37,7 +37,8 @@ class FeatureSeries {
   /// changed or sigma rose in between.
   void push(const KeptValue& value, const Moment& now);
 
-  /// The rows `rows` of what stands in at `now`; to be read only, since a held value is the stored one itself.
+  /// The rows `rows` of what stands in at `now`; to be read only, since a held value is the stored one itself. Forecasts
+  /// reach no further than the gap between the last two values.
   [[nodiscard]] at::Tensor value(const Moment& now, const RowRange& rows) const;
 
   [[nodiscard]] bool empty() const noexcept { return snapshots_.empty(); }

@@ -53,6 +53,8 @@ class Run {
   /// The sites of each evaluation so far, as InheritanceSettings::plan takes them.
   [[nodiscard]] std::vector<std::vector<NodeId>> plan() const;
   [[nodiscard]] int64_t cache_bytes() const { return store_.bytes(); }
+  /// Whether any evaluation may inherit.
+  [[nodiscard]] bool ever_inherits() const { return decisions_ && decisions_->ever_inherits(); }
   /// Drops all features; the record stays.
   void release() { store_.clear(); }
   /// Weights changed: drops what calls made of held features alone.

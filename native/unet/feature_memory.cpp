@@ -12,6 +12,16 @@ bool is_bf16(Storage storage) { return storage == Storage::kBf16 || storage == S
 /// `size` over 2^level, rounded up at each halving as strided convolutions do.
 int64_t size_at(int64_t size, int64_t level) { return (size + (int64_t{1} << level) - 1) >> level; }
 
+/// Elements of what ControlNets give for a call: a residual for what each input block and the middle one give.
+int64_t residual_elements(const Topology& topology, int64_t rows, int64_t height, int64_t width) {
+  int64_t elements = 0;
+  for (NodeId id = 0; id == 0 || topology.is_input(id - 1); ++id) {
+    const Node& node = topology.node(id);
+    elements += rows * node.channels * size_at(height, node.level) * size_at(width, node.level);
+  }
+  return elements;
+}
+
 }  // namespace
 
 std::set<NodeId> kept_nodes(const InheritanceSettings& settings) {
@@ -19,7 +29,7 @@ std::set<NodeId> kept_nodes(const InheritanceSettings& settings) {
   for (const CutProbe& cut : settings.cuts) {
     nodes.insert(cut.probe);
   }
-  nodes.erase(settings.control);  // the host's
+  nodes.erase(settings.control);  // no node of the UNet
   return nodes;
 }
 
@@ -31,7 +41,9 @@ int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topol
     elements += rows * node.channels * size_at(height, node.level) * size_at(width, node.level);
   }
   const int64_t size = is_bf16(settings.values.storage) ? kBf16Size : element_size;
-  return elements * size * snapshots_of(settings.values.form);
+  const int64_t residuals =
+      sites_of(settings).contains(settings.control) ? residual_elements(topology, rows, height, width) : 0;
+  return elements * size * snapshots_of(settings.values.form) + residuals * element_size;
 }
 
 int64_t held_sum_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows, int64_t height,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "native/base/error.h"
@@ -79,6 +80,22 @@ ResolvedSites sites_of(const InheritanceRequest& request, const TimeStepSettings
   return resolved;
 }
 
+/// What an evaluation of a plan inherits. `by_change`: layers that the evaluations before inherit by what they add to
+/// their input, `whole_outputs` those by their output; both grow.
+std::vector<NodeId> recorded_sites(const std::string& text, const Topology& topology, const UNetSpec& spec,
+                                   std::set<NodeId>& by_change, std::set<NodeId>& whole_outputs) {
+  ResolvedSites resolved = resolve_sites(topology, spec, SiteLevel::kBlock, text);
+  drop_dead_sites(topology, resolved);
+  for (const NodeId site : resolved.phases.front().sites) {
+    const bool whole = resolved.whole_outputs.contains(site);
+    if ((whole ? by_change : whole_outputs).contains(site)) {
+      throw both_forms("sites", topology, site);
+    }
+    (whole ? whole_outputs : by_change).insert(site);
+  }
+  return resolved.phases.front().sites;
+}
+
 }  // namespace
 
 InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology, const UNetSpec& spec) {
@@ -97,6 +114,9 @@ InheritanceSettings settings_of(const InheritanceRequest& request, const Topolog
   if (searches_depth(settings.time_steps)) {
     settings.cuts = cuts_of(topology, resolved.phases.front().sites);
   }
+  if (settings.cuts.empty()) {  // else those behind the first cut serve where it does not
+    drop_dead_sites(topology, resolved);
+  }
   settings.phases = std::move(resolved.phases);
   settings.whole_outputs = std::move(resolved.whole_outputs);
   check(settings);
@@ -110,20 +130,19 @@ InheritanceSettings settings_of_plan(const std::vector<std::vector<std::string>>
   settings.guidance = topology.guidance();
   settings.control = topology.control();
   settings.plan.emplace();
-  std::map<std::string, std::vector<NodeId>> known;  // plans say the same again and again
+  std::set<NodeId> by_change;
+  std::map<std::string, std::vector<NodeId>> known = {{"", {}}};  // plans say the same again and again
   for (const std::vector<std::string>& evaluation : evaluations) {
-    std::vector<NodeId> sites;
-    if (!evaluation.empty()) {
-      const std::string text = join(evaluation);
-      auto found = known.find(text);
-      if (found == known.end()) {
-        ResolvedSites resolved = resolve_sites(topology, spec, SiteLevel::kBlock, text);
-        settings.whole_outputs.merge(resolved.whole_outputs);
-        found = known.emplace(text, std::move(resolved.phases.front().sites)).first;
+    const std::string text = join(evaluation);
+    auto found = known.find(text);
+    if (found == known.end()) {
+      try {
+        found = known.emplace(text, recorded_sites(text, topology, spec, by_change, settings.whole_outputs)).first;
+      } catch (const Error& error) {
+        throw error.inside("evaluations[" + std::to_string(settings.plan->size()) + "]");
       }
-      sites = found->second;
     }
-    settings.plan->push_back(std::move(sites));
+    settings.plan->push_back(found->second);
   }
   return settings;
 }

@@ -35,6 +35,7 @@ struct InheritanceRequest {
                                               const UNetSpec& spec);
 
 /// Settings that replay a recorded plan: `evaluations`, for each the addresses of its sites, none where it was full.
+/// Throws Error at "evaluations[<index>].sites" for what the UNet does not have.
 [[nodiscard]] InheritanceSettings settings_of_plan(const std::vector<std::vector<std::string>>& evaluations,
                                                    const ValueSettings& values, const Topology& topology,
                                                    const UNetSpec& spec);

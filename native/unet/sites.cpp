@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "native/base/error.h"
 #include "native/unet/liveness.h"
 
 namespace asdm {
@@ -14,7 +13,7 @@ constexpr std::string_view kAutomatic = "auto";
 constexpr std::string_view kOutputForm = ":output";
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kPhasesWanted =
-    "phases such as '0-0.5: out.8; 0.5-1: out.10', rising shares of the window";
+    "phases such as '0-0.5: out.10; 0.5-1: out.8', rising shares of the window";
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
 
@@ -80,8 +79,7 @@ class Reader {
       }
       const bool other_form = by_output ? asked_by_delta_.contains(node) : whole_outputs.contains(node);
       if (other_form && topology_.node(node).kind == NodeKind::kLayer) {
-        throw invalid_input("sites", "one form of " + topology_.node(node).address + ", with ':output' or without",
-                            "both");
+        throw both_forms("sites", topology_, node);
       }
       (by_output ? whole_outputs : asked_by_delta_).insert(node);
       sites.insert(node);
@@ -190,12 +188,19 @@ bool is_phased(std::string_view text) {
   return take_share(text) >= 0.0 && text.starts_with('-');
 }
 
-void drop_dead(const Topology& topology, const std::set<NodeId>& whole_outputs, std::vector<NodeId>& sites) {
-  const std::vector<NodeId> live = live_nodes(topology, {sites.begin(), sites.end()}, whole_outputs).inherited;
-  std::erase_if(sites, [&](NodeId site) { return std::find(live.begin(), live.end(), site) == live.end(); });
+}  // namespace
+
+void drop_dead_sites(const Topology& topology, ResolvedSites& resolved) {
+  for (SitePhase& phase : resolved.phases) {
+    const std::set<NodeId> sites(phase.sites.begin(), phase.sites.end());
+    const std::vector<NodeId> live = live_nodes(topology, sites, resolved.whole_outputs).inherited;
+    std::erase_if(phase.sites, [&](NodeId site) { return std::find(live.begin(), live.end(), site) == live.end(); });
+  }
 }
 
-}  // namespace
+Error both_forms(std::string_view where, const Topology& topology, NodeId layer) {
+  return invalid_input(where, "one form of " + topology.node(layer).address + ", with ':output' or without", "both");
+}
 
 std::vector<std::string> site_names(const Topology& topology) {
   std::vector<std::string> names;
@@ -226,9 +231,6 @@ ResolvedSites resolve_sites(const Topology& topology, const UNetSpec& spec, Site
   }
   if (resolved.phases.empty()) {
     throw invalid_input("sites", kPhasesWanted, in_quotes(text));
-  }
-  for (SitePhase& phase : resolved.phases) {
-    drop_dead(topology, resolved.whole_outputs, phase.sites);
   }
   return resolved;
 }

@@ -54,6 +54,33 @@ def test_the_batch_size_may_change_between_runs(hosted, checked_run):
         assert torch.equal(latent, hosted.sample(hosted.inheriting(), **graph))
 
 
+def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted, glue):
+    """Also in the first run of a clone, where object patches come after the estimate."""
+    from comfy.patcher_extension import WrappersMP
+    shape, seen = [2, 4, SIZE, SIZE], []
+    model = hosted.inheriting(sites="attn1", level="unit")
+
+    def estimated(executor, patcher, *args, **kwargs):
+        seen.append(patcher.model.memory_required(shape))
+        return executor(patcher, *args, **kwargs)
+
+    model.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, "test", estimated)
+    hosted.patcher.unpatch_model()
+    hosted.sample(model, steps=1)
+    own = type(model.model).memory_required(model.model, shape)
+    session = model.get_attachment("asdm")
+    assert seen[0] - own >= session.cache_bytes(shape, 4) > 0
+    assert model.model.memory_required(shape) == own  # and nothing is left behind
+
+
+def test_settings_that_inherit_nothing_are_told(hosted):
+    _, report = hosted.sampled(hosted.inheriting(start_percent=0.97), steps=STEPS)
+    assert report["inherited"] == 0
+    assert f"these settings inherit nothing in a run of {STEPS} steps" in report["notes"]
+    _, report = hosted.sampled(hosted.inheriting(), steps=STEPS)
+    assert report["notes"] == []
+
+
 def test_two_samplers_on_one_model(hosted, checked_run):
     """As two KSampler nodes in a graph, with prompts and samplers of their own, in both orders."""
     model = hosted.inheriting(value="taylor1")

@@ -111,6 +111,29 @@ def test_areas_of_different_sizes(hosted, case):
     case(positive=hosted.cond(1) + wide, negative=hosted.cond(2) + hosted.cond(3)).check()
 
 
+def test_tiles_of_a_model_wrapper(hosted):
+    """Packs that tile the latent call the UNet once for each tile, with the same conditionings. Under euler each half
+    is then as if it were sampled alone."""
+    def tiled(model):
+        def halves(apply_model, given):
+            return torch.cat([apply_model(half, given["timestep"], **given["c"])
+                              for half in given["input"].chunk(2, dim=-1)], dim=-1)
+        model = model.clone()
+        model.set_model_unet_function_wrapper(halves)
+        return model
+
+    latent = torch.randn(1, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(8))
+    start = {"latent": latent, "noise": False, "steps": STEPS}
+    model = tiled(hosted.inheriting())
+    whole, report = hosted.sampled(model, **start)
+    alone = [hosted.sample(hosted.inheriting(), **start | {"latent": half.contiguous()})
+             for half in latent.chunk(2, dim=-1)]
+    assert relative_error(torch.cat(alone, dim=-1), whole) < EQUAL
+    assert relative_error(hosted.sample(tiled(hosted.exact()), **start), whole) > DIFFERENT
+    assert report["native_calls"] == 2 * STEPS
+    assert report["forced_refreshes"] == {}
+
+
 def test_masks(hosted, case):
     import nodes
     mask = torch.zeros(1, PIXELS, PIXELS)

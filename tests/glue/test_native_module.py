@@ -44,16 +44,16 @@ class Host:
         self.calls.append(("with_native_engine", type(model), options))
         return model
 
-    def with_inheritance(self, model, inheritance):
-        self.calls.append(("with_inheritance", type(model), inheritance))
+    def with_inheritance(self, model, inheritance, where):
+        self.calls.append(("with_inheritance", where, inheritance))
         return model
 
-    def wrap_sampler(self, sampler, inheritance):
-        self.calls.append(("wrap_sampler", type(sampler), inheritance))
+    def wrap_sampler(self, sampler, inheritance, where):
+        self.calls.append(("wrap_sampler", where, inheritance))
         return sampler
 
     def run_report(self, model, latent):
-        return '{"found": false}'
+        return '{"found": false, "reason": ""}'
 
 
 def test_the_module_is_the_one_that_the_build_described(native, glue):
@@ -164,7 +164,8 @@ def test_a_plan_arrives_as_a_dict(native):
     text = native.plan_json(**PLAN)
     native.execute("ASDMApplyPlan", host, {"model": Model(), "plan": text})
     native.execute("ASDMWrapSampler", host, {"sampler": Model(), "plan": text})
-    assert host.calls == [("with_inheritance", Model, PLAN), ("wrap_sampler", Model, PLAN)]
+    assert host.calls == [("with_inheritance", "ASDMApplyPlan.plan", PLAN),
+                          ("wrap_sampler", "ASDMWrapSampler.plan", PLAN)]
 
 
 def test_a_plan_that_could_not_be_read_back_is_not_written(native):

@@ -106,7 +106,32 @@ def test_the_report_is_found_by_the_model_that_the_sampler_met(hosted):
     assert (report["evaluations"], report["full"], report["inherited"]) == (8, 3, 5)
     last = model.model.process_latent_out(denoised["last"].cpu())
     assert hosted.report(model, last)["evaluations"] == 8
-    assert hosted.report(hosted.patcher.clone(), latent) == {"found": False}
+
+
+@pytest.mark.parametrize(("given", "reason"), [
+    ("another model", "the model has no ASDM node before it"), ("another clone", "no sampler has run with this model"),
+    ("another latent", "connect the LATENT as the sampler gave it")])
+def test_a_report_that_is_not_found_says_what_to_connect(hosted, given, reason):
+    model = hosted.exact()
+    latent = hosted.sample(model, steps=2)
+    if given == "another latent":
+        latent = latent * 2.0
+    report = hosted.report({"another model": hosted.patcher.clone(), "another clone": hosted.exact(),
+                            "another latent": model}[given], latent)
+    assert not report["found"]
+    assert reason in report["reason"]
+
+
+def test_errors_name_the_node_that_gave_the_settings(hosted):
+    node = "ASDMFeatureInheritance"
+    with pytest.raises(ValueError, match=rf"^{node}\.sites: expected one of"):
+        hosted.host.with_inheritance(hosted.patcher, INHERITANCE | {"sites": "out.99"}, node)
+    plan = {"value": "hold", "storage": "compute", "evaluations": [(9.0, []), (8.0, ["out.99"])]}
+    with pytest.raises(ValueError, match=r"^ASDMApplyPlan\.plan\.evaluations\[1\]\.sites: expected one of"):
+        hosted.host.with_inheritance(hosted.patcher, plan, "ASDMApplyPlan.plan")
+    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE | {"sites": "out.99"}, "ASDMWrapSampler")
+    with pytest.raises(ValueError, match=r"^ASDMWrapSampler\.sites: expected one of"):
+        hosted.sample(hosted.patcher.clone(), wrapped)
 
 
 def test_a_wrapped_sampler_may_be_wrapped_again(hosted):

@@ -35,6 +35,7 @@ class RecordingHost final : public nodes::Host {
   UNetFile loaded;  ///< the last
   nodes::DistilOptions distil_options;
   nodes::Inheritance inheritance;  ///< the last that was asked for
+  std::string inheritance_where;   ///< and where it came from
   nodes::CalibrationRun calibration_run;  ///< the last
   nodes::CalibratedPlan calibrated{.plan = {}, .tried = {{2.0, 40.0}}};
 
@@ -84,16 +85,20 @@ class RecordingHost final : public nodes::Host {
     engine_options = options;
     return named(label_of(model) + "+native");
   }
-  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& asked) override {
+  nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& asked,
+                                 std::string_view where) override {
     inheritance = asked;
+    inheritance_where = where;
     return named(label_of(model) + "+inheritance");
   }
   nodes::Handle with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) override {
     calls.push_back("with_early_unet " + std::to_string(share));
     return named(label_of(early) + ">" + label_of(model));
   }
-  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& asked) override {
+  nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& asked,
+                             std::string_view where) override {
     inheritance = asked;
+    inheritance_where = where;
     return named(label_of(sampler) + "+inheritance");
   }
   nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override {

@@ -27,6 +27,7 @@ TEST(ApplyPlan, ThePlanReachesTheHost) {
   const Result result = apply_plan(host, to_json(kPlan));
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+inheritance");
   EXPECT_EQ(std::get<Plan>(host.inheritance), kPlan);
+  EXPECT_EQ(host.inheritance_where, "ASDMApplyPlan.plan");
 }
 
 TEST(ApplyPlan, ABadPlanIsNamedByItsPath) {

@@ -88,10 +88,14 @@ TEST(BudgetController, IsExactWhateverThePath) {
   }
 }
 
-TEST(BudgetController, MoreEvaluationsThanExpectedCostNoMore) {
+TEST(BudgetController, TheBudgetIsThereAnewForEvaluationsPastTheExpectedOnes) {
   BudgetController controller(guards(10), 10, 4);
-  const std::string text = placed(controller, std::vector<double>(19, 0.1));  // heun
-  EXPECT_EQ(std::count(text.begin(), text.end(), 'F'), 4);
+  const std::string text = placed(controller, std::vector<double>(39, 0.1));  // heun makes 19
+  for (const int64_t from : {0, 10, 20}) {
+    EXPECT_EQ(std::count(text.begin() + from, text.begin() + from + 10, 'F'), 4) << text;
+  }
+  EXPECT_GE(std::count(text.begin() + 30, text.end(), 'F'), 3) << text;
+  EXPECT_EQ(text.find("......"), std::string::npos) << text;
 }
 
 TEST(BudgetController, ReadsTheInputItself) {

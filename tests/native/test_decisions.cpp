@@ -66,6 +66,19 @@ TEST(Decisions, PhasesFollowTheScheduleNotTheCountOfEvaluations) {
             "F 1 1 1 1 1 1 1 1 1 2 2 2 2 2 ");
 }
 
+TEST(Decisions, TheLastStepsAreGuardedHoweverOftenASamplerEvaluates) {
+  InheritanceSettings settings = in_phases({{0, 1, {1}}}, 4);
+  settings.time_steps.last_full = 2;
+  Decisions plain(settings, kTenSteps);
+  EXPECT_EQ(text_of(plain, evaluations(kTenSteps)), "F 1 1 1 F 1 1 1 F F ");
+  Decisions heun(settings, kTenSteps);
+  EXPECT_EQ(text_of(heun, {10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1}),
+            "F 1 1 1 F 1 1 1 F F 1 1 F 1 1 F F F F ");
+  settings.end_percent = 0.5;
+  Decisions half(settings, kTenSteps);
+  EXPECT_EQ(text_of(half, {10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5}), "F 1 1 F F F F F F F F ");
+}
+
 TEST(Decisions, APlanSaysItAll) {
   InheritanceSettings settings = in_phases({});
   settings.plan = {{{}, {4}, {4, 7}, {}, {7}}};

@@ -31,6 +31,7 @@ TEST(FeatureInheritance, DefaultsReachTheHost) {
   RecordingHost host;
   const Result result = inherit(host, {});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+inheritance");
+  EXPECT_EQ(host.inheritance_where, "ASDMFeatureInheritance");
   const InheritanceOptions& options = options_of(host);
   EXPECT_EQ(options.level, "block");
   EXPECT_EQ(options.sites, "auto");

@@ -61,7 +61,7 @@ TEST(FeatureSeries, FirstOrderFollowsALineOnEitherAxis) {
   for (const ForecastAxis axis : {ForecastAxis::kEvaluation, ForecastAxis::kLogSnr}) {
     const FeatureSeries series = seen(form(ValueForm::kTaylor1, axis), line, {0, 1, 4, 6});
     EXPECT_TRUE(series.forecasts());
-    for (const int64_t evaluation : {6, 7, 9}) {
+    for (const int64_t evaluation : {6, 7, 8}) {
       EXPECT_LE(difference(at_evaluation(series, evaluation), line(static_cast<double>(evaluation))), 1e-5);
     }
   }
@@ -80,16 +80,28 @@ TEST(FeatureSeries, TheAxisMattersWhereSigmasAreUneven) {
 TEST(FeatureSeries, SecondOrderFollowsAParabolaWhateverTheSpacing) {
   for (const std::vector<int64_t>& evaluations : std::vector<std::vector<int64_t>>{{0, 2, 4}, {0, 1, 5, 6}, {0, 4, 5}}) {
     const FeatureSeries series = seen(form(ValueForm::kTaylor2), parabola, evaluations);
-    const int64_t next = evaluations.back() + 2;
+    const int64_t next = 2 * evaluations.back() - *(evaluations.end() - 2);
     EXPECT_LE(difference(at_evaluation(series, next), parabola(static_cast<double>(next))), 1e-4);
   }
 }
 
 TEST(FeatureSeries, OrdersFallBackWhileValuesAreFew) {
   EXPECT_EQ(difference(at_evaluation(seen(form(ValueForm::kTaylor2), line, {3}), 5), line(3)), 0.0);
-  EXPECT_LE(difference(at_evaluation(seen(form(ValueForm::kTaylor2), line, {3, 4}), 6), line(6)), 1e-5);
+  EXPECT_LE(difference(at_evaluation(seen(form(ValueForm::kTaylor2), line, {3, 4}), 5), line(5)), 1e-5);
   EXPECT_EQ(difference(at_evaluation(seen(form(ValueForm::kTaylor1), line, {3}), 5), line(3)), 0.0);
   EXPECT_EQ(difference(at_evaluation(seen(form(ValueForm::kAffine), line, {3}), 5), line(3)), 0.0);
+}
+
+TEST(FeatureSeries, ForecastsReachNoFurtherThanTheLastGap) {
+  const std::vector<int64_t> guarded_start = {0, 1, 2};  // then nothing for long
+  for (const ValueForm value : {ValueForm::kTaylor1, ValueForm::kTaylor2, ValueForm::kAffine}) {
+    const FeatureSeries series = seen(form(value), parabola, guarded_start);
+    EXPECT_GT(difference(at_evaluation(series, 3), parabola(2)), 0.1);
+    EXPECT_EQ(difference(at_evaluation(series, 9), at_evaluation(series, 3)), 0.0);
+  }
+  const FeatureSeries wide = seen(form(ValueForm::kTaylor1), line, {0, 1, 5});
+  EXPECT_LE(difference(at_evaluation(wide, 9), line(9)), 1e-5);
+  EXPECT_EQ(difference(at_evaluation(wide, 12), at_evaluation(wide, 9)), 0.0);
 }
 
 /// <F - F0, D> / <D, D> of one row, cut to [0, 1].

@@ -46,6 +46,19 @@ ForwardInputs moved(const ForwardInputs& from, double by) {
   return inputs;
 }
 
+TEST(ProgressiveDepth, CutsThatAreWrittenOutAreAllThere) {
+  const TinyUNet tiny;
+  const auto cuts_of = [&](const std::string& sites) {
+    std::vector<NodeId> cuts;
+    for (const CutProbe& cut : settings_of(adaptive(0.1, sites), tiny.unet.topology(), tiny.unet.spec()).cuts) {
+      cuts.push_back(cut.cut);
+    }
+    return cuts;
+  };
+  EXPECT_EQ(cuts_of("out.8, out.5, out.2, mid"), cuts_of("auto"));
+  EXPECT_EQ(cuts_of("out.5, mid").size(), 2U);
+}
+
 TEST(ProgressiveDepth, AutoIsOneCutPerLevel) {
   for (const auto& [preset, expected] :
        std::map<std::string, std::map<std::string, std::string>>{

@@ -5,12 +5,15 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/native/error_of.h"
 #include "tests/native/tiny_sampler.h"
 
 namespace asdm {
 namespace {
 
 using testing::Batching;
+using testing::error_of;
+using testing::expect_contains;
 using testing::kTenSteps;
 using testing::Sampler;
 using testing::TinyUNet;
@@ -121,6 +124,16 @@ TEST(Replay, BehindThePlansEndEverythingIsFull) {
   (void)Sampler{}.sample(tiny, run, kTenSteps);
   EXPECT_EQ(run.record().inherited, 2);
   EXPECT_EQ(run.record().full, 8);
+}
+
+TEST(Replay, APlanNamesWhereItCannotBeFollowed) {
+  TinyUNet tiny;
+  const auto refused = [&](const std::vector<std::vector<std::string>>& plan) {
+    return error_of([&] { return settings_of_plan(plan, {}, tiny.unet.topology(), tiny.unet.spec()).max_age; });
+  };
+  expect_contains(refused({{}, {"out.8"}, {"out.8", "out.99"}}), "evaluations[2].sites: expected one of: ");
+  EXPECT_EQ(refused({{}, {"in.4.attn:output"}, {}, {"in.4.attn"}}),
+            "evaluations[3].sites: expected one form of in.4.attn, with ':output' or without, got both");
 }
 
 TEST(Replay, TheLogSaysWhatWasDone) {

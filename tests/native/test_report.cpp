@@ -90,7 +90,8 @@ TEST(Report, PassesTheLatentOnAndShowsTheTable) {
 }
 
 TEST(Report, SaysWhenThereWasNoRun) {
-  expect_contains(report_table(R"({"found":false})"), "no run of this model made this latent");
+  expect_contains(report_table(R"({"found":false,"reason":"connect another"})"),
+                  "no run of this model made this latent: connect another");
 }
 
 TEST(Report, ABrokenReportIsTheFaultOfThePack) {

@@ -19,7 +19,8 @@ std::vector<std::string> resolved(const std::string& preset, const std::string& 
                                   const std::string& level = "block") {
   const UNetSpec spec = preset_spec(preset);
   const Topology topology = make_topology(spec);
-  const ResolvedSites found = resolve_sites(topology, spec, site_level_from(level), sites);
+  ResolvedSites found = resolve_sites(topology, spec, site_level_from(level), sites);
+  drop_dead_sites(topology, found);
   std::vector<std::string> addresses;
   for (const SitePhase& phase : found.phases) {
     if (&phase != &found.phases.front()) {
@@ -172,7 +173,7 @@ TEST(Sites, PhasesHaveTheirOwn) {
             (Names{"out.8", "|", "mid.attn:output", "in.1.attn.0.attn1", "in.1.attn.0.attn2", "in.1.attn.0.ff"}));
   for (const char* text : {"0-0.5 out.8; 0.5-1: out.10", "0.5-1: out.8; 0-0.5: out.10", "0.5-0.5: out.8", "0-1.5: out.8",
                            "0-: out.8", "out.8; 0.5-1: out.10", ";", "0.2-0.4: out.8; 0.3-1: mid"}) {
-    expect_contains(error_of([&] { return resolved("sd15", text); }), "sites: expected phases such as '0-0.5: out.8; ");
+    expect_contains(error_of([&] { return resolved("sd15", text); }), "sites: expected phases such as '0-0.5: out.10; ");
   }
   expect_contains(error_of([] { return resolved("sd15", "0-0.5: out.99"); }), "got 'out.99'");
 }

@@ -28,6 +28,7 @@ TEST(WrapSampler, SettingsReachTheHost) {
   const auto& options = std::get<InheritanceOptions>(host.inheritance);
   EXPECT_EQ(options.sites, "out.5");
   EXPECT_EQ(options.interval, 2);
+  EXPECT_EQ(host.inheritance_where, "ASDMWrapSampler");
 }
 
 TEST(WrapSampler, APlanComesBeforeTheSettings) {
@@ -35,6 +36,7 @@ TEST(WrapSampler, APlanComesBeforeTheSettings) {
   const Plan plan{"sdxl", 1, "hold", "compute", {{14.5, {}}}};
   wrap(host, {{"plan", Value(to_json(plan))}});
   EXPECT_EQ(std::get<Plan>(host.inheritance), plan);
+  EXPECT_EQ(host.inheritance_where, "ASDMWrapSampler.plan");
 }
 
 TEST(WrapSampler, ErrorsNameItsOwnInputs) {

@@ -1,0 +1,33 @@
+"""How long work took: by the clock on a CPU, by events on a GPU, where calls return before their work is done."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+
+def moment(device: torch.device):
+    """This moment in the work of `device`."""
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one moment to another, of the same device. On a GPU nothing waits before the seconds are asked for."""
+
+    start: object
+    end: object
+    without: "Span | None" = None  # a part that does not count
+
+    @property
+    def seconds(self) -> float:
+        if isinstance(self.start, float):
+            whole = self.end - self.start
+        else:
+            self.end.synchronize()
+            whole = self.start.elapsed_time(self.end) / 1000.0
+        return whole - (0.0 if self.without is None else self.without.seconds)
