@@ -1,7 +1,7 @@
 """Builds the native module with the Python that runs it; ComfyUI-Manager calls this after it fetched the pack.
 
-`python install.py` needs a C++20 compiler, CMake, Ninja, and torch in this very Python: the module is bound to the
-torch it is built with. Whatever is missing is named, all of it at once, with the way to get it.
+`python install.py` needs Linux, a C++20 compiler with OpenMP, CMake, Ninja, and torch in this very Python: the module
+is bound to the torch it is built with. Whatever is missing is named, all of it at once, with the way to get it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ BUILD_DIR = ROOT / "build" / PRESET
 STAMP = BUILD_DIR / ".asdm-configured"
 MIN_CMAKE = (3, 25)
 MIN_TORCH = (2, 11)
-CPP_PROBE = "#include <concepts>\n#include <source_location>\nint main() { return 0; }\n"
+CPP_PROBE = "#include <concepts>\n#include <source_location>\n#include <omp.h>\nint main() { return 0; }\n"
 
 
 def version_tuple(text):
@@ -30,22 +30,22 @@ def version_tuple(text):
 
 def find_compiler():
     """The C++ compiler CMake would take: $CXX, else the usual names."""
-    wanted = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++", "cl"]
+    wanted = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
     return next((found for name in wanted if (found := shutil.which(name))), None)
 
 
 def compiler_fault():
     compiler = find_compiler()
     if compiler is None:
-        return "a C++20 compiler: Debian/Ubuntu 'apt-get install build-essential', Windows 'Visual Studio Build Tools'"
-    if Path(compiler).stem == "cl":
-        return None  # takes no -fsyntax-only; CMake tests it
+        return "a C++20 compiler: Debian/Ubuntu 'apt-get install build-essential'"
     probe = subprocess.run(
-        [compiler, "-std=c++20", "-x", "c++", "-fsyntax-only", "-"], input=CPP_PROBE, text=True, capture_output=True
+        [compiler, "-std=c++20", "-fopenmp", "-x", "c++", "-fsyntax-only", "-"], input=CPP_PROBE, text=True,
+        capture_output=True,
     )
     if probe.returncode == 0:
         return None
-    return f"a compiler that knows C++20 (GCC 11, Clang 14 or newer): {compiler} does not; name another with CXX=..."
+    return (f"a compiler that knows C++20 and OpenMP (GCC 11, Clang 14 with libomp-dev, or newer): {compiler} does "
+            "not; name another with CXX=...")
 
 
 def cmake_fault():
@@ -81,8 +81,16 @@ def header_fault():
     return f"the Python headers ({header}): Debian/Ubuntu 'apt-get install python3-dev'"
 
 
+def system_fault():
+    if sys.platform == "linux":
+        return None
+    return f"Linux, found {sys.platform}: the core is written for it alone; on Windows, ComfyUI in WSL 2 is Linux"
+
+
 def find_faults():
     """What the build needs and this machine lacks, one line each."""
+    if fault := system_fault():
+        return [fault]  # nothing else would help
     checks = (compiler_fault, cmake_fault, ninja_fault, torch_fault, header_fault)
     return [fault for check in checks if (fault := check())]
 

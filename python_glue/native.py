@@ -14,6 +14,8 @@ from types import ModuleType
 
 import torch
 
+from .source_digest import source_digest
+
 BUILD_INFO = Path(__file__).with_name("build_info.json")
 CURE = "run `python install.py` in the folder of ComfyUI-ASDM with the Python of your ComfyUI, then restart ComfyUI"
 
@@ -21,7 +23,7 @@ CURE = "run `python install.py` in the folder of ComfyUI-ASDM with the Python of
 @functools.cache
 def native_module() -> ModuleType:
     """The loaded module. Raises RuntimeError that names cause and cure where it cannot be used."""
-    fault = build_fault(_read_build_info(), torch.__version__, platform.python_version())
+    fault = installed_fault()
     if fault is not None:
         raise RuntimeError(f"ComfyUI-ASDM: {fault}; {CURE}")
     try:
@@ -30,8 +32,14 @@ def native_module() -> ModuleType:
         raise RuntimeError(f"ComfyUI-ASDM: the native module cannot be loaded ({error}); {CURE}") from error
 
 
-def build_fault(built: dict | None, torch_version: str, python_version: str) -> str | None:
-    """Why a module built as `built` says cannot run here, None where it can.
+def installed_fault() -> str | None:
+    """Why the module that is installed cannot run here, None where it can."""
+    return build_fault(_read_build_info(), torch.__version__, platform.python_version(), source_digest())
+
+
+def build_fault(built: dict | None, torch_version: str, python_version: str, sources: str) -> str | None:
+    """Why a module built as `built` says cannot run here, None where it can. `sources`: the digest of those that lie
+    here.
 
     C++ built against one torch must not meet another: at best the import fails, at worst memory is misread.
     """
@@ -41,6 +49,8 @@ def build_fault(built: dict | None, torch_version: str, python_version: str) -> 
         return f"the native module was built for torch {built['torch']}, but this is torch {torch_version}"
     if _digits(built["python"], 2) != _digits(python_version, 2):
         return f"the native module was built for Python {built['python']}, but this is Python {python_version}"
+    if built.get("sources") != sources:
+        return "the native module was built from other sources than those of this pack, which was updated since"
     return None
 
 

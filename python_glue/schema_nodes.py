@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from .compat import ComfyExtension, host_list, io, model_file, model_files, ui
-from .native import native_module
+from .native import CURE, installed_fault, native_module
 
 SCHEMAS = Path(__file__).with_name("schemas.json")
 TYPES = {
@@ -26,7 +26,7 @@ TYPES = {
     "COMBO": io.Combo,
 }
 # Keys of an input that ComfyUI's input classes take under the same name.
-PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline", "optional")
+PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline", "control_after_generate", "optional")
 # Where the host keeps what pictures carry beside the workflow: the plans of the runs behind them, in order.
 PLANS = "asdm_plans"
 
@@ -35,7 +35,10 @@ logger = logging.getLogger("asdm")
 
 class ASDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [make_node(schema) for schema in read_schemas(SCHEMAS)]
+        schemas = read_schemas(SCHEMAS)
+        if schemas and (fault := installed_fault()):
+            logger.error("ComfyUI-ASDM: %s; %s.", fault, CURE)
+        return [make_node(schema) for schema in schemas]
 
 
 async def comfy_entrypoint() -> ASDMExtension:
@@ -49,9 +52,7 @@ def read_schemas(path: Path) -> list[dict]:
         return json.loads(path.read_text(encoding="utf-8"))["nodes"]
     except FileNotFoundError:
         logger.error(
-            "ComfyUI-ASDM is not built, so it has no nodes: %s is missing. Run `python install.py` in the folder of "
-            "the pack with the Python of your ComfyUI, then restart ComfyUI.",
-            path,
+            "ComfyUI-ASDM is not built, so it has no nodes: %s is missing; %s.", path, CURE
         )
         return []
 

@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { ComfyWidgets } from "../../scripts/widgets.js";
 
-const NODES = ["ASDMReport", "ASDMCompareImages", "ASDMSaveUNet"];
+const NODES = ["ASDMCalibratePlan", "ASDMReport", "ASDMCompareImages", "ASDMSaveUNet"];
 const WIDGET = "shown_text";
 
 // Made at the first result, so that a node that has not run keeps the size its workflow gave it.

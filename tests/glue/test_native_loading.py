@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-BUILT = {"torch": "2.13.0", "python": "3.11", "version": "0.1.0"}
+BUILT = {"torch": "2.13.0", "python": "3.11", "version": "0.1.0", "sources": "5eed"}
 
 
 @pytest.mark.parametrize(
@@ -17,15 +17,28 @@ BUILT = {"torch": "2.13.0", "python": "3.11", "version": "0.1.0"}
         (BUILT, "2.13.1", "3.11.2", "was built for torch 2.13.0, but this is torch 2.13.1"),
         (BUILT, "2.12.0+cpu", "3.11.2", "was built for torch 2.13.0, but this is torch 2.12.0+cpu"),
         (BUILT, "2.13.0", "3.12.1", "was built for Python 3.11, but this is Python 3.12.1"),
+        (BUILT | {"sources": "01d"}, "2.13.0", "3.11.2", "from other sources than those of this pack"),
+        ({"torch": "2.13.0", "python": "3.11"}, "2.13.0", "3.11.2", "from other sources than those of this pack"),
         (None, "2.13.0", "3.11.2", "the native module is not built"),
     ],
 )
 def test_build_fault(glue, built, torch_version, python_version, fault):
-    got = glue("native").build_fault(built, torch_version, python_version)
+    got = glue("native").build_fault(built, torch_version, python_version, "5eed")
     if fault is None:
         assert got is None
     else:
         assert fault in got
+
+
+def test_the_digest_follows_the_sources(glue, tmp_path):
+    digest = glue("source_digest").source_digest
+    assert digest() == digest()
+    (tmp_path / "nodes").mkdir()
+    seen = {digest(tmp_path)}
+    for name, text in (("a.cpp", "int a;"), ("a.cpp", "int b;"), ("b.h", "int b;"), ("notes.txt", "")):
+        (tmp_path / "nodes" / name).write_text(text)
+        seen.add(digest(tmp_path))
+    assert len(seen) == 4
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ class Host:
 
 
 def test_the_module_is_the_one_that_the_build_described(native, glue):
-    assert native.build_info() == json.loads(glue("native").BUILD_INFO.read_text(encoding="utf-8"))
+    described = json.loads(glue("native").BUILD_INFO.read_text(encoding="utf-8"))
+    assert native.build_info() | {"sources": glue("source_digest").source_digest()} == described
     assert native.schemas_json() == glue("schema_nodes").SCHEMAS.read_text(encoding="utf-8")
     assert native.list_nodes() == [node["id"] for node in json.loads(native.schemas_json())["nodes"]]
 

@@ -93,7 +93,9 @@ def test_every_node_has_a_doc_page_that_names_its_inputs(schemas):
 def test_the_front_end_shows_the_text_of_the_nodes_that_give_one(schemas):
     script = (REPO / "web" / "show_text.js").read_text(encoding="utf-8")
     named = json.loads(re.search(r"NODES = (\[.*?\])", script)[1])
-    assert named == [node["id"] for node in schemas if node["is_output_node"]]
+    sources = [path.read_text(encoding="utf-8") for path in (REPO / "nodes").glob("*.cpp")]
+    giving = {re.search(r'schema\.id = "(\w+)"', text)[1] for text in sources if ".ui_text = " in text}
+    assert named == [node["id"] for node in schemas if node["id"] in giving]
 
 
 def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, caplog):
@@ -102,6 +104,14 @@ def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, ca
     assert len(caplog.records) == 1
     assert "python install.py" in caplog.text
     assert "schemas.json" in caplog.text
+
+
+def test_a_build_that_does_not_fit_is_told_when_the_pack_is_loaded(glue, monkeypatch, caplog):
+    nodes = glue("schema_nodes")
+    monkeypatch.setattr(nodes, "installed_fault", lambda: "the native module was built from other sources")
+    with caplog.at_level(logging.ERROR, logger="asdm"):
+        assert len(asyncio.run(nodes.ASDMExtension().get_node_list())) == len(nodes.read_schemas(nodes.SCHEMAS))
+    assert "built from other sources; run `python install.py`" in caplog.text
 
 
 def test_the_readme_has_the_table_of_these_nodes(schemas):
