@@ -44,8 +44,9 @@ Image calibration_plot(const CalibratedPlan& calibrated, double target_speedup) 
   const Axis speed = Axis::around(std::min(slow->speedup, target_speedup), std::max(fast->speedup, target_speedup));
   const Axis psnr = Axis::around(far->psnr, close->psnr);
   const TriedPlan& chosen = tried.at(calibrated.chosen);
+  const std::string among = calibrated.reached ? "of " : "no " + number_text(target_speedup) + "x among ";
   Canvas canvas = plot_canvas("dB over speed-up: " + number_text(chosen.psnr) + " dB at " +
-                              number_text(chosen.speedup) + "x of " + std::to_string(tried.size()) + " plans");
+                              number_text(chosen.speedup) + "x, " + among + std::to_string(tried.size()) + " plans");
   for (int64_t level = 0; level <= kPlotLevels; ++level) {
     const double part = static_cast<double>(level) / kPlotLevels;
     draw_level(canvas, part, number_text(psnr.value(part)));

@@ -28,7 +28,7 @@ class DistilUNet final : public Node {
         int_input("steps", 500, kSteps, "Steps of the whole student, after those of its parts."),
         int_input("batch_size", 4, {1, 4096, 1}, "Latents per step."),
         float_input("learning_rate", 5e-5, {0.0, 1.0, 1e-6}, "Of AdamW, after a warm-up and before a cosine."),
-        int_input("seed", 0, {0, 2147483647, 1}, "Of noise and order. The same seed gives the same UNet."),
+        seed_input(2147483647, "Of noise and order. The same seed gives the same UNet."),
         int_input("local_steps", 0, kSteps, "Steps of each encoder and decoder pair by itself, on what the teacher has "
                                             "around it. Cheap: nothing else is computed backwards."),
         int_input("implant_steps", 0, kSteps, "Steps of each pair inside the frozen teacher, after those."),

@@ -38,7 +38,7 @@ std::vector<InputSchema> when_inputs() {
       combo_input("mode", kModes,
                   "Where full evaluations lie. segment: evenly, and auto then inherits less and less. uniform: evenly. "
                   "front: most at the start. triangular, growing: ever further apart. quadratic: a little denser at "
-                  "the start. centre: close around the middle. explicit: those in full_at. log_snr: even in noise "
+                  "the start. centre: closest at three tenths. explicit: those in full_at. log_snr: even in noise "
                   "level. equal_change: where the picture changes most. adaptive: decided as the run goes. easycache: "
                   "EasyCache's rule."),
       int_input("interval", 3, kIntervalRange,
@@ -47,8 +47,8 @@ std::vector<InputSchema> when_inputs() {
                 "gap, so they inherit with 1 too. Modes front, triangular, explicit, adaptive and easycache do not use "
                 "it."),
       int_input("full_evaluations", 0, kCountRange,
-                "How many evaluations in the window are full, placed as the mode says. 0: taken from interval; in mode "
-                "adaptive, from threshold."),
+                "How many evaluations in the window are full, placed as the mode says. 0: as interval says, or the mode's "
+                "own rule (front, triangular, adaptive, easycache). Mode explicit has full_at instead."),
       float_input("start_percent", 0.0, kPercentRange,
                   "Where in the run inheriting begins, as a share of its evaluations (0 to 1)."),
       float_input("end_percent", 1.0, kPercentRange,

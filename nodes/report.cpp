@@ -20,7 +20,7 @@ class Report final : public Node {
     schema.id = "ASDMReport";
     schema.display_name = "ASDM Report";
     schema.description =
-        "Shows what the last sampling run of a model did, as a table and a picture: evaluations, what was computed, "
+        "Shows what the sampling run that made a latent did, as a table and a picture: evaluations, what was computed, "
         "inherited, forecast or not run, calls that fell back to the host and why, measured time and stored bytes. "
         "Gives the plan of the run, which ASDM Apply Plan replays.";
     schema.inputs = {

@@ -57,6 +57,12 @@ InputSchema int_input(std::string name, int64_t default_value, Range range, std:
   return input;
 }
 
+InputSchema seed_input(int64_t most, std::string tooltip) {
+  InputSchema input = int_input("seed", 0, {0, static_cast<double>(most), 1}, std::move(tooltip));
+  input.keeps_value = true;
+  return input;
+}
+
 InputSchema float_input(std::string name, double default_value, Range range, std::string tooltip) {
   InputSchema input = linked_input(std::move(name), Kind::kFloat, std::move(tooltip));
   input.default_value = default_value;

@@ -32,6 +32,7 @@ struct InputSchema {
   std::string choices_folder;  ///< COMBO whose choices are the host's model files of this folder; else empty
   std::string choices_list;    ///< COMBO whose choices are the host's "samplers" or "schedulers"; else empty
   bool multiline = false;      ///< STRING only
+  bool keeps_value = false;    ///< INT only: the front end is not to change it after a run, as it does by the name "seed"
   bool optional = false;       ///< may be left out even without a default: workflows older than it stay valid
 };
 
@@ -57,6 +58,8 @@ struct NodeSchema {
 /// A STRING edited in a box of several lines.
 [[nodiscard]] InputSchema text_input(std::string name, std::string default_value, std::string tooltip);
 [[nodiscard]] InputSchema int_input(std::string name, int64_t default_value, Range range, std::string tooltip);
+/// "seed", 0 to `most`. Stays as it is, since a node that has it takes long and another seed makes it run again.
+[[nodiscard]] InputSchema seed_input(int64_t most, std::string tooltip);
 [[nodiscard]] InputSchema float_input(std::string name, double default_value, Range range, std::string tooltip);
 /// The first choice is the default.
 [[nodiscard]] InputSchema combo_input(std::string name, std::vector<std::string> choices, std::string tooltip);

@@ -43,6 +43,9 @@ Json input_json(const InputSchema& input) {
   if (input.multiline) {
     json["multiline"] = true;
   }
+  if (input.keeps_value) {
+    json["control_after_generate"] = false;
+  }
   if (input.optional) {
     json["optional"] = true;
   }

@@ -6,7 +6,8 @@
 namespace asdm::nodes {
 
 /// {"nodes": [{id, display_name, category, description, is_output_node,
-///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, choices_list?, multiline?, optional?}],
+///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, choices_list?, multiline?,
+///     control_after_generate?, optional?}],
 ///   outputs: [{name, kind, tooltip}]}]}. A key with "?" is there only where the input has it.
 [[nodiscard]] std::string schemas_json();
 

@@ -20,7 +20,7 @@ class SwitchUNets final : public Node {
         linked_input("early_model", Kind::kModel,
                      "MODEL of the early part: same latent space, prediction type and channels, weights of its own."),
         float_input("switch_percent", 50.0, {0.0, 100.0, 1.0},
-                    "Share of this run's steps, in percent, that the early model makes, also for image-to-image and "
+                    "Share of this run's steps, in percent (0 to 100), that the early model makes, also for image-to-image and "
                     "split samplers; moved to the nearest step, and applied by sigma."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "The model, with the early one in its first steps."}};

@@ -63,6 +63,15 @@ async function waitForRun(known) {
   throw new Error(`nothing came into the history within ${RUN_TIMEOUT / 1000} s`);
 }
 
+// Runs what is on the canvas, as a user does.
+async function runOnce() {
+  const known = new Set(Object.keys(await getJson("/history")));
+  await page.getByTestId("queue-button").click();
+  const run = await waitForRun(known);
+  assert.equal(run.status.status_str, "success", JSON.stringify(run.status.messages));
+  return run;
+}
+
 for (const name of (await readdir(path.join(root, "workflows"))).filter((file) => file.endsWith(".json"))) {
   test(`${name} opens whole and says the same as its API twin`, async () => {
     await openWorkflow(name);
@@ -79,10 +88,7 @@ test("the dropped demo workflow runs and shows its picture", async () => {
   await showWholeGraph(page);
   const coloursBefore = await coloursOnNode(page, saveId);
 
-  const known = new Set(Object.keys(await getJson("/history")));
-  await page.getByTestId("queue-button").click();
-  const run = await waitForRun(known);
-  assert.equal(run.status.status_str, "success", JSON.stringify(run.status.messages));
+  const run = await runOnce();
   assert.equal(run.outputs[saveId].images.length, 1);
 
   await page.waitForFunction(
@@ -98,4 +104,28 @@ test("the dropped demo workflow runs and shows its picture", async () => {
     `the SaveImage node shows ${coloursAfter} colours, ${coloursBefore} before the run`,
   );
   assert.deepEqual(await visibleDialogs(page), []);
+});
+
+test("the calibrating node shows what it found, and keeps its seed", async () => {
+  await openWorkflow("asdm_demo_calibrate_plan.json");
+  const widgets = () =>
+    page.evaluate(() => {
+      const node = window.app.graph._nodes.find(({ type }) => type === "ASDMCalibratePlan");
+      return Object.fromEntries(node.widgets.map(({ name, value }) => [name, value]));
+    });
+  const before = await widgets();
+  await runOnce();
+  await page.waitForFunction(
+    () =>
+      window.app.graph._nodes
+        .find(({ type }) => type === "ASDMCalibratePlan")
+        .widgets.some(({ name, value }) => name === "shown_text" && /times as fast at [\d.]+ dB/.test(value)),
+    undefined,
+    { timeout: 30_000 },
+  );
+  await showWholeGraph(page);
+  await page.screenshot({ path: path.join(screenshots, "calibrated_run.png") });
+  const after = await widgets();
+  assert.equal(after.seed, before.seed);
+  assert.ok(!("control_after_generate" in after));
 });

@@ -89,10 +89,6 @@ class ComfyClient:
     def interrupt(self):
         self.post("/interrupt", {})
 
-    def free_models(self):
-        """Makes the server forget loaded models and cached node results."""
-        self.post("/free", {"unload_models": True, "free_memory": True})
-
     def images(self, run, node_id):
         """The picture files a node made, as bytes."""
         return [self.view(entry) for entry in run.outputs[node_id]["images"]]

@@ -98,6 +98,8 @@ TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
   EXPECT_EQ(inherit.at(6).at("max").dump(), "1.0");
   EXPECT_FALSE(inherit.at(9).contains("optional"));
   EXPECT_TRUE(inherit.at(10).at("optional").get<bool>());
+  EXPECT_FALSE(inherit.at(4).contains("control_after_generate"));
+  EXPECT_FALSE(json.at("nodes").at(4).at("inputs").at(4).at("control_after_generate").get<bool>());  // a seed
   const auto& plan = json.at("nodes").at(3).at("inputs").at(1);
   EXPECT_TRUE(plan.at("multiline").get<bool>());
   EXPECT_EQ(json.at("nodes").at(5).at("inputs").at(0).at("kind"), "SAMPLER");
