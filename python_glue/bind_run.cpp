@@ -83,11 +83,7 @@ py::dict NamedRun::record() const {
   return out;
 }
 
-}  // namespace
-
-void init_run(py::module_& m) {
-  py::class_<InheritanceSettings>(m, "InheritanceSettings",
-                                  "What is inherited, and when: made by UNet.inheritance_settings or plan_settings.");
+void bind_call_features(py::module_& m) {
   py::class_<CallFeatures>(m, "CallFeatures", "Features that one call inherits, and those that it computed.")
       .def(py::init<>())
       .def_property_readonly("inherits", &CallFeatures::inherits)
@@ -112,6 +108,14 @@ void init_run(py::module_& m) {
            "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind, "
            "of which copies are made.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
+}
+
+}  // namespace
+
+void init_run(py::module_& m) {
+  py::class_<InheritanceSettings>(m, "InheritanceSettings",
+                                  "What is inherited, and when: made by UNet.inheritance_settings or plan_settings.");
+  bind_call_features(m);
   py::class_<NamedRun>(m, "Run", "State of one sampling run.")
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
            py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
