@@ -127,13 +127,9 @@ InheritanceSettings asked_at(const std::string& where, const Make& make) {
 }
 
 InheritanceSettings plan_settings(const UNet& unet, const std::vector<std::vector<std::string>>& evaluations,
-                                  const std::string& value, const std::string& storage, const std::string& axis,
-                                  bool damped, const std::string& where) {
+                                  const std::string& value, const std::string& storage, const std::string& where) {
   return asked_at(where, [&] {
-    const ValueSettings values{.form = value_form_from(value),
-                               .axis = forecast_axis_from(axis),
-                               .damped = damped,
-                               .storage = storage_from(storage)};
+    const ValueSettings values{.form = value_form_from(value), .storage = storage_from(storage)};
     return settings_of_plan(evaluations, values, unet.topology(), unet.spec());
   });
 }
@@ -144,10 +140,10 @@ void bind_settings(py::class_<UNet>& unet) {
            [](const UNet& self, const std::string& level, const std::string& sites, const std::string& mode,
               int64_t interval, int64_t full_evaluations, double threshold, double start_percent, double end_percent,
               const std::string& value, int64_t max_age, const std::string& full_at, const std::string& storage,
-              const std::string& axis, bool damped, int64_t first_full, int64_t last_full, const std::string& where) {
+              int64_t first_full, int64_t last_full, const std::string& where) {
              return asked_at(where, [&] {
                return settings_of({level, sites, mode, interval, full_evaluations, threshold, start_percent,
-                                   end_percent, value, max_age, full_at, storage, axis, damped, first_full, last_full},
+                                   end_percent, value, max_age, full_at, storage, first_full, last_full},
                                   self.topology(), self.spec());
              });
            },
@@ -155,13 +151,11 @@ void bind_settings(py::class_<UNet>& unet) {
            py::arg("full_evaluations") = Request().full_evaluations, py::arg("threshold") = Request().threshold,
            py::arg("start_percent") = Request().start_percent, py::arg("end_percent") = Request().end_percent,
            py::arg("value") = Request().value, py::arg("max_age") = Request().max_age, py::arg("full_at") = "",
-           py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
-           py::arg("damped") = Request().damped, py::arg("first_full") = Request().first_full,
+           py::arg("storage") = Request().storage, py::arg("first_full") = Request().first_full,
            py::arg("last_full") = Request().last_full, py::arg("where") = "",
            "Settings for Run; ValueError listing the known names for an unknown one. `where`: what errors begin with.");
   unet.def("plan_settings", &plan_settings, py::kw_only(), py::arg("evaluations"), py::arg("value"),
-           py::arg("storage") = Request().storage, py::arg("axis") = Request().axis,
-           py::arg("damped") = Request().damped, py::arg("where") = "",
+           py::arg("storage") = Request().storage, py::arg("where") = "",
            "Settings that replay a plan: for each evaluation the addresses of its sites, none where it is full.");
   unet.def("cache_bytes",
            [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,

@@ -80,13 +80,13 @@ void FeatureSeries::push(const KeptValue& kept, const Moment& now) {
   }
   computed_as_ = kept.computed_as;
   // Two values of one time say nothing of a change: the later one replaces the other.
-  if (!empty() && time_of(newest(), settings_.axis) == time_of(now, settings_.axis)) {
+  if (!empty() && time_of(newest()) == time_of(now)) {
     snapshots_.front() = {kept.value, now};
     return;
   }
   if (!empty() && settings_.form == ValueForm::kAffine) {
     learn_affine(restored(kept.value, all_rows()), now);
-  } else if (snapshots_.size() > 1 && settings_.damped) {
+  } else if (snapshots_.size() > 1) {
     learn_trust(restored(kept.value, all_rows()), now);
   }
   snapshots_.insert(snapshots_.begin(), {kept.value, now});
@@ -103,7 +103,7 @@ at::Tensor FeatureSeries::restored(const at::Tensor& value, const RowRange& rows
 std::vector<double> FeatureSeries::times() const {
   std::vector<double> times;
   for (const Snapshot& snapshot : snapshots_) {
-    times.push_back(time_of(snapshot.taken, settings_.axis));
+    times.push_back(time_of(snapshot.taken));
   }
   return times;
 }
@@ -111,7 +111,7 @@ std::vector<double> FeatureSeries::times() const {
 DifferenceWeights FeatureSeries::weights_at(const Moment& now) const {
   const std::vector<double> taken = times();
   const double reach = std::abs(taken[0] - taken[1]) * kForecastReach;
-  return newton_weights(taken, std::clamp(time_of(now, settings_.axis), taken[0] - reach, taken[0] + reach));
+  return newton_weights(taken, std::clamp(time_of(now), taken[0] - reach, taken[0] + reach));
 }
 
 bool FeatureSeries::forecasts() const { return snapshots_.size() > 1 || gain_.defined(); }
@@ -158,12 +158,12 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
   const at::Tensor covariance = (deviation * (after - mean_after)).sum(1, true);
   gain_ = at::where(variance > 0.0, covariance / variance, at::ones_like(variance));
   shift_ = mean_after - gain_ * mean_before;
-  step_ = time_of(now, settings_.axis) - time_of(newest(), settings_.axis);
+  step_ = time_of(now) - time_of(newest());
 }
 
 at::Tensor FeatureSeries::affine(const Moment& now, const RowRange& rows) const {
   const at::Tensor newest = restored(snapshots_.front().value, rows);
-  const double age = time_of(now, settings_.axis) - time_of(this->newest(), settings_.axis);
+  const double age = time_of(now) - time_of(this->newest());
   const double share =
       step_ == 0.0 || !std::isfinite(age / step_) ? 0.0 : std::clamp(age / step_, -kForecastReach, kForecastReach);
   const auto spread = [&](const at::Tensor& per_channel) {

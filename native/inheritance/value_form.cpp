@@ -16,8 +16,6 @@ constexpr NameTable<ValueForm, 4> kForms = {{{"hold", ValueForm::kHold},
                                             {"taylor1", ValueForm::kTaylor1},
                                             {"taylor2", ValueForm::kTaylor2},
                                             {"affine", ValueForm::kAffine}}};
-constexpr NameTable<ForecastAxis, 2> kAxes = {
-    {{"evaluation", ForecastAxis::kEvaluation}, {"log_snr", ForecastAxis::kLogSnr}}};
 constexpr NameTable<Storage, 4> kStorages = {{{"compute", Storage::kCompute},
                                              {"bf16", Storage::kBf16},
                                              {"cpu", Storage::kCpu},
@@ -27,9 +25,6 @@ constexpr NameTable<Storage, 4> kStorages = {{{"compute", Storage::kCompute},
 
 ValueForm value_form_from(std::string_view name) { return value_named(kForms, "value", name); }
 std::vector<std::string> value_form_names() { return names_of(kForms); }
-
-ForecastAxis forecast_axis_from(std::string_view name) { return value_named(kAxes, "axis", name); }
-std::vector<std::string> forecast_axis_names() { return names_of(kAxes); }
 
 Storage storage_from(std::string_view name) { return value_named(kStorages, "storage", name); }
 std::vector<std::string> storage_names() { return names_of(kStorages); }
@@ -45,10 +40,6 @@ int64_t snapshots_of(ValueForm form) {
       return 3;
   }
   return 1;
-}
-
-double time_of(const Moment& moment, ForecastAxis axis) {
-  return axis == ForecastAxis::kEvaluation ? static_cast<double>(moment.evaluation) : -std::log(moment.sigma);
 }
 
 DifferenceWeights newton_weights(const std::vector<double>& times, double time) {

@@ -18,14 +18,6 @@ enum class ValueForm {
 [[nodiscard]] ValueForm value_form_from(std::string_view name);
 [[nodiscard]] std::vector<std::string> value_form_names();
 
-/// What forecasts take for time.
-enum class ForecastAxis {
-  kEvaluation,  ///< index of the model evaluation
-  kLogSnr       ///< -log(sigma), which is half of the log signal-to-noise ratio
-};
-[[nodiscard]] ForecastAxis forecast_axis_from(std::string_view name);
-[[nodiscard]] std::vector<std::string> forecast_axis_names();
-
 /// Where stored features lie.
 enum class Storage {
   kCompute,  ///< as they were computed
@@ -39,8 +31,6 @@ enum class Storage {
 /// How values are kept and made.
 struct ValueSettings {
   ValueForm form = ValueForm::kHold;
-  ForecastAxis axis = ForecastAxis::kEvaluation;
-  bool damped = true;  ///< Taylor forms: weigh the difference terms by how well they forecast last time
   Storage storage = Storage::kCompute;
 };
 
@@ -58,7 +48,8 @@ struct DifferenceWeights {
 /// samplers and modes whose full evaluations are unevenly far apart. No weights where two times coincide.
 [[nodiscard]] DifferenceWeights newton_weights(const std::vector<double>& times, double time);
 
-/// `moment` on `axis`.
-[[nodiscard]] double time_of(const Moment& moment, ForecastAxis axis);
+/// What forecasts take for time: the index of the evaluation. The log signal-to-noise ratio came out worse
+/// (docs/time_step_modes.md).
+[[nodiscard]] inline double time_of(const Moment& moment) { return static_cast<double>(moment.evaluation); }
 
 }  // namespace asdm

@@ -102,8 +102,6 @@ InheritanceSettings settings_of(const InheritanceRequest& request, const Topolog
   InheritanceSettings settings;
   settings.time_steps = time_steps_of(request);
   settings.values = {.form = value_form_from(request.value),
-                     .axis = forecast_axis_from(request.axis),
-                     .damped = request.damped,
                      .storage = storage_from(request.storage)};
   settings.start_percent = request.start_percent;
   settings.end_percent = request.end_percent;

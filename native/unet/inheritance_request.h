@@ -23,8 +23,6 @@ struct InheritanceRequest {
   int64_t max_age = 0;
   std::string full_at;  ///< mode explicit: indices or a mask
   std::string storage = "compute";
-  std::string axis = "evaluation";
-  bool damped = true;  ///< value taylor1 and taylor2: see ValueSettings
   int64_t first_full = 0;
   int64_t last_full = 0;
 };

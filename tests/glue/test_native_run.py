@@ -46,7 +46,7 @@ def test_without_settings_everything_is_full(native, tiny):
     {}, {"sites": "transformers", "level": "layer", "value": "taylor1"}, {"sites": "out.8, guidance"},
     {"mode": "adaptive", "threshold": 0.5}, {"mode": "adaptive", "full_evaluations": 2}, {"sites": "in.4.attn:output"},
     {"mode": "segment", "sites": "0-0.5: out.8; 0.5-1: out.10"}, {"mode": "explicit", "full_at": "1010"},
-    {"storage": "bf16", "axis": "log_snr", "value": "taylor2", "first_full": 2, "damped": False},
+    {"storage": "bf16", "value": "taylor2", "first_full": 2},
 ])
 def test_a_record_replays_as_a_plan(native, tiny, changes):
     outputs, run, share = sample(native, tiny, settings(tiny, **changes))
@@ -58,8 +58,7 @@ def test_a_record_replays_as_a_plan(native, tiny, changes):
     for counts in ("computed_nodes", "inherited_nodes", "forecast_nodes"):
         assert len(record[counts]) == len(names)
     plan = tiny.unet.plan_settings(evaluations=run.plan, value=changes.get("value", "hold"),
-                                   storage=changes.get("storage", "compute"), axis=changes.get("axis", "evaluation"),
-                                   damped=changes.get("damped", True))
+                                   storage=changes.get("storage", "compute"))
     again, rerun, same_share = sample(native, tiny, plan)
     assert all(torch.equal(a, b) for a, b in zip(outputs, again, strict=True))
     assert rerun.plan == run.plan

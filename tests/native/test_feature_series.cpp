@@ -20,9 +20,8 @@ using testing::noise;
 
 using Path = std::function<at::Tensor(double)>;
 
-ValueSettings form(ValueForm value_form, ForecastAxis axis = ForecastAxis::kEvaluation, bool damped = true,
-                   Storage storage = Storage::kCompute) {
-  return {.form = value_form, .axis = axis, .damped = damped, .storage = storage};
+ValueSettings form(ValueForm value_form, Storage storage = Storage::kCompute) {
+  return {.form = value_form, .storage = storage};
 }
 
 void push(FeatureSeries& series, const at::Tensor& value, const Moment& now, Storage storage = Storage::kCompute) {
@@ -57,24 +56,12 @@ TEST(FeatureSeries, HoldsTheLastValueAndCopiesNothing) {
   EXPECT_FALSE(series.forecasts());
 }
 
-TEST(FeatureSeries, FirstOrderFollowsALineOnEitherAxis) {
-  for (const ForecastAxis axis : {ForecastAxis::kEvaluation, ForecastAxis::kLogSnr}) {
-    const FeatureSeries series = seen(form(ValueForm::kTaylor1, axis), line, {0, 1, 4, 6});
-    EXPECT_TRUE(series.forecasts());
-    for (const int64_t evaluation : {6, 7, 8}) {
-      EXPECT_LE(difference(at_evaluation(series, evaluation), line(static_cast<double>(evaluation))), 1e-5);
-    }
+TEST(FeatureSeries, FirstOrderFollowsALine) {
+  const FeatureSeries series = seen(form(ValueForm::kTaylor1), line, {0, 1, 4, 6});
+  EXPECT_TRUE(series.forecasts());
+  for (const int64_t evaluation : {6, 7, 8}) {
+    EXPECT_LE(difference(at_evaluation(series, evaluation), line(static_cast<double>(evaluation))), 1e-5);
   }
-}
-
-TEST(FeatureSeries, TheAxisMattersWhereSigmasAreUneven) {
-  FeatureSeries series(form(ValueForm::kTaylor1, ForecastAxis::kLogSnr));
-  const auto at_sigma = [](double sigma) { return line(-std::log(sigma)); };
-  int64_t evaluation = 0;
-  for (const double sigma : {14.0, 9.0, 1.0}) {
-    push(series, at_sigma(sigma), {evaluation++, sigma});
-  }
-  EXPECT_LE(difference(series.value({evaluation, 0.3}, {0, 2}), at_sigma(0.3)), 1e-5);
 }
 
 TEST(FeatureSeries, SecondOrderFollowsAParabolaWhateverTheSpacing) {
@@ -154,9 +141,6 @@ TEST(FeatureSeries, DifferencesAreWeighedByHowWellTheyForetold) {
   EXPECT_EQ(share[1].item<double>(), 0.0);
   const at::Tensor expected = third + share * (third - line(2)) * 0.5;
   EXPECT_LE(difference(at_evaluation(series, 5), expected), 1e-5);
-  // Undamped, both rows go on as they last went.
-  const FeatureSeries plain = seen(form(ValueForm::kTaylor1, ForecastAxis::kEvaluation, false), path, {0, 2, 4});
-  EXPECT_LE(difference(at_evaluation(plain, 5), third + (third - line(2)) * 0.5), 1e-5);
 }
 
 TEST(FeatureSeries, SecondOrderIsWeighedAsAWhole) {
@@ -225,11 +209,11 @@ TEST(FeatureSeries, ForgetsWhereSigmaRoseOrTheShapeChanged) {
 }
 
 TEST(FeatureSeries, OneTimeSeenTwiceKeepsTheLaterValue) {
-  FeatureSeries series(form(ValueForm::kTaylor1, ForecastAxis::kLogSnr));
+  FeatureSeries series(form(ValueForm::kTaylor1));
   push(series, line(0), {0, 4.0});
   push(series, line(1), {1, 2.0});
-  push(series, line(1) + 1.0, {2, 2.0});  // heun meets each sigma twice
-  EXPECT_LE(difference(series.value({3, 1.0}, {0, 2}), (line(1) + 1.0) * 2.0 - line(0)), 1e-5);
+  push(series, line(1) + 1.0, {1, 2.0});
+  EXPECT_LE(difference(series.value({2, 1.0}, {0, 2}), (line(1) + 1.0) * 2.0 - line(0)), 1e-5);
 }
 
 TEST(FeatureSeries, StorageFormsKeepTheDtypeOfTheValue) {
@@ -241,7 +225,7 @@ TEST(FeatureSeries, StorageFormsKeepTheDtypeOfTheValue) {
   for (const Row& row : {Row{Storage::kCompute, 0.0, 4}, Row{Storage::kBf16, 2e-2, 2}, Row{Storage::kCpu, 0.0, 4},
                          Row{Storage::kCpuBf16, 2e-2, 2}}) {
     const FeatureSeries series =
-        seen(form(ValueForm::kHold, ForecastAxis::kEvaluation, true, row.storage), line, {0, 1});
+        seen(form(ValueForm::kHold, row.storage), line, {0, 1});
     const at::Tensor value = at_evaluation(series, 2);
     EXPECT_EQ(value.scalar_type(), at::kFloat);
     EXPECT_LE(difference(value, line(1)), row.tolerance);

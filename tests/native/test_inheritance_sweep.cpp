@@ -56,7 +56,6 @@ InheritanceRequest draw_request(Draw& draw, const Topology& topology) {
   request.level = draw.of(site_level_names());
   request.mode = draw.of(time_step_mode_names());
   request.value = draw.of(value_form_names());
-  request.axis = draw.of(forecast_axis_names());
   request.storage = draw.of(storage_names());
   request.sites = draw_sites(draw, topology);
   request.interval = 1 + draw.below(4);

@@ -71,20 +71,11 @@ TEST(NewtonWeights, HoldWhereTimesCoincideOrAreNoNumbers) {
 TEST(ValueForm, NamesGoBothWays) {
   EXPECT_EQ(value_form_names(), (std::vector<std::string>{"hold", "taylor1", "taylor2", "affine"}));
   EXPECT_EQ(value_form_from("taylor2"), ValueForm::kTaylor2);
-  EXPECT_EQ(forecast_axis_from("log_snr"), ForecastAxis::kLogSnr);
   EXPECT_EQ(storage_from("cpu_bf16"), Storage::kCpuBf16);
   EXPECT_EQ(error_of([] { return value_form_from("taylor3"); }),
             "value: expected one of: hold, taylor1, taylor2, affine, got 'taylor3'");
-  EXPECT_EQ(error_of([] { return forecast_axis_from("time"); }),
-            "axis: expected one of: evaluation, log_snr, got 'time'");
   EXPECT_EQ(error_of([] { return storage_from("disk"); }),
             "storage: expected one of: compute, bf16, cpu, cpu_bf16, got 'disk'");
-}
-
-TEST(ValueForm, AxesMeasureEvaluationsOrLogSnr) {
-  const Moment moment{.evaluation = 7, .sigma = 0.5};
-  EXPECT_DOUBLE_EQ(time_of(moment, ForecastAxis::kEvaluation), 7.0);
-  EXPECT_DOUBLE_EQ(time_of(moment, ForecastAxis::kLogSnr), std::log(2.0));
 }
 
 }  // namespace
