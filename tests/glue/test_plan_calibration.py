@@ -47,7 +47,7 @@ def test_the_plan_is_the_closest_tried_and_fits_the_run(hosted, changes):
     assert report["inherited"] > 0
     error = (exact - latents).square().mean(dim=(1, 2, 3)).sqrt()
     peak = exact.amax(dim=(1, 2, 3)) - exact.amin(dim=(1, 2, 3))
-    measured = 20 * torch.log10(peak / error)
+    measured = (20 * torch.log10(peak / error)).clamp(max=100.0)  # where a fast machine lets nearly all be computed
     assert float(measured.mean()) == pytest.approx(closeness[found["chosen"]], abs=0.01)
 
 
