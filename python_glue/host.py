@@ -110,7 +110,8 @@ def _why_no_report(session, known) -> str:
     if known:
         return "connect the LATENT as the sampler gave it, before any node that changes it"
     if session is None:
-        return "the model has no ASDM node before it; connect the MODEL that comes out of the last one"
+        return ("the model has no ASDM node before it, and no ASDM Wrap Sampler ran with it; connect the MODEL that "
+                "the sampler used")
     return "no sampler has run with this model; connect the one that the sampler used"
 
 

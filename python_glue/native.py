@@ -37,9 +37,9 @@ def installed_fault() -> str | None:
     return build_fault(_read_build_info(), torch.__version__, platform.python_version(), source_digest())
 
 
-def build_fault(built: dict | None, torch_version: str, python_version: str, sources: str) -> str | None:
+def build_fault(built: dict | None, torch_version: str, python_version: str, sources: str | None) -> str | None:
     """Why a module built as `built` says cannot run here, None where it can. `sources`: the digest of those that lie
-    here.
+    here; None in a wheel, which has none and is replaced as a whole.
 
     C++ built against one torch must not meet another: at best the import fails, at worst memory is misread.
     """
@@ -49,7 +49,7 @@ def build_fault(built: dict | None, torch_version: str, python_version: str, sou
         return f"the native module was built for torch {built['torch']}, but this is torch {torch_version}"
     if _digits(built["python"], 2) != _digits(python_version, 2):
         return f"the native module was built for Python {built['python']}, but this is Python {python_version}"
-    if built.get("sources") != sources:
+    if sources is not None and built.get("sources") != sources:
         return "the native module was built from other sources than those of this pack, which was updated since"
     return None
 

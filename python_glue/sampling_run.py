@@ -52,7 +52,7 @@ class SamplingRun:
         self.other_caches = []
         self.superseded = False  # by a sampler with settings of its own: this run is none
         if session.inheritance and not self._native.ever_inherits:
-            self.notes.append(f"these settings inherit nothing in a run of {self._steps} steps")
+            self.notes.append("these settings inherit nothing in this run")
 
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned

@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("native", "nodes", "python_glue")
 
 
-def source_digest(root: Path = ROOT) -> str:
-    """SHA-256 over the names and contents of the C++ files of the pack at `root`."""
+def source_digest(root: Path = ROOT) -> str | None:
+    """SHA-256 over the names and contents of the C++ files of the pack at `root`; None where they do not lie there, as
+    in a wheel."""
+    if not all((root / room).is_dir() for room in ROOMS):
+        return None
     digest = hashlib.sha256()
     for room in ROOMS:
         for path in sorted(found for found in (root / room).rglob("*") if found.suffix in (".cpp", ".h")):

@@ -7,8 +7,9 @@ import torch
 
 
 def moment(device: torch.device):
-    """This moment in the work of `device`."""
-    if device.type != "cuda":
+    """This moment in the work of `device`; by the clock where somebody captures that work, as events cannot be read
+    there."""
+    if device.type != "cuda" or torch.cuda.is_current_stream_capturing():
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
     event.record(torch.cuda.current_stream(device))
@@ -25,8 +26,10 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        if isinstance(self.start, float):
+        if isinstance(self.start, float) and isinstance(self.end, float):
             whole = self.end - self.start
+        elif isinstance(self.start, float) or isinstance(self.end, float):
+            return 0.0  # a capture began or ended in between: nothing was run
         else:
             self.end.synchronize()
             whole = self.start.elapsed_time(self.end) / 1000.0

@@ -12,7 +12,8 @@ namespace asdm {
 [[nodiscard]] std::set<NodeId> kept_nodes(const InheritanceSettings& settings);
 
 /// Bytes that the features of a call with `rows` rows of latents of `height` x `width` take, once as many values are
-/// stored as forecasts look back on, and residuals of ControlNets where they are inherited. `element_size`: bytes of an element as it is computed.
+/// stored as forecasts look back on, and residuals of ControlNets where they are inherited. `element_size`: bytes of an
+/// element as it is computed.
 [[nodiscard]] int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows,
                                     int64_t height, int64_t width, int64_t element_size);
 

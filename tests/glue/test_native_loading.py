@@ -32,13 +32,19 @@ def test_build_fault(glue, built, torch_version, python_version, fault):
 
 def test_the_digest_follows_the_sources(glue, tmp_path):
     digest = glue("source_digest").source_digest
-    assert digest() == digest()
-    (tmp_path / "nodes").mkdir()
+    assert digest() == digest() is not None
+    assert digest(tmp_path) is None
+    for room in ("native", "nodes", "python_glue"):
+        (tmp_path / room).mkdir()
     seen = {digest(tmp_path)}
     for name, text in (("a.cpp", "int a;"), ("a.cpp", "int b;"), ("b.h", "int b;"), ("notes.txt", "")):
         (tmp_path / "nodes" / name).write_text(text)
         seen.add(digest(tmp_path))
     assert len(seen) == 4
+
+
+def test_a_wheel_brings_no_sources_to_compare_with(glue):
+    assert glue("native").build_fault(BUILT, "2.13.0", "3.11.2", None) is None
 
 
 @pytest.fixture
