@@ -1,7 +1,6 @@
 #include "native/inheritance/feature_series.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include <ATen/TensorOperators.h>
@@ -110,8 +109,7 @@ std::vector<double> FeatureSeries::times() const {
 
 DifferenceWeights FeatureSeries::weights_at(const Moment& now) const {
   const std::vector<double> taken = times();
-  const double reach = std::abs(taken[0] - taken[1]) * kForecastReach;
-  return newton_weights(taken, std::clamp(time_of(now), taken[0] - reach, taken[0] + reach));
+  return newton_weights(taken, std::min(time_of(now), taken[0] + kForecastReach * (taken[0] - taken[1])));
 }
 
 bool FeatureSeries::forecasts() const { return snapshots_.size() > 1 || gain_.defined(); }
@@ -164,8 +162,7 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
 at::Tensor FeatureSeries::affine(const Moment& now, const RowRange& rows) const {
   const at::Tensor newest = restored(snapshots_.front().value, rows);
   const double age = time_of(now) - time_of(this->newest());
-  const double share =
-      step_ == 0.0 || !std::isfinite(age / step_) ? 0.0 : std::clamp(age / step_, -kForecastReach, kForecastReach);
+  const double share = std::min(age / step_, kForecastReach);
   const auto spread = [&](const at::Tensor& per_channel) {
     return spread_channels(per_channel, newest).to(newest.scalar_type());
   };

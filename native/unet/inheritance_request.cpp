@@ -101,8 +101,7 @@ std::vector<NodeId> recorded_sites(const std::string& text, const Topology& topo
 InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology, const UNetSpec& spec) {
   InheritanceSettings settings;
   settings.time_steps = time_steps_of(request);
-  settings.values = {.form = value_form_from(request.value),
-                     .storage = storage_from(request.storage)};
+  settings.values = {.form = value_form_from(request.value), .storage = storage_from(request.storage)};
   settings.start_percent = request.start_percent;
   settings.end_percent = request.end_percent;
   settings.max_age = request.max_age;

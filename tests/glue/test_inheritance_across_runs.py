@@ -54,7 +54,7 @@ def test_the_batch_size_may_change_between_runs(hosted, checked_run):
         assert torch.equal(latent, hosted.sample(hosted.inheriting(), **graph))
 
 
-def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted, glue):
+def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted):
     """Also in the first run of a clone, where object patches come after the estimate."""
     from comfy.patcher_extension import WrappersMP
     shape, seen = [2, 4, SIZE, SIZE], []
