@@ -119,22 +119,31 @@ void init_run(py::module_& m) {
   py::class_<NamedRun>(m, "Run", "State of one sampling run.")
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
            py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
-      .def("begin_evaluation", [](NamedRun& named, double sigma) { named.run().begin_evaluation(sigma); },
-           py::arg("sigma"))
+      .def_property_readonly("measures", [](NamedRun& named) { return named.run().measures(); },
+                             "Whether decisions depend on the input of the UNet, so that measure() has anything to say.")
+      .def("measure",
+           [](NamedRun& named, const at::Tensor& x) {
+             const at::Tensor measured = named.run().measure(x);
+             return measured.defined() ? std::optional(measured) : std::nullopt;
+           },
+           py::arg("x"), py::call_guard<py::gil_scoped_release>(),
+           "What decides on the evaluation to come, at input `x` of the UNet: a scalar on its device; None = nothing.")
+      .def("begin_evaluation",
+           [](NamedRun& named, double sigma, std::optional<double> measured) {
+             named.run().begin_evaluation(sigma, measured);
+           },
+           py::arg("sigma"), py::arg("measured") = py::none(), "`measured`: the value of measure() for it.")
       .def("refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
            py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
       .def("begin_fresh_calls",
            [](NamedRun& named, const std::string& reason) { named.run().begin_fresh_calls(reason); }, py::arg("reason"),
            "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
       .def("begin_call",
-           [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
-              const std::optional<at::Tensor>& x) {
-             return named.run().begin_call(keys, roles, x.value_or(at::Tensor()));
+           [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
+             return named.run().begin_call(keys, roles, rows);
            },
-           py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("x") = py::none(),
-           py::call_guard<py::gil_scoped_release>(),
-           "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch; `x`: the "
-           "UNet's input.")
+           py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0,
+           "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`.")
       .def("end_call",
            [](NamedRun& named, CallFeatures& call, const std::optional<at::Tensor>& output) {
              named.run().end_call(call, output.value_or(at::Tensor()));

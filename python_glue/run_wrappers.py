@@ -87,7 +87,8 @@ def _predict_noise(executor, x, timestep, model_options, seed=None):
         return early.predict(executor.class_obj, x, timestep, model_options, seed)
     run = run_of(options)
     if run is not None:
-        run.begin_evaluation(timestep)
+        sampling = executor.class_obj.inner_model.model_sampling
+        run.begin_evaluation(timestep, sampling.calculate_input(timestep, x) if run.measures else None)
     return executor(x, timestep, model_options, seed)
 
 

@@ -57,14 +57,24 @@ class SamplingRun:
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
 
-    def begin_evaluation(self, sigmas: torch.Tensor):
-        """`sigmas` [batch]: of this evaluation."""
-        largest = sigmas.max()
+    @property
+    def measures(self) -> bool:
+        """Whether the reuse decision needs the input of the UNet."""
+        return self._native.measures
+
+    def begin_evaluation(self, sigmas: torch.Tensor, x: torch.Tensor | None = None):
+        """`sigmas` [batch]: of this evaluation; `x` [batch, channels, height, width]: the latent as the UNet gets it,
+        where the run measures."""
+        largest, measured = sigmas.max(), None
         if self.session.inheritance:
-            # Reading from a GPU waits for all its work, so it is done only where the reuse decision needs the value.
-            largest = float(largest)
+            # Reading from a GPU waits for all its work: at most once, and only where the reuse decision needs it.
+            measured = None if x is None else self._native.measure(x)
+            if measured is None:
+                largest = float(largest)
+            else:
+                largest, measured = torch.stack((largest, measured)).tolist()
         self._sigmas.append(largest)
-        self._native.begin_evaluation(largest if self.session.inheritance else 0.0)
+        self._native.begin_evaluation(largest if self.session.inheritance else 0.0, measured)
         self._evaluation += 1
         self._pass = -1
         self._seen.clear()
@@ -98,7 +108,7 @@ class SamplingRun:
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
         keys = chunk_keys(x, has_control, transformer_options, patcher, self._pass, self._seen)
-        features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x)
+        features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x.shape[0])
         return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
 
     def _residuals(self, control: PromisedControl, keys: list[str], features, rows: int):

@@ -14,15 +14,11 @@ constexpr double kPathMargin = 1.0 + 1e-9;
 BudgetController::BudgetController(TimeStepPattern guards, int64_t total, int64_t budget)
     : guards_(std::move(guards)), total_(std::max<int64_t>(total, 1)), budget_(budget), left_(budget) {}
 
-bool BudgetController::inherits(int64_t index, const at::Tensor& x) {
-  return inherits_after(index, x.defined() ? input_.step(x) : -1.0);
-}
-
-bool BudgetController::inherits_after(int64_t index, double change) {
-  if (change >= 0.0) {
-    path_ += change;
+bool BudgetController::inherits(int64_t index, std::optional<double> change) {
+  if (change) {
+    path_ += *change;
     ++steps_;
-    since_full_ += change;
+    since_full_ += *change;
   } else if (steps_ > 0) {
     since_full_ += path_ / static_cast<double>(steps_);
   }

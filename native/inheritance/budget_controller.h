@@ -14,9 +14,8 @@ class BudgetController final : public Controller {
  public:
   BudgetController(TimeStepPattern guards, int64_t total, int64_t budget);
 
-  bool inherits(int64_t index, const at::Tensor& x) override;
-  /// The same for a step of known length; negative = not known.
-  bool inherits_after(int64_t index, double change);
+  at::Tensor measure(const at::Tensor& x) override { return input_.step(x); }
+  bool inherits(int64_t index, std::optional<double> change) override;
 
  private:
   [[nodiscard]] bool is_due(int64_t index) const;

@@ -83,7 +83,7 @@ void CallFeatures::probe(NodeId cut, const at::Tensor& fresh) {
     return;
   }
   const at::Tensor before = order_.stored->nodes.at(probe_of(cut)).newest_value();
-  if (before.sizes() == fresh.sizes() && relative_change(fresh, before) < order_.threshold) {
+  if (before.sizes() == fresh.sizes() && relative_change(fresh, before).item<double>() < order_.threshold) {
     chosen_ = cut;
     order_.sites = {cut};
   }

@@ -14,10 +14,11 @@ class ChangeController final : public Controller {
  public:
   ChangeController(TimeStepPattern guards, double threshold) : guards_(std::move(guards)), threshold_(threshold) {}
 
-  bool inherits(int64_t index, const at::Tensor& x) override {
-    const double change = x.defined() ? input_.step(x) : -1.0;
-    since_full_ += change;
-    if (change >= 0.0 && since_full_ < threshold_ && !guards_.is_full(index)) {
+  at::Tensor measure(const at::Tensor& x) override { return input_.step(x); }
+
+  bool inherits(int64_t index, std::optional<double> change) override {
+    since_full_ += change.value_or(0.0);
+    if (change && since_full_ < threshold_ && !guards_.is_full(index)) {
       return true;
     }
     since_full_ = 0.0;
@@ -33,8 +34,11 @@ class ChangeController final : public Controller {
 
 }  // namespace
 
-double InputChange::step(const at::Tensor& x) {
-  const double change = last_.defined() && last_.sizes() == x.sizes() ? relative_change(x, last_) : -1.0;
+at::Tensor InputChange::step(const at::Tensor& x) {
+  at::Tensor change;
+  if (last_.defined() && last_.sizes() == x.sizes()) {
+    change = relative_change(x, last_);
+  }
   last_ = x.detach().clone();
   return change;
 }

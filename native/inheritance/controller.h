@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include <ATen/core/Tensor.h>
 
@@ -9,24 +10,28 @@
 
 namespace asdm {
 
-/// Asked once per evaluation of the window, in order.
+/// Decides in two steps, so that what it measures comes from the device together with the evaluation's sigma.
 class Controller {
  public:
   virtual ~Controller() = default;
 
-  /// Whether evaluation `index` of the window inherits. `x` [rows, channels, height, width]: the UNet's input for the
-  /// first chunk of the first call; undefined where it is not known, and the evaluation is full then.
-  virtual bool inherits(int64_t index, const at::Tensor& x) = 0;
+  /// What the decision goes by, a scalar on the device of `x` [rows, channels, height, width], the input of the UNet;
+  /// undefined where there is nothing to compare with. For every evaluation of the run, in order.
+  [[nodiscard]] virtual at::Tensor measure(const at::Tensor& x) = 0;
 
-  /// The evaluation was full, and the UNet gave `prediction` for the `x` that inherits() was asked about.
-  virtual void computed(const at::Tensor& /*x*/, const at::Tensor& /*prediction*/) {}
+  /// Whether evaluation `index` of the window inherits; for each of them, in order. `measured`: the value of measure() for
+  /// it, if there is one.
+  [[nodiscard]] virtual bool inherits(int64_t index, std::optional<double> measured) = 0;
+
+  /// That evaluation was full, and the UNet gave `prediction` for the `x` measured last.
+  virtual void computed(const at::Tensor& /*prediction*/) {}
 };
 
 /// How far the input of the UNet has moved from one evaluation to the next.
 class InputChange {
  public:
-  /// sum |x - last x| / sum |last x|; negative where there is nothing of that shape to compare with.
-  double step(const at::Tensor& x);
+  /// sum |x - last x| / sum |last x|, a scalar; undefined where there is nothing of that shape to compare with.
+  at::Tensor step(const at::Tensor& x);
 
  private:
   at::Tensor last_;

@@ -80,9 +80,12 @@ bool Decisions::is_last() const {
          sigma_ <= steps[static_cast<size_t>(from)] * (1.0 + kSigmaMargin);
 }
 
-Decision Decisions::begin(double sigma) {
+at::Tensor Decisions::measure(const at::Tensor& x) { return measures() ? controller_->measure(x) : at::Tensor(); }
+
+Decision Decisions::begin(double sigma, std::optional<double> measured) {
   ++evaluation_;
   sigma_ = sigma;
+  in_window_ = false;
   if (!ever_inherits_) {
     return {};
   }
@@ -94,9 +97,12 @@ Decision Decisions::begin(double sigma) {
   if (!window_.contains(sigma)) {
     return {};
   }
+  in_window_ = true;
   ++window_index_;
   if (controller_ != nullptr) {
-    return {Decision::Kind::kAsk, {}};
+    // For the first of the window nothing counts that lay before it.
+    const bool inherits = controller_->inherits(window_index_, window_index_ > 0 ? measured : std::nullopt);
+    return inherits && !is_last() ? inherit() : Decision{};
   }
   if (pattern_.is_full(window_index_) || is_last()) {
     return {};
@@ -104,13 +110,9 @@ Decision Decisions::begin(double sigma) {
   return settings_.cuts.empty() ? inherit() : Decision{Decision::Kind::kSearch, {}};
 }
 
-Decision Decisions::ask(const at::Tensor& x) {
-  return controller_->inherits(window_index_, x) && !is_last() ? inherit() : Decision{};
-}
-
-void Decisions::computed(const at::Tensor& x, const at::Tensor& prediction) {
-  if (controller_ != nullptr) {
-    controller_->computed(x, prediction);
+void Decisions::computed(const at::Tensor& prediction) {
+  if (controller_ != nullptr && in_window_) {
+    controller_->computed(prediction);
   }
 }
 

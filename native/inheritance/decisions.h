@@ -16,8 +16,7 @@ struct Decision {
   enum class Kind {
     kFull,
     kInherit,  ///< `sites`
-    kSearch,   ///< progressive depth: the first call finds out
-    kAsk       ///< a controller must see the input of the first call: Decisions::ask()
+    kSearch    ///< progressive depth: the first call finds out
   };
   Kind kind = Kind::kFull;
   std::vector<NodeId> sites;
@@ -34,12 +33,14 @@ class Decisions {
   /// Every node that some evaluation may inherit.
   [[nodiscard]] const std::set<NodeId>& sites() const noexcept { return sites_; }
 
-  /// The decision on the next evaluation, at `sigma`.
-  Decision begin(double sigma);
-  /// The controller's decision on it, from the UNet's input for the first chunk of its first call.
-  Decision ask(const at::Tensor& x);
-  /// The evaluation that was asked about was computed in full.
-  void computed(const at::Tensor& x, const at::Tensor& prediction);
+  /// Whether the decisions depend on the input of the UNet.
+  [[nodiscard]] bool measures() const noexcept { return ever_inherits_ && controller_ != nullptr; }
+  /// What the decision on the next evaluation, at input `x`, goes by: a scalar on its device; undefined = nothing.
+  at::Tensor measure(const at::Tensor& x);
+  /// The decision on it, at `sigma`. `measured`: that value.
+  Decision begin(double sigma, std::optional<double> measured = {});
+  /// It was computed in full, and the first chunk of its first call gave `prediction`.
+  void computed(const at::Tensor& prediction);
 
  private:
   [[nodiscard]] Decision inherit() const;
@@ -54,7 +55,8 @@ class Decisions {
   std::set<NodeId> sites_;
   bool ever_inherits_ = false;
   int64_t evaluation_ = -1;
-  int64_t window_index_ = -1;
+  int64_t window_index_ = -1;  ///< of the last evaluation in the window
+  bool in_window_ = false;
   double sigma_ = 0.0;
 };
 

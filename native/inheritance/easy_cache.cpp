@@ -13,10 +13,17 @@ at::Tensor mean_size(const at::Tensor& t) { return t.abs().mean(at::kFloat); }
 
 EasyCache::EasyCache(TimeStepPattern guards, double threshold) : guards_(std::move(guards)), threshold_(threshold) {}
 
-bool EasyCache::inherits(int64_t index, const at::Tensor& x) {
-  const bool comparable = rate_.defined() && x.defined() && x.sizes() == x_.sizes();
-  if (comparable && !guards_.is_full(index)) {
-    foretold_ += (rate_ * mean_size(x - x_) / mean_size(prediction_)).item<double>();
+at::Tensor EasyCache::measure(const at::Tensor& x) {
+  now_ = x.detach().clone();
+  if (!rate_.defined() || x.sizes() != x_.sizes()) {
+    return {};
+  }
+  return rate_ * mean_size(x - x_) / mean_size(prediction_);
+}
+
+bool EasyCache::inherits(int64_t index, std::optional<double> foretold) {
+  if (foretold && !guards_.is_full(index)) {
+    foretold_ += *foretold;
     if (foretold_ < threshold_) {
       return true;
     }
@@ -25,11 +32,14 @@ bool EasyCache::inherits(int64_t index, const at::Tensor& x) {
   return false;
 }
 
-void EasyCache::computed(const at::Tensor& x, const at::Tensor& prediction) {
-  if (x_.defined() && x_.sizes() == x.sizes() && prediction_.sizes() == prediction.sizes()) {
-    rate_ = mean_size(prediction - prediction_) / mean_size(x - x_);
+void EasyCache::computed(const at::Tensor& prediction) {
+  if (!now_.defined()) {
+    return;
   }
-  x_ = x.detach().clone();
+  if (x_.defined() && x_.sizes() == now_.sizes() && prediction_.sizes() == prediction.sizes()) {
+    rate_ = mean_size(prediction - prediction_) / mean_size(now_ - x_);
+  }
+  x_ = now_;
   prediction_ = prediction.detach().clone();
 }
 

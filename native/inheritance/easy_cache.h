@@ -12,16 +12,19 @@ class EasyCache final : public Controller {
  public:
   EasyCache(TimeStepPattern guards, double threshold);
 
-  bool inherits(int64_t index, const at::Tensor& x) override;
-  void computed(const at::Tensor& x, const at::Tensor& prediction) override;
+  /// The relative change foretold for the prediction at `x`, since the last computed evaluation.
+  at::Tensor measure(const at::Tensor& x) override;
+  bool inherits(int64_t index, std::optional<double> foretold) override;
+  void computed(const at::Tensor& prediction) override;
 
  private:
   TimeStepPattern guards_;
   double threshold_;
+  at::Tensor now_;         ///< measured last
   at::Tensor x_;           ///< of the last computed evaluation
   at::Tensor prediction_;
   at::Tensor rate_;        ///< mean |change of prediction| per mean |change of x|, a scalar
-  double foretold_ = 0.0;  ///< relative change of the prediction since then
+  double foretold_ = 0.0;  ///< sum since then
 };
 
 }  // namespace asdm

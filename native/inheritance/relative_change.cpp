@@ -1,14 +1,16 @@
 #include "native/inheritance/relative_change.h"
 
+#include <limits>
+
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/nan_to_num.h>
 
 namespace asdm {
 
-double relative_change(const at::Tensor& now, const at::Tensor& before) {
+at::Tensor relative_change(const at::Tensor& now, const at::Tensor& before) {
   const at::Tensor gap = (now - before).abs().sum(at::kFloat);
   const at::Tensor size = before.abs().sum(at::kFloat);
-  const double change = (gap / size).item<double>();
-  return change == change ? change : 0.0;  // 0 / 0
+  return at::nan_to_num(gap / size, 0.0, std::numeric_limits<double>::infinity());  // 0 / 0
 }
 
 }  // namespace asdm

@@ -7,18 +7,17 @@ namespace asdm {
 namespace {
 
 /// The cond chunk of a batch of `rows` that holds one cond and one uncond chunk and nothing else.
-std::optional<RowRange> cond_rows(const std::vector<int64_t>& roles, size_t chunks, const at::Tensor& x) {
+std::optional<RowRange> cond_rows(const std::vector<int64_t>& roles, size_t chunks, int64_t rows) {
   const bool pair = chunks == 2 && roles.size() == 2 && std::min(roles[0], roles[1]) == 0 &&
                     std::max(roles[0], roles[1]) == 1;
-  if (!pair || !x.defined()) {
+  if (!pair || rows == 0) {
     return std::nullopt;
   }
-  const int64_t rows = x.size(0) / 2;
-  return RowRange{roles[0] == 0 ? 0 : rows, rows};
+  return RowRange{roles[0] == 0 ? 0 : rows / 2, rows / 2};
 }
 
 at::Tensor first_chunk(const at::Tensor& batch, size_t chunks) {
-  return batch.defined() ? batch.narrow(0, 0, batch.size(0) / static_cast<int64_t>(chunks)) : batch;
+  return batch.narrow(0, 0, batch.size(0) / static_cast<int64_t>(chunks));
 }
 
 }  // namespace
@@ -34,12 +33,11 @@ Run::Run(std::optional<InheritanceSettings> settings, const std::vector<double>&
   }
 }
 
-void Run::begin_evaluation(double sigma) {
+void Run::begin_evaluation(double sigma, std::optional<double> measured) {
   ++now_.evaluation;
   now_.sigma = sigma;
   first_call_ = true;
   rest_refused_ = std::exchange(next_refused_, {});
-  asked_.reset();
   ++record_.evaluations;
   ++record_.full;
   decision_ = {};
@@ -51,7 +49,7 @@ void Run::begin_evaluation(double sigma) {
     for (const NodeId site : decisions_->sites()) {
       entry.actions.emplace(site, NodeAction::kNotRun);
     }
-    settle(decisions_->begin(sigma));
+    settle(decisions_->begin(sigma, measured));
   }
   record_.log.push_back(std::move(entry));
 }
@@ -146,13 +144,9 @@ void Run::open_cuts(CallOrder& order) const {
 }
 
 CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
-                             const at::Tensor& x) {
+                             int64_t rows) {
   if (now_.evaluation < 0 || !decisions_ || !decisions_->ever_inherits() || keys.empty()) {
     return {};
-  }
-  if (decision_.kind == Decision::Kind::kAsk) {
-    asked_ = first_chunk(x, keys.size());
-    settle(decisions_->ask(asked_));
   }
   CallOrder order;
   order.keys = keys;
@@ -164,7 +158,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
   order.cuts = settings_->cuts;
   order.threshold = settings_->time_steps.threshold;
   order.guidance = settings_->guidance;
-  order.cond_rows = cond_rows(roles, keys.size(), x);
+  order.cond_rows = cond_rows(roles, keys.size(), rows);
   if (decision_.kind == Decision::Kind::kInherit) {
     inherit(order);
   } else if (decision_.kind == Decision::Kind::kSearch) {
@@ -190,11 +184,10 @@ void Run::end_call(CallFeatures& call, const at::Tensor& prediction) {
     // The first call decides, the others of this evaluation obey.
     settle(call.chosen_cut() ? Decision{Decision::Kind::kInherit, {*call.chosen_cut()}} : Decision{});
   }
-  if (asked_.defined() && first_call_ && prediction.defined() && !call.inherits()) {
-    decisions_->computed(asked_, first_chunk(prediction, call.keys().size()));
+  if (measures() && first_call_ && !call.keys().empty() && prediction.defined() && !call.inherits()) {
+    decisions_->computed(first_chunk(prediction, call.keys().size()));
   }
   first_call_ = false;
-  asked_.reset();
   const NodeId whole = nodes_.blocks;
   if (!call.inherits_control() && !call.holds(whole)) {
     for (const std::string& key : call.keys()) {

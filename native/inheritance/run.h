@@ -27,8 +27,13 @@ class Run {
   /// `sigmas`: the run's schedule, falling. No settings = nothing is inherited.
   Run(std::optional<InheritanceSettings> settings, const std::vector<double>& sigmas, NodeCount nodes);
 
-  /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE).
-  void begin_evaluation(double sigma);
+  /// Whether measure() has anything to say.
+  [[nodiscard]] bool measures() const { return decisions_ && decisions_->measures(); }
+  /// What decides on the evaluation to come, at input `x` [rows, channels, height, width] of the UNet: a scalar on its
+  /// device; undefined = nothing.
+  at::Tensor measure(const at::Tensor& x) { return decisions_ ? decisions_->measure(x) : at::Tensor(); }
+  /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE). `measured`: the value of measure() for it.
+  void begin_evaluation(double sigma, std::optional<double> measured = {});
 
   /// The calls of this evaluation that are still to come inherit nothing, for `reason`: guidance compares what they give,
   /// and a fresh prediction beside an old one would pass for guidance.
@@ -39,10 +44,10 @@ class Run {
   void begin_fresh_calls(const std::string& reason);
 
   /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk
-  /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `x`, the UNet's input
-  /// for the whole batch, or undefined, with which controllers decide on a full evaluation.
+  /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `rows` of the whole
+  /// batch, needed with roles.
   CallFeatures begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles = {},
-                          const at::Tensor& x = {});
+                          int64_t rows = 0);
 
   /// Books what a finished call did and stores its features. `prediction`: what the UNet gave for the whole batch.
   void end_call(CallFeatures& call, const at::Tensor& prediction = {});
@@ -85,7 +90,6 @@ class Run {
   std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
   std::string next_refused_;  ///< the same of the next evaluation
   bool first_call_ = true;
-  at::Tensor asked_;  ///< the input that the controller decided on, until the prediction for it is known
   FeatureStore store_;
   std::map<std::string, Moment> controls_;  ///< by chunk key: when its ControlNets were to run last
   RunRecord record_;

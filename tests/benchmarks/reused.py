@@ -57,7 +57,7 @@ class Engine:
         features = self._native.CallFeatures()
         if run is not None:
             run.begin_evaluation(sigma)
-            features = run.begin_call(["cond", "uncond"], [0, 1], inputs["x"])
+            features = run.begin_call(["cond", "uncond"], [0, 1], len(inputs["x"]))
         started = time.perf_counter()
         with torch.inference_mode():
             output = self._unet.forward(**inputs, control={}, weights=self._weights, hooks=self._hooks,

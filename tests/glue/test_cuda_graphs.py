@@ -111,7 +111,7 @@ def sample(native, forward, tiny, sites="out.8", **changes):
     for index, sigma in enumerate(SIGMAS[:-1]):
         run.begin_evaluation(sigma)
         inputs = tiny.inputs(batch=2, seed=index)
-        features = run.begin_call(["uncond", "cond"], [1, 0], inputs["x"])
+        features = run.begin_call(["uncond", "cond"], [1, 0], 2)
         outputs.append(forward(inputs, features))
         run.end_call(features, outputs[-1])
     return outputs, run.record

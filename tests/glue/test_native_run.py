@@ -25,8 +25,9 @@ def sample(native, tiny, chosen):
     run = native.Run(chosen, SIGMAS, tiny.unet)
     outputs, macs = [], [0, 0]
     for sigma in SIGMAS[:-1]:
-        run.begin_evaluation(sigma)
-        call = run.begin_call(keys=KEYS, roles=ROLES, x=torch.full((2, 4, 8, 8), sigma))
+        measured = run.measure(torch.full((1, 4, 8, 8), sigma))
+        run.begin_evaluation(sigma, measured=None if measured is None else measured.item())
+        call = run.begin_call(keys=KEYS, roles=ROLES, rows=2)
         outputs.append(tiny.forward(batch=2, features=call))
         run.end_call(call, outputs[-1])
         macs = [a + b for a, b in zip(macs, tiny.unet.call_macs(call, 8, 8, TOKENS), strict=True)]
@@ -88,7 +89,7 @@ def test_macs_of_a_guided_call_are_half(native, tiny):
     shares = []
     for sigma in SIGMAS[:2]:
         run.begin_evaluation(sigma)
-        call = run.begin_call(KEYS, ROLES, torch.zeros(2, 4, 8, 8))
+        call = run.begin_call(KEYS, ROLES, 2)
         tiny.forward(batch=2, features=call)
         run.end_call(call)
         done, full = tiny.unet.call_macs(call, 8, 8, TOKENS)

@@ -52,7 +52,7 @@ def test_inheritance_stays_on_the_device(native, tiny, sites, value):
     with Watch() as watch:
         for sigma in sigmas:
             run.begin_evaluation(sigma)
-            features = run.begin_call(["uncond", "cond"], [1, 0], inputs["x"])
+            features = run.begin_call(["uncond", "cond"], [1, 0], 2)
             run.end_call(features, tiny.call(inputs, features))
     assert features.inherits
     assert set(watch.devices) == {"meta"}

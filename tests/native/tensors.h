@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -55,6 +56,11 @@ inline double difference(const at::Tensor& a, const at::Tensor& b) {
   }
   const auto largest = (a.to(at::kFloat) - b.to(at::kFloat)).abs().max().item<double>();
   return std::isnan(largest) ? std::numeric_limits<double>::infinity() : largest;
+}
+
+/// The value of a scalar, where there is one.
+inline std::optional<double> number(const at::Tensor& scalar) {
+  return scalar.defined() ? std::optional(scalar.item<double>()) : std::nullopt;
 }
 
 enum class Lending {

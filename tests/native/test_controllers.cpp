@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -30,11 +31,12 @@ TimeStepPattern guards(int64_t total, int64_t first = 0, int64_t last = 0) {
   return {settings, sigmas};
 }
 
-/// 'F' or '.' for each evaluation; changes[i] is that of the input before evaluation i.
+/// 'F' or '.' for each evaluation; changes[i] is that of the input before evaluation i, negative = not known.
 std::string placed(BudgetController& controller, const std::vector<double>& changes) {
   std::string text;
   for (size_t i = 0; i < changes.size(); ++i) {
-    text += controller.inherits_after(static_cast<int64_t>(i), changes[i]) ? '.' : 'F';
+    const std::optional<double> change = changes[i] < 0.0 ? std::nullopt : std::optional(changes[i]);
+    text += controller.inherits(static_cast<int64_t>(i), change) ? '.' : 'F';
   }
   return text;
 }
@@ -98,25 +100,26 @@ TEST(BudgetController, TheBudgetIsThereAnewForEvaluationsPastTheExpectedOnes) {
   EXPECT_EQ(text.find("......"), std::string::npos) << text;
 }
 
-TEST(BudgetController, ReadsTheInputItself) {
-  BudgetController by_input(guards(8), 8, 3);
-  BudgetController by_change(guards(8), 8, 3);
-  at::Tensor x = noise({1, 4, 4, 4}, 1);
-  for (int64_t i = 0; i < 8; ++i) {
-    const at::Tensor next = x + noise({1, 4, 4, 4}, static_cast<uint64_t>(i + 2)) * (i < 4 ? 0.01 : 0.3);
-    EXPECT_EQ(by_input.inherits(i, next), by_change.inherits_after(i, i == 0 ? -1.0 : relative_change(next, x)));
-    x = next;
-  }
+TEST(BudgetController, MeasuresHowFarTheInputMoved) {
+  BudgetController controller(guards(8), 8, 3);
+  const at::Tensor x = noise({1, 4, 4, 4}, 1);
+  const at::Tensor next = noise({1, 4, 4, 4}, 2);
+  EXPECT_FALSE(controller.measure(x).defined());
+  EXPECT_TRUE(at::equal(controller.measure(next), relative_change(next, x)));
+  EXPECT_FALSE(controller.measure(noise({1, 4, 2, 4}, 3)).defined());
 }
 
 TEST(RelativeChange, IsOneNumber) {
+  const auto change = [](const at::Tensor& now, const at::Tensor& before) {
+    return relative_change(now, before).item<double>();
+  };
   const at::Tensor x = noise({2, 3, 4, 4}, 1);
-  EXPECT_DOUBLE_EQ(relative_change(x, x), 0.0);
-  EXPECT_NEAR(relative_change(x * 1.5, x), 0.5, 1e-6);
-  EXPECT_NEAR(relative_change(-x, x), 2.0, 1e-6);
-  EXPECT_EQ(relative_change(x * 0.0, x * 0.0), 0.0);
-  EXPECT_TRUE(std::isinf(relative_change(x, x * 0.0)));
-  EXPECT_NEAR(relative_change((x * 1.5).to(at::kBFloat16), x.to(at::kBFloat16)), 0.5, 1e-2);
+  EXPECT_DOUBLE_EQ(change(x, x), 0.0);
+  EXPECT_NEAR(change(x * 1.5, x), 0.5, 1e-6);
+  EXPECT_NEAR(change(-x, x), 2.0, 1e-6);
+  EXPECT_EQ(change(x * 0.0, x * 0.0), 0.0);
+  EXPECT_TRUE(std::isinf(change(x, x * 0.0)));
+  EXPECT_NEAR(change((x * 1.5).to(at::kBFloat16), x.to(at::kBFloat16)), 0.5, 1e-2);
 }
 
 std::unique_ptr<Controller> controller(TimeStepMode mode, double threshold, int64_t first = 0, int64_t last = 0) {
@@ -126,24 +129,29 @@ std::unique_ptr<Controller> controller(TimeStepMode mode, double threshold, int6
   return make_controller(settings, guards(20, first, last), 20);
 }
 
+/// Whether evaluation `index`, at input `x`, inherits.
+bool inherits_at(Controller& controller, int64_t index, const at::Tensor& x) {
+  return controller.inherits(index, testing::number(controller.measure(x)));
+}
+
 TEST(ChangeController, IsFullWhereTheInputHasMovedByTheThreshold) {
   const auto by_change = controller(TimeStepMode::kAdaptive, 0.25);
   std::string text;
   for (int64_t i = 0; i < 10; ++i) {
-    text += by_change->inherits(i, at::full({1, 1, 2, 2}, std::pow(1.1, i))) ? '.' : 'F';
+    text += inherits_at(*by_change, i, at::full({1, 1, 2, 2}, std::pow(1.1, i))) ? '.' : 'F';
   }
   EXPECT_EQ(text, "F..F..F..F");
   // Another shape or none says nothing, and is full.
-  EXPECT_FALSE(by_change->inherits(10, at::ones({1, 1, 4, 4})));
-  EXPECT_TRUE(by_change->inherits(11, at::ones({1, 1, 4, 4})));
-  EXPECT_FALSE(by_change->inherits(12, {}));
+  EXPECT_FALSE(inherits_at(*by_change, 10, at::ones({1, 1, 4, 4})));
+  EXPECT_TRUE(inherits_at(*by_change, 11, at::ones({1, 1, 4, 4})));
+  EXPECT_FALSE(by_change->inherits(12, std::nullopt));
 }
 
 TEST(ChangeController, KeepsItsGuards) {
   const auto guarded = controller(TimeStepMode::kAdaptive, 100.0, 3, 2);
   std::string text;
   for (int64_t i = 0; i < 20; ++i) {
-    text += guarded->inherits(i, at::ones({1, 1, 2, 2})) ? '.' : 'F';
+    text += inherits_at(*guarded, i, at::ones({1, 1, 2, 2})) ? '.' : 'F';
   }
   EXPECT_EQ(text, "FFF...............FF");
 }
@@ -189,10 +197,10 @@ TEST(EasyCache, FollowsThePublishedRule) {
       const double x = 5.0 - 0.2 * static_cast<double>(i) + 0.03 * static_cast<double>(i % 3);
       const double y = 1.0 + std::sin(x);
       const auto tensor = [](double value) { return at::full({1, 4, 3, 3}, value); };
-      const bool inherits = easy->inherits(i, tensor(x));
+      const bool inherits = inherits_at(*easy, i, tensor(x));
       ASSERT_EQ(inherits, plain.inherits(x)) << threshold << " at " << i;
       if (!inherits) {
-        easy->computed(tensor(x), tensor(y));
+        easy->computed(tensor(y));
         plain.computed(x, y);
       }
       text += inherits ? '.' : 'F';

@@ -99,7 +99,7 @@ TEST(ProgressiveDepth, TheFirstLevelBelowTheThresholdIsTheCut) {
   std::map<std::string, double> changes;
   for (const int64_t probe : {2, 5, 8, 11}) {
     changes["in." + std::to_string(probe)] =
-        relative_change(new_values[static_cast<size_t>(probe)], old_values[static_cast<size_t>(probe)]);
+        relative_change(new_values[static_cast<size_t>(probe)], old_values[static_cast<size_t>(probe)]).item<double>();
   }
   const std::vector<std::pair<std::string, std::string>> levels = {
       {"in.2", "out.8"}, {"in.5", "out.5"}, {"in.8", "out.2"}, {"in.11", "mid"}};

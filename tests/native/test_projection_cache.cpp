@@ -158,7 +158,7 @@ TEST(ProjectionCache, InheritedCallsFindWhatFullOnesMade) {
     const at::Tensor expected = tiny.evaluate(plain, sigma, given, none, {"cond", "uncond"}, {0, 1});
     tiny.weights.clear();
     run.begin_evaluation(sigma);
-    CallFeatures features = run.begin_call({"cond", "uncond"}, {0, 1}, given.x);
+    CallFeatures features = run.begin_call({"cond", "uncond"}, {0, 1}, 2);
     EXPECT_TRUE(at::equal(tiny.unet.forward(given, tiny.weights, none, features, {.projections = &cache}), expected));
     run.end_call(features);
     // A guided call runs cond alone, which is a prompt of its own.

@@ -45,11 +45,11 @@ struct Sampler {
  private:
   /// The noise prediction with guidance.
   at::Tensor denoise(TinyUNet& tiny, Run& run, const at::Tensor& x, double sigma, const at::Tensor& context) {
-    run.begin_evaluation(sigma);
+    const at::Tensor scaled = x / std::sqrt(sigma * sigma + 1.0);
+    run.begin_evaluation(sigma, number(run.measure(scaled)));
     const bool apart = batching == Batching::kApart || batching == Batching::kCondAlone ||
                        (batching == Batching::kFlipping && evaluations % 2 == 1);
     ++evaluations;
-    const at::Tensor scaled = x / std::sqrt(sigma * sigma + 1.0);
     const auto inputs = [&](const at::Tensor& rows) {
       ForwardInputs made;
       made.x = scaled.repeat({rows.size(0), 1, 1, 1});

@@ -73,7 +73,7 @@ struct TinyUNet {
   /// One call of the current evaluation of `run`.
   at::Tensor call(Run& run, const ForwardInputs& given, Hooks& hooks, const std::vector<std::string>& keys = {"cond"},
                   const std::vector<int64_t>& roles = {}) {
-    CallFeatures features = run.begin_call(keys, roles, given.x);
+    CallFeatures features = run.begin_call(keys, roles, given.x.size(0));
     at::Tensor result = unet.forward(given, weights, hooks, features, companions);
     run.end_call(features, result);
     return result;
@@ -82,7 +82,7 @@ struct TinyUNet {
   /// One evaluation of `run` that makes one call.
   at::Tensor evaluate(Run& run, double sigma, const ForwardInputs& given, Hooks& hooks,
                       const std::vector<std::string>& keys = {"cond"}, const std::vector<int64_t>& roles = {}) {
-    run.begin_evaluation(sigma);
+    run.begin_evaluation(sigma, number(run.measure(given.x)));
     return call(run, given, hooks, keys, roles);
   }
 
