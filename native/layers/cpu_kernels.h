@@ -7,7 +7,12 @@
 
 namespace asdm {
 
-/// The kernels of `dtype`, or nullptr where the processor, the build or the dtype has none.
+/// Names the most that may be used of a processor: none, avx2, avx512 or amx. For tests and to find the cause of a
+/// difference; read once.
+inline constexpr const char* kCpuKernelsVariable = "ASDM_CPU_KERNELS";
+
+/// The kernels of `dtype`, or nullptr where the processor, the build, the dtype or kCpuKernelsVariable has none. Throws
+/// Error where that is set to another name.
 const simd::Kernels* cpu_kernels(at::ScalarType dtype);
 
 /// True where autograd must see what is done with `tensor` (not where it is undefined), which our kernels would hide.

@@ -6,61 +6,27 @@
 
 namespace asdm::simd::ASDM_SIMD {
 
-inline constexpr int64_t kKeyBlock = 240;  // keys per softmax block: the scores of a tile stay in the first cache
-inline constexpr int kKeysAtOnce = 12;
 inline constexpr float kLog2E = 1.4426950408889634F;
 inline constexpr float kNothing = -1.0e38F;  // below every score, and finite, so that differences stay numbers
 
-/// Queries lie across the lanes, two vectors of them: so the softmax of a query needs no sum or maximum within a
-/// register, keys are read as they lie, and no head size has to be padded.
+/// A value per query.
+struct PerQuery {
+  Vec part[2];
+};
+
+/// The sums of products of attention, by vectors of one row times two vectors of queries.
 template <class Element>
-struct AttentionTile {
-  using Stored = typename Element::Stored;
-  static constexpr int64_t kGroup = Element::kGroup;
+class VectorDots {
+ public:
+  static constexpr int64_t kKeyBlock = 240;  ///< keys per softmax block: the scores of a tile stay in the first cache
+  static constexpr int64_t kKeysAtOnce = 12;
+  static constexpr int64_t kColumnsAtOnce = 1;
 
-  /// A value per query.
-  struct PerQuery {
-    Vec part[2];
-  };
-  static constexpr int kKeysTogether = rows_together(kKeysAtOnce);
+  explicit VectorDots(int64_t /*depth*/) {}
 
-  static auto lanes_of_rows(const uint32_t* rows, int64_t stride) {
-    return [=](int64_t row, int64_t depth) { return rows[row * stride + depth]; };
-  }
-  static int64_t packed_values_size(int64_t rows, int64_t columns) {
-    return columns * round_up(rows, kKeysAtOnce) / kGroup;
-  }
-  static int64_t scratch_size(int64_t columns) {
-    return kPanel * (columns / kGroup + kKeyBlock + round_up(columns, kVector) + columns) +
-           kKeysAtOnce * columns / kGroup;
-  }
-
-  static void pack_values(const Matrix& values, uint32_t* packed) {
-    const auto* from = static_cast<const Stored*>(values.data);
-    const int64_t stride = round_up(values.rows, kKeysAtOnce) / kGroup;
-    alignas(64) uint32_t block[kVector * kVector];
-    alignas(64) uint32_t turned[kVector * kVector];
-    for (int64_t lane = 0; lane < stride; lane += kVector) {
-      const Mask lanes = first_lanes(stride - lane);
-      for (int64_t column = 0; column < values.columns; column += kVector) {
-        const Mask columns = first_lanes(values.columns - column);
-        for (int64_t i = 0; i < kVector; ++i) {
-          const int64_t row = (lane + i) * kGroup;
-          const Stored* rows = from + row * values.row_stride + column;
-          store_bits(block + i * kVector,
-                     Element::rows_as_lanes(rows, values.row_stride, values.rows - row, columns));
-        }
-        transpose(block, kVector, turned, kVector);
-        for (int64_t i = 0; i < kVector && column + i < values.columns; ++i) {
-          store_bits_first(packed + (column + i) * stride + lane, lanes, load_bits(turned + i * kVector));
-        }
-      }
-    }
-  }
-
-  /// scores[key] = k[key] . q for twelve keys, `stride` lanes apart; `peak` takes the largest.
-  static void score(const uint32_t* keys, int64_t stride, const uint32_t* queries, int64_t depth, float* scores,
-                    PerQuery& peak) {
+  /// scores[key] = k[key] . q for kKeysAtOnce keys, `stride` lanes apart; `peak` takes the largest.
+  void score(const uint32_t* keys, int64_t stride, const uint32_t* queries, int64_t depth, float* scores,
+             PerQuery& peak) const {
 #pragma GCC unroll 2
     for (int64_t first = 0; first < kPanel / kVector; first += kVectorsAtOnce) {
 #pragma GCC unroll 2
@@ -84,66 +50,31 @@ struct AttentionTile {
     }
   }
 
-  /// The last keys, fewer than twelve: padded by a copy, since what lies behind them is not ours, and by scores that
-  /// weigh nothing.
-  static void score_last(const uint32_t* keys, int64_t stride, int64_t count, const uint32_t* queries, int64_t depth,
-                         float* scores, uint32_t* copy, PerQuery& peak) {
-    std::memset(copy, 0, static_cast<size_t>(kKeysAtOnce * depth) * sizeof(uint32_t));
-    for (int64_t key = 0; key < count; ++key) {
-      std::memcpy(copy + key * depth, keys + key * stride, static_cast<size_t>(depth) * sizeof(uint32_t));
-    }
-    PerQuery ignored = peak;
-    score(copy, depth, queries, depth, scores, ignored);
-    for (int64_t key = 0; key < kKeysAtOnce; ++key) {
-      float* row = scores + key * kPanel;
-      for (int64_t v = 0; v < kPanel / kVector; ++v) {
-        if (key < count) {
-          peak.part[v] = max(peak.part[v], load(row + v * kVector));
-        } else {
-          store(row + v * kVector, splat(kNothing));
-        }
-      }
+  /// sums[column] = sums[column] * shrink + values[column] . weights, `stride` lanes apart; in steps that leave no
+  /// remainder for the head sizes of the published UNets.
+  void weigh(const uint32_t* values, int64_t stride, int64_t columns, const uint32_t* weights, int64_t depth,
+             const PerQuery& shrink, float* sums) const {
+    for (int64_t column = 0; column < columns;) {
+      const int64_t left = columns - column;
+      const int64_t step = columns % 10 == 0 ? 10 : left >= 24 ? 12 : left >= 8 ? 8 : 1;
+      const auto run = step == 12 ? &weigh_rows<12> : step == 10 ? &weigh_rows<10> : step == 8 ? &weigh_rows<8>
+                                                                                              : &weigh_rows<1>;
+      run(values + column * stride, stride, weights, depth, shrink, sums + column * kPanel);
+      column += step;
     }
   }
 
-  /// Scores of `wanted` keys, rounded up to twelves; how many that is.
-  static int64_t score_all(const uint32_t* keys, int64_t stride, int64_t wanted, const uint32_t* queries, int64_t depth,
-                           float* scores, uint32_t* copy, PerQuery& peak) {
-    int64_t key = 0;
-    for (; key + kKeysAtOnce <= wanted; key += kKeysAtOnce) {
-      score(keys + key * stride, stride, queries, depth, scores + key * kPanel, peak);
-    }
-    if (key < wanted) {
-      score_last(keys + key * stride, stride, wanted - key, queries, depth, scores + key * kPanel, copy, peak);
-      key += kKeysAtOnce;
-    }
-    return key;
+ private:
+  static constexpr int kKeysTogether = rows_together(kKeysAtOnce);
+
+  static auto lanes_of_rows(const uint32_t* rows, int64_t stride) {
+    return [=](int64_t row, int64_t depth) { return rows[row * stride + depth]; };
   }
 
-  /// 2^(score * scale - shift) of `keys` keys in the place of their scores, as a panel of lanes; adds them to `total`.
-  static void soften(float* scores, int64_t keys, Vec scale, const PerQuery& shift, PerQuery& total) {
-    auto* weights = reinterpret_cast<uint32_t*>(scores);
-    for (int64_t key = 0; key < keys; key += kGroup) {
-      Vec weight[2][kGroup];
-#pragma GCC unroll 2
-      for (int64_t i = 0; i < kGroup; ++i) {
-        const float* row = scores + (key + i) * kPanel;
-#pragma GCC unroll 2
-        for (int64_t v = 0; v < 2; ++v) {
-          weight[v][i] = Element::exp2(fmsub(load(row + v * kVector), scale, shift.part[v]));
-          total.part[v] = add(total.part[v], weight[v][i]);
-        }
-      }
-      uint32_t* to = weights + key / kGroup * kPanel;
-      store_bits(to, Element::lanes_of(weight[0]));
-      store_bits(to + kVector, Element::lanes_of(weight[1]));
-    }
-  }
-
-  /// sums[column] = sums[column] * shrink + values[column] . weights for kRows columns, `stride` lanes apart.
+  /// `weigh` for kRows columns.
   template <int kRows>
-  static void weigh(const uint32_t* values, int64_t stride, const uint32_t* weights, int64_t depth,
-                    const PerQuery& shrink, float* sums) {
+  static void weigh_rows(const uint32_t* values, int64_t stride, const uint32_t* weights, int64_t depth,
+                         const PerQuery& shrink, float* sums) {
     constexpr int kTogether = rows_together(kRows);
 #pragma GCC unroll 2
     for (int64_t first = 0; first < kPanel / kVector; first += kVectorsAtOnce) {
@@ -169,16 +100,103 @@ struct AttentionTile {
       }
     }
   }
+};
 
-  /// All columns of `weigh`, in steps that leave no remainder for the head sizes of the published UNets.
-  static void weigh_all(const uint32_t* values, int64_t stride, int64_t columns, const uint32_t* weights,
-                        int64_t depth, const PerQuery& shrink, float* sums) {
-    for (int64_t column = 0; column < columns;) {
-      const int64_t left = columns - column;
-      const int64_t step = columns % 10 == 0 ? 10 : left >= 24 ? 12 : left >= 8 ? 8 : 1;
-      const auto run = step == 12 ? &weigh<12> : step == 10 ? &weigh<10> : step == 8 ? &weigh<8> : &weigh<1>;
-      run(values + column * stride, stride, weights, depth, shrink, sums + column * kPanel);
-      column += step;
+/// Queries lie across the lanes, two vectors of them: so the softmax of a query needs no sum or maximum within a
+/// register, and keys are read as they lie. `Dots` makes the sums of products; it is there for the time of a tile, so that
+/// it may hold registers.
+template <class Element, class Dots = VectorDots<Element>>
+struct AttentionTile {
+  using Stored = typename Element::Stored;
+  static constexpr int64_t kGroup = Element::kGroup;
+  static constexpr int64_t kKeyBlock = Dots::kKeyBlock;
+  static constexpr int64_t kKeysAtOnce = Dots::kKeysAtOnce;
+
+  static int64_t packed_values_size(int64_t rows, int64_t columns) {
+    return round_up(columns, Dots::kColumnsAtOnce) * round_up(rows, kKeysAtOnce) / kGroup;
+  }
+  static int64_t scratch_size(int64_t columns) {
+    return kPanel * (columns / kGroup + kKeyBlock + round_up(columns, kVector) + columns) +
+           kKeysAtOnce * columns / kGroup;
+  }
+
+  static void pack_values(const Matrix& values, uint32_t* packed) {
+    const auto* from = static_cast<const Stored*>(values.data);
+    const int64_t stride = round_up(values.rows, kKeysAtOnce) / kGroup;
+    const int64_t padded = round_up(values.columns, Dots::kColumnsAtOnce);
+    alignas(64) uint32_t block[kVector * kVector];
+    alignas(64) uint32_t turned[kVector * kVector];
+    for (int64_t lane = 0; lane < stride; lane += kVector) {
+      const Mask lanes = first_lanes(stride - lane);
+      for (int64_t column = 0; column < values.columns; column += kVector) {
+        const Mask columns = first_lanes(values.columns - column);
+        for (int64_t i = 0; i < kVector; ++i) {
+          const int64_t row = (lane + i) * kGroup;
+          const Stored* rows = from + row * values.row_stride + column;
+          store_bits(block + i * kVector,
+                     Element::rows_as_lanes(rows, values.row_stride, values.rows - row, columns));
+        }
+        transpose(block, kVector, turned, kVector);
+        for (int64_t i = 0; i < kVector && column + i < padded; ++i) {
+          store_bits_first(packed + (column + i) * stride + lane, lanes, load_bits(turned + i * kVector));
+        }
+      }
+    }
+  }
+
+  /// The last keys, fewer than kKeysAtOnce: padded by a copy, since what lies behind them is not ours, and by scores that
+  /// weigh nothing.
+  static void score_last(const Dots& dots, const uint32_t* keys, int64_t stride, int64_t count, const uint32_t* queries,
+                         int64_t depth, float* scores, uint32_t* copy, PerQuery& peak) {
+    std::memset(copy, 0, static_cast<size_t>(kKeysAtOnce * depth) * sizeof(uint32_t));
+    for (int64_t key = 0; key < count; ++key) {
+      std::memcpy(copy + key * depth, keys + key * stride, static_cast<size_t>(depth) * sizeof(uint32_t));
+    }
+    PerQuery ignored = peak;
+    dots.score(copy, depth, queries, depth, scores, ignored);
+    for (int64_t key = 0; key < kKeysAtOnce; ++key) {
+      float* row = scores + key * kPanel;
+      for (int64_t v = 0; v < kPanel / kVector; ++v) {
+        if (key < count) {
+          peak.part[v] = max(peak.part[v], load(row + v * kVector));
+        } else {
+          store(row + v * kVector, splat(kNothing));
+        }
+      }
+    }
+  }
+
+  /// Scores of `wanted` keys, rounded up to whole kKeysAtOnce; how many that is.
+  static int64_t score_all(const Dots& dots, const uint32_t* keys, int64_t stride, int64_t wanted,
+                           const uint32_t* queries, int64_t depth, float* scores, uint32_t* copy, PerQuery& peak) {
+    int64_t key = 0;
+    for (; key + kKeysAtOnce <= wanted; key += kKeysAtOnce) {
+      dots.score(keys + key * stride, stride, queries, depth, scores + key * kPanel, peak);
+    }
+    if (key < wanted) {
+      score_last(dots, keys + key * stride, stride, wanted - key, queries, depth, scores + key * kPanel, copy, peak);
+      key += kKeysAtOnce;
+    }
+    return key;
+  }
+
+  /// 2^(score * scale - shift) of `keys` keys in the place of their scores, as a panel of lanes; adds them to `total`.
+  static void soften(float* scores, int64_t keys, Vec scale, const PerQuery& shift, PerQuery& total) {
+    auto* weights = reinterpret_cast<uint32_t*>(scores);
+    for (int64_t key = 0; key < keys; key += kGroup) {
+      Vec weight[2][kGroup];
+#pragma GCC unroll 2
+      for (int64_t i = 0; i < kGroup; ++i) {
+        const float* row = scores + (key + i) * kPanel;
+#pragma GCC unroll 2
+        for (int64_t v = 0; v < 2; ++v) {
+          weight[v][i] = Element::exp2(fmsub(load(row + v * kVector), scale, shift.part[v]));
+          total.part[v] = add(total.part[v], weight[v][i]);
+        }
+      }
+      uint32_t* to = weights + key / kGroup * kPanel;
+      store_bits(to, Element::lanes_of(weight[0]));
+      store_bits(to + kVector, Element::lanes_of(weight[1]));
     }
   }
 
@@ -193,14 +211,15 @@ struct AttentionTile {
     uint32_t* copy = tile + depth * kPanel;
     pack_panel(static_cast<const uint32_t*>(queries.data), queries.row_stride / kGroup, queries.rows, depth, tile);
     std::memset(sums, 0, static_cast<size_t>(round_up(queries.columns, kVector) * kPanel) * sizeof(float));
+    const Dots dots(depth);
     const Vec factor = splat(scale * kLog2E);
     PerQuery peak{{splat(kNothing), splat(kNothing)}};
     PerQuery total{{zero(), zero()}};
     for (int64_t from = 0; from < keys.rows; from += kKeyBlock) {
       const int64_t wanted = keys.rows - from < kKeyBlock ? keys.rows - from : kKeyBlock;
       PerQuery now = peak;
-      const int64_t scored = score_all(static_cast<const uint32_t*>(keys.data) + from * key_stride, key_stride, wanted,
-                                       tile, depth, scores, copy, now);
+      const int64_t scored = score_all(dots, static_cast<const uint32_t*>(keys.data) + from * key_stride, key_stride,
+                                       wanted, tile, depth, scores, copy, now);
       PerQuery shrink;
       PerQuery shift;
 #pragma GCC unroll 2
@@ -211,8 +230,8 @@ struct AttentionTile {
       }
       peak = now;
       soften(scores, scored, factor, shift, total);
-      weigh_all(values + from / kGroup, value_stride, queries.columns, reinterpret_cast<const uint32_t*>(scores),
-                scored / kGroup, shrink, sums);
+      dots.weigh(values + from / kGroup, value_stride, queries.columns, reinterpret_cast<const uint32_t*>(scores),
+                 scored / kGroup, shrink, sums);
     }
     write(sums, queries, total, static_cast<Stored*>(out), out_stride);
   }

@@ -110,6 +110,11 @@ const Kernels& fp32_kernels();
 const Kernels& bf16_kernels();
 }  // namespace avx512
 
+namespace amx {
+/// Needs AMX-TILE and AMX-BF16 besides, and the system's leave to use them.
+const Kernels& bf16_kernels();
+}  // namespace amx
+
 namespace avx2 {
 /// Needs AVX2 and FMA.
 const Kernels& fp32_kernels();

@@ -52,6 +52,8 @@ static inline Vec as_floats(Bits a) { return _mm512_castsi512_ps(a); }
 static inline Bits as_bits(Vec a) { return _mm512_castps_si512(a); }
 static inline Bits splat_bits(uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
 static inline Bits load_bits(const uint32_t* from) { return _mm512_loadu_si512(from); }
+/// The lanes of the mask; zeros elsewhere.
+static inline Bits load_bits_first(const uint32_t* from, Mask mask) { return _mm512_maskz_loadu_epi32(mask, from); }
 static inline void store_bits(uint32_t* to, Bits value) { _mm512_storeu_si512(to, value); }
 static inline void store_bits_first(uint32_t* to, Mask mask, Bits value) { _mm512_mask_storeu_epi32(to, mask, value); }
 
