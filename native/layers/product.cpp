@@ -126,6 +126,12 @@ class ProductTask {
     }
   }
 
+  /// Tiles of a block from `t` on that are multiplied in one call: those of one kernel.
+  [[nodiscard]] int64_t tiles_at_once(const TileBlock& block, int64_t t) const {
+    const int64_t kernel_end = (grid_.kernel_of(block.first + t) + 1) * grid_.kernel_tiles() - block.first;
+    return std::min({p_.kernels.tiles_at_once, block.tiles() - t, kernel_end - t});
+  }
+
   void multiply(const TileBlock& block, int64_t panel, int64_t last) {
     const int64_t depth = p_.depth();
     const int64_t chunk = ceil_div(depth, ceil_div(depth, p_.kernels.chunk));
@@ -134,9 +140,11 @@ class ProductTask {
       for (int64_t from = 0; from < depth; from += chunk) {
         const int64_t length = std::min(chunk, depth - from);
         for (int64_t i = panel; i < last; ++i) {
-          for (int64_t t = 0; t < block.tiles(); ++t) {
+          for (int64_t t = 0, tiles = 0; t < block.tiles(); t += tiles) {
+            tiles = tiles_at_once(block, t);
+            const int64_t count = (tiles - 1) * kTileRows + grid_.row_count(block.first + t + tiles - 1);
             const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
-            p_.kernels.multiply_rows(rows + t * kTileRows, grid_.row_count(block.first + t), from,
+            p_.kernels.multiply_rows(rows + t * kTileRows, count, from,
                                      weights + (tap * depth + from) * kPanelColumns, length, sums_of(i - panel, t),
                                      tap == 0 && from == 0);
           }

@@ -31,7 +31,7 @@ class ReadByOperators(TorchDispatchMode):
         self.reads = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.reads += function.overloadpacket.__name__ in ("_local_scalar_dense", "equal", "is_nonzero")
+        self.reads += function.overloadpacket.__name__ in ("item", "_local_scalar_dense", "is_nonzero", "equal")
         return function(*args, **(kwargs or {}))
 
 

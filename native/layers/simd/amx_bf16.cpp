@@ -12,6 +12,7 @@ const Kernels& bf16_kernels() {
     kernels.attention_scratch_size = &Attention::scratch_size;
     kernels.attend_tile = &Attention::attend;
     kernels.chunk = AmxProduct::kChunk;
+    kernels.tiles_at_once = AmxProduct::kTilesAtOnce;
     kernels.multiply_rows = &AmxProduct::multiply_rows;
     return kernels;
   }();

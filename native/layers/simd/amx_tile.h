@@ -26,6 +26,17 @@ struct alignas(64) TileShapes {
   }
 };
 
+/// Rows of pairs as tiles read them: the bytes from row to row, and from the first sixteen lanes to the next.
+struct TileRows {
+  const char* first;
+  int64_t row_stride;
+  int64_t to_next;
+};
+
+inline TileRows evenly(const uint32_t* rows, int64_t stride) {
+  return {reinterpret_cast<const char*>(rows), stride * kLaneBytes, kTileBytes};
+}
+
 /// Holds the tile registers: 0 and 1 for two tiles of sums of `height` rows, 2 for rows of that many, 3 and 4 for two
 /// tiles of a panel; 5, 6 and 7 as 2, 3 and 4 for the last `rest` lanes.
 class Tiles {
@@ -48,10 +59,8 @@ class Tiles {
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;
 
-  /// sums[row][j] (+)= the sum over `depth` lanes of rows[row][d] * panel[d][j], sums [height, 32]. `row_stride` in bytes;
-  /// `to_next`: bytes from the first sixteen lanes of the rows to the next.
-  static void multiply(const void* rows, int64_t row_stride, int64_t to_next, const uint32_t* panel, int64_t depth,
-                       float* sums, bool first) {
+  /// sums[row][j] (+)= the sum over `depth` lanes of rows[row][d] * panel[d][j], sums [height, 32].
+  static void multiply(const TileRows& rows, const uint32_t* panel, int64_t depth, float* sums, bool first) {
     asm volatile("" ::: "memory");  // g++ 12 does not know that loading a tile reads memory
     if (first) {
       _tile_zero(0);
@@ -60,17 +69,17 @@ class Tiles {
       _tile_loadd(0, sums, kPanelBytes);
       _tile_loadd(1, sums + kVector, kPanelBytes);
     }
-    const char* lanes = static_cast<const char*>(rows);
+    const char* lanes = rows.first;
     int64_t d = 0;
-    for (; d + kVector <= depth; d += kVector, lanes += to_next) {
-      _tile_loadd(2, lanes, row_stride);
+    for (; d + kVector <= depth; d += kVector, lanes += rows.to_next) {
+      _tile_loadd(2, lanes, rows.row_stride);
       _tile_loadd(3, panel + d * kPanel, kPanelBytes);
       _tile_loadd(4, panel + d * kPanel + kVector, kPanelBytes);
       _tile_dpbf16ps(0, 2, 3);
       _tile_dpbf16ps(1, 2, 4);
     }
     if (d < depth) {
-      _tile_loadd(5, lanes, row_stride);
+      _tile_loadd(5, lanes, rows.row_stride);
       _tile_loadd(6, panel + d * kPanel, kPanelBytes);
       _tile_loadd(7, panel + d * kPanel + kVector, kPanelBytes);
       _tile_dpbf16ps(0, 5, 6);
@@ -81,25 +90,86 @@ class Tiles {
   }
 };
 
+/// Holds the tile registers for two tiles of rows at once, whose panel is then loaded once: 0 to 3 for the sums, 4 and 5
+/// for the rows, 6 and 7 for a panel.
+class TilePair {
+ public:
+  TilePair() {
+    TileShapes shapes;
+    for (int tile = 0; tile < 8; ++tile) {
+      shapes.set(tile, tile < 6 ? kTileRows : kVector, kVector);
+    }
+    _tile_loadconfig(&shapes);
+  }
+  ~TilePair() { _tile_release(); }
+  TilePair(const TilePair&) = delete;
+  TilePair& operator=(const TilePair&) = delete;
+
+  /// Tiles::multiply for [2 * kTileRows, 32] sums; `depth` of whole tiles.
+  static void multiply(const TileRows& upper, const TileRows& lower, const uint32_t* panel, int64_t depth, float* sums,
+                       bool first) {
+    asm volatile("" ::: "memory");
+    float* below = sums + kTileRows * kPanel;
+    if (first) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    } else {
+      _tile_loadd(0, sums, kPanelBytes);
+      _tile_loadd(1, sums + kVector, kPanelBytes);
+      _tile_loadd(2, below, kPanelBytes);
+      _tile_loadd(3, below + kVector, kPanelBytes);
+    }
+    for (int64_t d = 0; d < depth; d += kVector) {
+      _tile_loadd(4, upper.first + d / kVector * upper.to_next, upper.row_stride);
+      _tile_loadd(6, panel + d * kPanel, kPanelBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_loadd(7, panel + d * kPanel + kVector, kPanelBytes);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_loadd(5, lower.first + d / kVector * lower.to_next, lower.row_stride);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, sums, kPanelBytes);
+    _tile_stored(1, sums + kVector, kPanelBytes);
+    _tile_stored(2, below, kPanelBytes);
+    _tile_stored(3, below + kVector, kPanelBytes);
+  }
+};
+
 class AmxProduct {
  public:
   static constexpr int64_t kChunk = 160;  ///< measured best of 160, 320 and 640
+  static constexpr int64_t kTilesAtOnce = 2;
 
   /// Kernels::multiply_rows.
-  static void multiply_rows(const void* const* rows, int64_t /*count*/, int64_t offset, const uint32_t* panel,
+  static void multiply_rows(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel,
                             int64_t depth, float* sums, bool first) {
-    const Tiles tiles(kTileRows, depth % kVector);
-    if (lie_evenly(rows)) {
-      tiles.multiply(static_cast<const char*>(rows[0]) + offset * kLaneBytes, stride_of(rows), kTileBytes, panel, depth,
-                     sums, first);
+    alignas(64) uint32_t gathered[kTilesAtOnce * kTileRows * kChunk];
+    if (count > kTileRows && depth % kVector == 0) {
+      const TileRows upper = tile_rows(rows, offset, depth, gathered);
+      const TileRows lower = tile_rows(rows + kTileRows, offset, depth, gathered + kTileRows * kChunk);
+      const TilePair tiles;
+      tiles.multiply(upper, lower, panel, depth, sums, first);
       return;
     }
-    alignas(64) uint32_t gathered[kTileRows * kChunk];
-    gather(rows, offset, depth, gathered);
-    tiles.multiply(gathered, kTileBytes, kTileRows * kTileBytes, panel, depth, sums, first);
+    const Tiles tiles(kTileRows, depth % kVector);
+    for (int64_t from = 0; from < count; from += kTileRows) {
+      tiles.multiply(tile_rows(rows + from, offset, depth, gathered), panel, depth, sums + from * kPanel, first);
+    }
   }
 
  private:
+  /// Where they lie, or in `gathered`.
+  static TileRows tile_rows(const void* const* rows, int64_t offset, int64_t depth, uint32_t* gathered) {
+    if (lie_evenly(rows)) {
+      return {static_cast<const char*>(rows[0]) + offset * kLaneBytes, stride_of(rows), kTileBytes};
+    }
+    gather(rows, offset, depth, gathered);
+    return {reinterpret_cast<const char*>(gathered), kTileBytes, kTileRows * kTileBytes};
+  }
+
   static int64_t stride_of(const void* const* rows) {
     return static_cast<const char*>(rows[1]) - static_cast<const char*>(rows[0]);
   }
@@ -137,7 +207,7 @@ class AmxDots {
   void score(const uint32_t* keys, int64_t stride, const uint32_t* queries, int64_t depth, float* scores,
              PerQuery& peak) const {
     for (int64_t key = 0; key < kKeysAtOnce; key += kVector) {
-      tiles_.multiply(keys + key * stride, stride * kLaneBytes, kTileBytes, queries, depth, scores + key * kPanel, true);
+      tiles_.multiply(evenly(keys + key * stride, stride), queries, depth, scores + key * kPanel, true);
     }
     for (int64_t key = 0; key < kKeysAtOnce; ++key) {
 #pragma GCC unroll 2
@@ -154,7 +224,7 @@ class AmxDots {
       for (int64_t i = 0; i < kVector * kPanel; i += kVector) {
         store(of_columns + i, mul(load(of_columns + i), shrink.part[i / kVector % 2]));
       }
-      tiles_.multiply(values + column * stride, stride * kLaneBytes, kTileBytes, weights, depth, of_columns, false);
+      tiles_.multiply(evenly(values + column * stride, stride), weights, depth, of_columns, false);
     }
   }
 

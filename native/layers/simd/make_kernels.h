@@ -18,6 +18,7 @@ constexpr Kernels make_kernels() {
   Kernels kernels{.group = Element::kGroup,
           .element_size = sizeof(typename Element::Stored),
           .chunk = kChunk,
+          .tiles_at_once = 1,
           .pack_values = &Attention::pack_values,
           .packed_values_size = &Attention::packed_values_size,
           .attention_scratch_size = &Attention::scratch_size,
