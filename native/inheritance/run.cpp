@@ -36,6 +36,9 @@ Run::Run(std::optional<InheritanceSettings> settings, const std::vector<double>&
 void Run::begin_evaluation(double sigma, std::optional<double> measured) {
   ++now_.evaluation;
   now_.sigma = sigma;
+  if (now_.evaluation > 0 && first_call_) {
+    measured.reset();  // the evaluation before made no call here: what it decided was not done
+  }
   first_call_ = true;
   rest_refused_ = std::exchange(next_refused_, {});
   ++record_.evaluations;

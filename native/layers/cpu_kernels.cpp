@@ -1,6 +1,7 @@
 #include "native/layers/cpu_kernels.h"
 
 #ifdef ASDM_SIMD_KERNELS
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,12 +39,24 @@ InstructionSet most_allowed() {
   return static_cast<InstructionSet>(std::distance(names.begin(), found));
 }
 
+#ifdef ASDM_AMX_KERNELS
+/// Clang knows the names of AMX in __builtin_cpu_supports from version 19 on, hence by the processor's own word.
+bool has_amx() {
+  constexpr unsigned kBf16AndTile = (1U << 22U) | (1U << 24U);
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kBf16AndTile) == kBf16AndTile;
+}
+
 /// Linux keeps the tile registers of a process only after it was asked to.
 bool grants_tiles() {
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
+#endif
 
 const simd::Kernels* fp32_kernels(InstructionSet allowed) {
   if (allowed >= InstructionSet::kAvx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -59,9 +72,12 @@ const simd::Kernels* bf16_kernels(InstructionSet allowed) {
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bf16")) {
     return nullptr;
   }
-  const bool amx = allowed >= InstructionSet::kAmx && __builtin_cpu_supports("amx-tile") &&
-                   __builtin_cpu_supports("amx-bf16") && grants_tiles();
-  return amx ? &simd::amx::bf16_kernels() : &simd::avx512::bf16_kernels();
+#ifdef ASDM_AMX_KERNELS
+  if (allowed >= InstructionSet::kAmx && has_amx() && grants_tiles()) {
+    return &simd::amx::bf16_kernels();
+  }
+#endif
+  return &simd::avx512::bf16_kernels();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -37,7 +38,9 @@ TEST(CpuKernels, AreTheBestOfTheProcessor) {
   if (__builtin_cpu_supports("avx512bw") && allowed("avx512")) {
     EXPECT_EQ(cpu_kernels(at::kFloat), &simd::avx512::fp32_kernels());
   }
-  if (__builtin_cpu_supports("amx-bf16") && allowed("amx")) {
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  const std::string text(std::istreambuf_iterator<char>(cpuinfo), {});
+  if (text.find(" amx_bf16") != std::string::npos && allowed("amx")) {
     EXPECT_EQ(cpu_kernels(at::kBFloat16), &simd::amx::bf16_kernels());
   }
 }

@@ -253,6 +253,23 @@ TEST(Run, MaxAgeIsCountedInEvaluations) {
   }
 }
 
+TEST(Run, WhatAControllerDecidedForAnEvaluationWithoutCallsWasNotDone) {
+  InheritanceSettings settings = every(3);
+  settings.time_steps = {.mode = TimeStepMode::kAdaptive, .threshold = 0.5};
+  SamplingRun run(settings, kTenSteps, kNodes);
+  const auto inherits = [&](double sigma, double change) {
+    run.begin_evaluation(sigma, change);
+    const bool inherited = run.begin_call({"cond"}).inherits();
+    call(run, {"cond"}, {1});
+    return inherited;
+  };
+  EXPECT_FALSE(inherits(10, 0.0));
+  EXPECT_TRUE(inherits(9, 0.3));
+  run.begin_evaluation(8, 0.3);  // due, and the host's own forward makes all of it
+  EXPECT_FALSE(inherits(7, 0.3));
+  EXPECT_TRUE(inherits(6, 0.3));
+}
+
 TEST(Run, ASiteThatWasNotComputedIsNoFeature) {
   SamplingRun run(every(kNever, {1, kSite}), kTenSteps, kNodes);
   evaluate(run, 10, {"cond"}, {1});  // computes kSite alone

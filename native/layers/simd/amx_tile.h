@@ -26,6 +26,14 @@ struct alignas(64) TileShapes {
   }
 };
 
+/// What was written lies in memory from here on: g++ 12 does not know that tiles are loaded from there.
+inline void seen_by_tiles() { asm volatile("" ::: "memory"); }
+
+inline void configure(const TileShapes& shapes) {
+  seen_by_tiles();
+  _tile_loadconfig(&shapes);
+}
+
 /// Rows of pairs as tiles read them: the bytes from row to row, and from the first sixteen lanes to the next.
 struct TileRows {
   const char* first;
@@ -53,7 +61,7 @@ class Tiles {
       shapes.set(6, rest, kVector);
       shapes.set(7, rest, kVector);
     }
-    _tile_loadconfig(&shapes);
+    configure(shapes);
   }
   ~Tiles() { _tile_release(); }
   Tiles(const Tiles&) = delete;
@@ -61,7 +69,7 @@ class Tiles {
 
   /// sums[row][j] (+)= the sum over `depth` lanes of rows[row][d] * panel[d][j], sums [height, 32].
   static void multiply(const TileRows& rows, const uint32_t* panel, int64_t depth, float* sums, bool first) {
-    asm volatile("" ::: "memory");  // g++ 12 does not know that loading a tile reads memory
+    seen_by_tiles();
     if (first) {
       _tile_zero(0);
       _tile_zero(1);
@@ -99,7 +107,7 @@ class TilePair {
     for (int tile = 0; tile < 8; ++tile) {
       shapes.set(tile, tile < 6 ? kTileRows : kVector, kVector);
     }
-    _tile_loadconfig(&shapes);
+    configure(shapes);
   }
   ~TilePair() { _tile_release(); }
   TilePair(const TilePair&) = delete;
@@ -108,7 +116,7 @@ class TilePair {
   /// Tiles::multiply for [2 * kTileRows, 32] sums; `depth` of whole tiles.
   static void multiply(const TileRows& upper, const TileRows& lower, const uint32_t* panel, int64_t depth, float* sums,
                        bool first) {
-    asm volatile("" ::: "memory");
+    seen_by_tiles();
     float* below = sums + kTileRows * kPanel;
     if (first) {
       _tile_zero(0);
