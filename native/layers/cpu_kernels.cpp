@@ -58,22 +58,25 @@ bool grants_tiles() {
 }
 #endif
 
-const simd::Kernels* fp32_kernels(InstructionSet allowed) {
-  if (allowed >= InstructionSet::kAvx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl")) {
+bool runs_avx512() {
+  return most_allowed() >= InstructionSet::kAvx512 && __builtin_cpu_supports("avx512f") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+const simd::Kernels* fp32_kernels() {
+  if (runs_avx512()) {
     return &simd::avx512::fp32_kernels();
   }
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return avx2 && allowed >= InstructionSet::kAvx2 ? &simd::avx2::fp32_kernels() : nullptr;
+  return avx2 && most_allowed() >= InstructionSet::kAvx2 ? &simd::avx2::fp32_kernels() : nullptr;
 }
 
-const simd::Kernels* bf16_kernels(InstructionSet allowed) {
-  if (allowed < InstructionSet::kAvx512 || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bf16")) {
+const simd::Kernels* bf16_kernels() {
+  if (!runs_avx512() || !__builtin_cpu_supports("avx512bf16")) {
     return nullptr;
   }
 #ifdef ASDM_AMX_KERNELS
-  if (allowed >= InstructionSet::kAmx && has_amx() && grants_tiles()) {
+  if (most_allowed() >= InstructionSet::kAmx && has_amx() && grants_tiles()) {
     return &simd::amx::bf16_kernels();
   }
 #endif
@@ -83,10 +86,15 @@ const simd::Kernels* bf16_kernels(InstructionSet allowed) {
 }  // namespace
 
 const simd::Kernels* cpu_kernels(at::ScalarType dtype) {
-  static const InstructionSet allowed = most_allowed();
-  static const simd::Kernels* const fp32 = fp32_kernels(allowed);
-  static const simd::Kernels* const bf16 = bf16_kernels(allowed);
-  return dtype == at::kFloat ? fp32 : dtype == at::kBFloat16 ? bf16 : nullptr;
+  if (dtype == at::kFloat) {
+    static const simd::Kernels* const kernels = fp32_kernels();
+    return kernels;
+  }
+  if (dtype == at::kBFloat16) {
+    static const simd::Kernels* const kernels = bf16_kernels();
+    return kernels;
+  }
+  return nullptr;
 }
 
 #else

@@ -8,7 +8,7 @@
 namespace asdm {
 
 /// Names the most that may be used of a processor: none, avx2, avx512 or amx. For tests and to find the cause of a
-/// difference; read once.
+/// difference; read before the first use of a dtype's kernels.
 inline constexpr const char* kCpuKernelsVariable = "ASDM_CPU_KERNELS";
 
 /// The kernels of `dtype`, or nullptr where the processor, the build, the dtype or kCpuKernelsVariable has none. Throws

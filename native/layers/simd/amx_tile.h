@@ -29,10 +29,17 @@ struct alignas(64) TileShapes {
 /// What was written lies in memory from here on: g++ 12 does not know that tiles are loaded from there.
 inline void seen_by_tiles() { asm volatile("" ::: "memory"); }
 
-inline void configure(const TileShapes& shapes) {
-  seen_by_tiles();
-  _tile_loadconfig(&shapes);
-}
+/// Holds the tile registers in such shapes.
+class TileRegisters {
+ public:
+  explicit TileRegisters(const TileShapes& shapes) {
+    seen_by_tiles();
+    _tile_loadconfig(&shapes);
+  }
+  ~TileRegisters() { _tile_release(); }
+  TileRegisters(const TileRegisters&) = delete;
+  TileRegisters& operator=(const TileRegisters&) = delete;
+};
 
 /// Rows of pairs as tiles read them: the bytes from row to row, and from the first sixteen lanes to the next.
 struct TileRows {
@@ -45,27 +52,11 @@ inline TileRows evenly(const uint32_t* rows, int64_t stride) {
   return {reinterpret_cast<const char*>(rows), stride * kLaneBytes, kTileBytes};
 }
 
-/// Holds the tile registers: 0 and 1 for two tiles of sums of `height` rows, 2 for rows of that many, 3 and 4 for two
-/// tiles of a panel; 5, 6 and 7 as 2, 3 and 4 for the last `rest` lanes.
+/// Registers 0 and 1 for two tiles of sums of `height` rows, 2 for rows of that many, 3 and 4 for two tiles of a panel; 5,
+/// 6 and 7 as 2, 3 and 4 for the last `rest` lanes.
 class Tiles {
  public:
-  Tiles(int64_t height, int64_t rest) {
-    TileShapes shapes;
-    for (int tile = 0; tile < 3; ++tile) {
-      shapes.set(tile, height, kVector);
-    }
-    shapes.set(3, kVector, kVector);
-    shapes.set(4, kVector, kVector);
-    if (rest > 0) {
-      shapes.set(5, height, rest);
-      shapes.set(6, rest, kVector);
-      shapes.set(7, rest, kVector);
-    }
-    configure(shapes);
-  }
-  ~Tiles() { _tile_release(); }
-  Tiles(const Tiles&) = delete;
-  Tiles& operator=(const Tiles&) = delete;
+  Tiles(int64_t height, int64_t rest) : registers_(shapes_of(height, rest)) {}
 
   /// sums[row][j] (+)= the sum over `depth` lanes of rows[row][d] * panel[d][j], sums [height, 32].
   static void multiply(const TileRows& rows, const uint32_t* panel, int64_t depth, float* sums, bool first) {
@@ -96,22 +87,31 @@ class Tiles {
     _tile_stored(0, sums, kPanelBytes);
     _tile_stored(1, sums + kVector, kPanelBytes);
   }
+
+ private:
+  static TileShapes shapes_of(int64_t height, int64_t rest) {
+    TileShapes shapes;
+    for (int tile = 0; tile < 3; ++tile) {
+      shapes.set(tile, height, kVector);
+    }
+    shapes.set(3, kVector, kVector);
+    shapes.set(4, kVector, kVector);
+    if (rest > 0) {
+      shapes.set(5, height, rest);
+      shapes.set(6, rest, kVector);
+      shapes.set(7, rest, kVector);
+    }
+    return shapes;
+  }
+
+  TileRegisters registers_;
 };
 
-/// Holds the tile registers for two tiles of rows at once, whose panel is then loaded once: 0 to 3 for the sums, 4 and 5
-/// for the rows, 6 and 7 for a panel.
+/// Two tiles of rows at once, whose panel is then loaded once: registers 0 to 3 for the sums, 4 and 5 for the rows, 6 and 7
+/// for a panel.
 class TilePair {
  public:
-  TilePair() {
-    TileShapes shapes;
-    for (int tile = 0; tile < 8; ++tile) {
-      shapes.set(tile, tile < 6 ? kTileRows : kVector, kVector);
-    }
-    configure(shapes);
-  }
-  ~TilePair() { _tile_release(); }
-  TilePair(const TilePair&) = delete;
-  TilePair& operator=(const TilePair&) = delete;
+  TilePair() : registers_(shapes()) {}
 
   /// Tiles::multiply for [2 * kTileRows, 32] sums; `depth` of whole tiles.
   static void multiply(const TileRows& upper, const TileRows& lower, const uint32_t* panel, int64_t depth, float* sums,
@@ -144,6 +144,17 @@ class TilePair {
     _tile_stored(2, below, kPanelBytes);
     _tile_stored(3, below + kVector, kPanelBytes);
   }
+
+ private:
+  static TileShapes shapes() {
+    TileShapes shapes;
+    for (int tile = 0; tile < 8; ++tile) {
+      shapes.set(tile, tile < 6 ? kTileRows : kVector, kVector);
+    }
+    return shapes;
+  }
+
+  TileRegisters registers_;
 };
 
 class AmxProduct {
