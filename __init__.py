@@ -1,6 +1,6 @@
 """ComfyUI-ASDM: faster Stable Diffusion UNets. ComfyUI loads this file by its path."""
 
-from .python_glue.schema_nodes import comfy_entrypoint
+from .python_glue.nodes.schema_nodes import comfy_entrypoint
 
 WEB_DIRECTORY = "./web"
 

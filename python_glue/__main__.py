@@ -2,7 +2,7 @@
 
 import argparse
 
-from .distil import command
+from .training import command
 
 
 def main():

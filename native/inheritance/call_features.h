@@ -49,6 +49,7 @@ class CallFeatures {
   at::Tensor inherited(NodeId node);
   /// Whether inherited(node) would be defined.
   [[nodiscard]] bool holds(NodeId node) const { return order_.sites.contains(node); }
+  [[nodiscard]] const std::set<NodeId>& sites() const noexcept { return order_.sites; }
   /// Whether the last residuals of the host's ControlNets stand in; the host keeps them.
   [[nodiscard]] bool inherits_control() const noexcept { return order_.control; }
   [[nodiscard]] bool is_whole_output(NodeId layer) const { return order_.whole_outputs.contains(layer); }

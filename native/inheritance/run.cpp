@@ -111,6 +111,7 @@ void Run::inherit(CallOrder& order) {
     return;
   }
   std::set<NodeId> sites(decision_.sites.begin(), decision_.sites.end());
+  std::erase_if(sites, [&](NodeId site) { return left_out_.contains(site); });
   const bool control = sites.erase(settings_->control) > 0;  // the host's, not the UNet's
   if (sites.contains(settings_->guidance) && !order.cond_rows) {
     refuse("guidance needs cond and uncond, and nothing else, in one call");
@@ -156,6 +157,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
   order.now = now_;
   order.stored = store_.find(keys);
   order.wanted = decisions_->sites();
+  std::erase_if(order.wanted, [&](NodeId site) { return left_out_.contains(site); });
   order.whole_outputs = settings_->whole_outputs;
   order.storage = settings_->values.storage;
   order.cuts = settings_->cuts;

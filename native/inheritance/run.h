@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/inheritance/call_features.h"
@@ -58,6 +60,8 @@ class Run {
   /// The sites of each evaluation so far, as InheritanceSettings::plan takes them.
   [[nodiscard]] std::vector<std::vector<NodeId>> plan() const;
   [[nodiscard]] int64_t cache_bytes() const { return store_.bytes(); }
+  /// The calls to come neither keep nor inherit `sites`: they lie inside of what the engine does not run.
+  void leave_out(std::set<NodeId> sites) { left_out_ = std::move(sites); }
   /// Whether any evaluation may inherit.
   [[nodiscard]] bool ever_inherits() const { return decisions_ && decisions_->ever_inherits(); }
   /// Drops all features; the record stays.
@@ -90,6 +94,7 @@ class Run {
   std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
   std::string next_refused_;  ///< the same of the next evaluation
   bool first_call_ = true;
+  std::set<NodeId> left_out_;
   FeatureStore store_;
   std::map<std::string, Moment> controls_;  ///< by chunk key: when its ControlNets were to run last
   RunRecord record_;

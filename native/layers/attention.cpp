@@ -25,9 +25,10 @@ at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at
       .reshape({batch, -1, heads * dim_head});
 }
 
-CrossAttention::CrossAttention(LeafTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
+CrossAttention::CrossAttention(ModuleTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
                                int64_t context_dim, int64_t heads, int64_t dim_head)
     : unit_(unit),
+      part_(table.add_part(name)),
       heads_(heads),
       dim_head_(dim_head),
       to_q_(table, name + ".to_q", query_dim, heads * dim_head, false),
@@ -38,6 +39,11 @@ CrossAttention::CrossAttention(LeafTable& table, const std::string& name, Attent
 at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual,
                                       LayerContext& layer) const {
   const bool hooked = layer.hooks.hooks_transformers();
+  if (!hooked && layer.host_runs(part_)) {
+    const PartInputs inputs{.emb = {}, .context = unit_ == AttentionUnit::kAttn2 ? context : at::Tensor(), .output_shape = {}};
+    const at::Tensor out = layer.host->part(part_, x, inputs);
+    return residual.defined() ? residual + out : out;
+  }
   at::Tensor query = x;
   at::Tensor key = context;
   at::Tensor value = context;

@@ -15,7 +15,7 @@ at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at
 /// One attention unit: to_q, to_k, to_v, attention, to_out.
 class CrossAttention {
  public:
-  CrossAttention(LeafTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
+  CrossAttention(ModuleTable& table, const std::string& name, AttentionUnit unit, int64_t query_dim,
                  int64_t context_dim, int64_t heads, int64_t dim_head);
 
   /// residual + attention of x [batch, tokens, query_dim] to context [batch, context tokens, context_dim]; the
@@ -23,6 +23,7 @@ class CrossAttention {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual,
                         LayerContext& layer) const;
 
+  [[nodiscard]] PartId part() const noexcept { return part_; }
   [[nodiscard]] int64_t heads() const noexcept { return heads_; }
   [[nodiscard]] int64_t dim_head() const noexcept { return dim_head_; }
 
@@ -30,6 +31,7 @@ class CrossAttention {
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, LayerContext& layer) const;
 
   AttentionUnit unit_;
+  PartId part_;
   int64_t heads_;
   int64_t dim_head_;
   Linear to_q_;

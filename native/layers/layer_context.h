@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "native/layers/host_modules.h"
 #include "native/layers/layer_observer.h"
 #include "native/layers/projection_cache.h"
 #include "native/layers/unit_port.h"
@@ -63,6 +64,10 @@ struct LayerContext {
   LayerObserver* observer = nullptr;  ///< null where nobody watches
   UnitPort* units = nullptr;          ///< of the layer that runs; null where all its units are computed
   Projections* of_context = nullptr;  ///< what linears made of the context before; null where nobody remembers
+  HostModules* host = nullptr;        ///< null where the host computes no part
+
+  [[nodiscard]] bool host_runs_leaf(LeafId leaf) const { return host != nullptr && host->runs_leaf(leaf); }
+  [[nodiscard]] bool host_runs(PartId part) const { return host != nullptr && host->runs_part(part); }
 };
 
 }  // namespace asdm

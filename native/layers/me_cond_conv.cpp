@@ -1,5 +1,6 @@
 #include "native/layers/me_cond_conv.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <ATen/TensorOperators.h>
@@ -17,7 +18,7 @@ namespace {
 
 constexpr int64_t kKernel = 3;
 
-std::vector<LeafId> add_experts(LeafTable& table, const std::string& res_block, ResConvolution convolution,
+std::vector<LeafId> add_experts(ModuleTable& table, const std::string& res_block, ResConvolution convolution,
                                 int64_t in_channels, int64_t out_channels, int64_t experts) {
   std::vector<LeafId> ids;
   for (int64_t e = 0; e < experts; ++e) {
@@ -34,7 +35,7 @@ at::ScalarType at_least_fp32(const at::Tensor& tensor) { return c10::promoteType
 
 }  // namespace
 
-MECondConv::MECondConv(LeafTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
+MECondConv::MECondConv(ModuleTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
                        int64_t out_channels, int64_t emb_channels, const ExpertRouting& routing)
     : experts_(add_experts(table, res_block, convolution, in_channels, out_channels, routing.experts)),
       router_(table, routing_leaf(res_block, convolution),
@@ -56,9 +57,32 @@ at::Tensor MECondConv::shares(const at::Tensor& x, const at::Tensor& emb, LayerC
   return all_equal ? made.narrow(0, 0, 1) : made;
 }
 
+at::Tensor MECondConv::mixed_by_host(const at::Tensor& x, const at::Tensor& shares, LayerContext& layer,
+                                     const ConvolutionExtras& extras) const {
+  at::Tensor sum = extras.residual;
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const at::Tensor share = shares.select(1, static_cast<int64_t>(e)).to(x.scalar_type()).view({-1, 1, 1, 1});
+    const at::Tensor part = expert(e, x, layer) * share;
+    sum = sum.defined() ? sum + part : part;
+  }
+  return extras.shift.defined() ? sum + extras.shift.unsqueeze(-1).unsqueeze(-1) : sum;
+}
+
+at::Tensor MECondConv::expert(size_t number, const at::Tensor& x, LayerContext& layer) const {
+  const LeafId leaf = experts_[number];
+  if (layer.host_runs_leaf(leaf)) {
+    return layer.host->leaf(leaf, x.contiguous()).contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  const LeafTensors tensors = layer.weights.fetch(leaf, x);
+  return convolution(x, tensors.weight, tensors.bias, 1, {}, layer.workspace);
+}
+
 at::Tensor MECondConv::operator()(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer,
                                   const ConvolutionExtras& extras) const {
   const at::Tensor rows = shares(x, emb, layer);
+  if (std::any_of(experts_.begin(), experts_.end(), [&](LeafId leaf) { return layer.host_runs_leaf(leaf); })) {
+    return mixed_by_host(x, rows, layer, extras);
+  }
   std::vector<LeafTensors> experts;  // lent until they are used
   std::vector<at::Tensor> weights;
   std::vector<at::Tensor> biases;

@@ -17,7 +17,7 @@ class MECondConv {
  public:
   /// For `convolution` in the ResBlock with the checkpoint prefix `res_block`; its leaves have the names of
   /// native/base/expert_routing.h. `emb_channels`: width of the time embedding.
-  MECondConv(LeafTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
+  MECondConv(ModuleTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
              int64_t out_channels, int64_t emb_channels, const ExpertRouting& routing);
 
   /// x [batch, in, height, width], emb [batch, emb_channels] -> [batch, out, height, width]
@@ -25,6 +25,10 @@ class MECondConv {
                         const ConvolutionExtras& extras = {}) const;
 
  private:
+  /// The experts as modules of the host's, whose outputs are mixed instead of their kernels, which is the same.
+  at::Tensor mixed_by_host(const at::Tensor& x, const at::Tensor& shares, LayerContext& layer,
+                           const ConvolutionExtras& extras) const;
+  at::Tensor expert(size_t number, const at::Tensor& x, LayerContext& layer) const;
   /// The shares, in fp32 or wider: [batch, experts], or [1, experts] where all samples have the same.
   [[nodiscard]] at::Tensor shares(const at::Tensor& x, const at::Tensor& emb, LayerContext& layer) const;
 

@@ -10,7 +10,7 @@ namespace {
 constexpr double kResBlockNormEps = 1e-5;
 
 /// A 3x3 convolution of a ResBlock: "<name>.in_layers.2" or "<name>.out_layers.3", and its further experts.
-std::variant<Conv2d, MECondConv> make_convolution(LeafTable& table, const std::string& name, ResConvolution which,
+std::variant<Conv2d, MECondConv> make_convolution(ModuleTable& table, const std::string& name, ResConvolution which,
                                                   int64_t channels, int64_t out_channels, int64_t emb_channels,
                                                   const std::optional<ExpertRouting>& experts) {
   if (experts) {
@@ -21,7 +21,7 @@ std::variant<Conv2d, MECondConv> make_convolution(LeafTable& table, const std::s
 
 }  // namespace
 
-ResBlock::ResBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t emb_channels,
+ResBlock::ResBlock(ModuleTable& table, const std::string& name, int64_t channels, int64_t emb_channels,
                    int64_t out_channels, const ResExperts& experts)
     : in_channels_(channels),
       out_channels_(out_channels),
@@ -59,6 +59,11 @@ at::Tensor ResBlock::operator()(const HeldJoin& x, const at::Tensor& emb, HeldSu
   });
   const at::Tensor past = skip_->part(x.fresh, held, layer, {.size = {}, .shift = {}, .residual = sums.skip});
   return convolve(conv2_, norm2_.silu(h, layer), emb, layer, {.size = {}, .shift = {}, .residual = past});
+}
+
+bool ResBlock::splits(const LayerContext& layer) const {
+  const auto* conv1 = std::get_if<Conv2d>(&conv1_);
+  return skip_ && conv1 != nullptr && norm1_.has_parts(layer) && conv1->has_parts(layer) && skip_->has_parts(layer);
 }
 
 at::Tensor ResBlock::trunk(const at::Tensor& x, LayerContext& layer) const { return skip_ ? (*skip_)(x, layer) : x; }

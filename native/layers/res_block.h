@@ -32,7 +32,7 @@ struct HeldSums {
 /// y = skip(x) + conv2(silu(norm2(conv1(silu(norm1 x)) + emb_layers(silu emb)))).
 class ResBlock {
  public:
-  ResBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t emb_channels, int64_t out_channels,
+  ResBlock(ModuleTable& table, const std::string& name, int64_t channels, int64_t emb_channels, int64_t out_channels,
            const ResExperts& experts = {});
 
   /// x [batch, channels, height, width], emb [batch, emb_channels] -> [batch, out_channels, height, width].
@@ -41,7 +41,7 @@ class ResBlock {
   /// Only where splits().
   at::Tensor operator()(const HeldJoin& x, const at::Tensor& emb, HeldSums& sums, LayerContext& layer) const;
   /// Whether what this layer makes of its input is a sum over the input's channels.
-  [[nodiscard]] bool splits() const { return skip_.has_value() && std::holds_alternative<Conv2d>(conv1_); }
+  [[nodiscard]] bool splits(const LayerContext& layer) const;
   /// The two summands of y: skip(x) ...
   at::Tensor trunk(const at::Tensor& x, LayerContext& layer) const;
   /// ... and the rest; both [batch, out_channels, height, width].

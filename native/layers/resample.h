@@ -10,7 +10,7 @@ namespace asdm {
 /// 3x3 convolution of stride 2: [batch, channels, height, width] -> half the size, rounded up.
 class Downsample {
  public:
-  Downsample(LeafTable& table, const std::string& name, int64_t channels);
+  Downsample(ModuleTable& table, const std::string& name, int64_t channels);
   at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
 
  private:
@@ -21,7 +21,7 @@ class Downsample {
 /// sizes meet again.
 class Upsample {
  public:
-  Upsample(LeafTable& table, const std::string& name, int64_t channels);
+  Upsample(ModuleTable& table, const std::string& name, int64_t channels);
   at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width, LayerContext& layer) const;
 
  private:

@@ -17,31 +17,53 @@ at::Tensor to_map(const at::Tensor& tokens, int64_t height, int64_t width) {
 
 }  // namespace
 
-FeedForward::FeedForward(LeafTable& table, const std::string& name, int64_t channels)
-    : proj_(table, name + ".net.0.proj", channels, channels * 8), out_(table, name + ".net.2", channels * 4, channels) {}
+FeedForward::FeedForward(ModuleTable& table, const std::string& name, int64_t channels)
+    : part_(table.add_part(name)),
+      proj_(table, name + ".net.0.proj", channels, channels * 8),
+      out_(table, name + ".net.2", channels * 4, channels) {}
 
 at::Tensor FeedForward::operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const {
+  if (layer.host_runs(part_)) {
+    const at::Tensor out = layer.host->part(part_, x, {});
+    return residual.defined() ? residual + out : out;
+  }
   return out_(proj_.gated(x, layer), layer, residual);
 }
 
-TransformerBlock::TransformerBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t context_dim,
+TransformerBlock::TransformerBlock(ModuleTable& table, const std::string& name, int64_t channels, int64_t context_dim,
                                    int64_t heads, int64_t dim_head)
-    : norm1_(table, name + ".norm1", channels),
+    : part_(table.add_part(name)),
+      norm1_(table, name + ".norm1", channels),
       attn1_(table, name + ".attn1", AttentionUnit::kAttn1, channels, channels, heads, dim_head),
       norm2_(table, name + ".norm2", channels),
       attn2_(table, name + ".attn2", AttentionUnit::kAttn2, channels, context_dim, heads, dim_head),
       norm3_(table, name + ".norm3", channels),
       ff_(table, name + ".ff", channels) {}
 
+bool TransformerBlock::is_hosts(const LayerContext& layer) const {
+  if (layer.host == nullptr) {
+    return false;
+  }
+  const bool has_units = layer.host_runs(attn1_.part()) || layer.host_runs(attn2_.part()) || layer.host_runs(ff_.part());
+  return layer.host_runs(part_) || (has_units && layer.hooks.hooks_transformers());
+}
+
 at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer,
                                         TransformerSite site) const {
+  const int64_t first_unit = site.ordinal * kTransformerUnits;
+  if (is_hosts(layer)) {
+    at::Tensor out = layer.host->part(part_, x, {.emb = {}, .context = context, .output_shape = {}});
+    for (int64_t unit = first_unit; layer.units != nullptr && unit < first_unit + kTransformerUnits; ++unit) {
+      layer.units->computed(unit, {});
+    }
+    return out;
+  }
   const bool hooked = layer.hooks.hooks_transformers();
   if (hooked) {
     site.heads = attn1_.heads();
     site.dim_head = attn1_.dim_head();
     layer.hooks.enter_transformer_block(site);
   }
-  const int64_t first_unit = site.ordinal * kTransformerUnits;
   x = add_unit(layer.units, first_unit + kAttn1Unit, x, [&](const at::Tensor& residual) {
     return observed(layer.observer, "attn1", [&] {
       const at::Tensor normed = norm1_(x, layer);
@@ -59,7 +81,7 @@ at::Tensor TransformerBlock::operator()(at::Tensor x, const at::Tensor& context,
   });
 }
 
-SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape,
+SpatialTransformer::SpatialTransformer(ModuleTable& table, const std::string& name, const Shape& shape,
                                        int64_t transformer_index)
     : shape_(shape),
       transformer_index_(transformer_index),
@@ -76,7 +98,7 @@ SpatialTransformer::SpatialTransformer(LeafTable& table, const std::string& name
       proj_out_(projection(table, name + ".proj_out", shape.heads * shape.dim_head, shape.channels, shape.use_linear)) {
 }
 
-SpatialTransformer::Projection SpatialTransformer::projection(LeafTable& table, const std::string& name, int64_t in,
+SpatialTransformer::Projection SpatialTransformer::projection(ModuleTable& table, const std::string& name, int64_t in,
                                                               int64_t out, bool use_linear) {
   if (use_linear) {
     return Linear(table, name, in, out);
@@ -84,29 +106,32 @@ SpatialTransformer::Projection SpatialTransformer::projection(LeafTable& table, 
   return Conv2d(table, name, in, out, 1);
 }
 
-at::Tensor SpatialTransformer::project(const Projection& projection, const at::Tensor& tokens, LayerContext& layer,
-                                       const at::Tensor& residual) {
+at::Tensor SpatialTransformer::project(const Projection& projection, const at::Tensor& tokens, int64_t height,
+                                       LayerContext& layer, const at::Tensor& residual) {
   if (const auto* linear = std::get_if<Linear>(&projection)) {
     return (*linear)(tokens, layer, residual);
   }
-  return std::get<Conv2d>(projection).on_tokens(tokens, layer, residual);
+  return std::get<Conv2d>(projection).on_tokens(tokens, height, layer, residual);
 }
 
 at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
   const at::Tensor tokens = transformed(x, context, layer);
-  return to_map(project(proj_out_, tokens, layer, to_tokens(x)), x.size(2), x.size(3));
+  return to_map(project(proj_out_, tokens, x.size(2), layer, to_tokens(x)), x.size(2), x.size(3));
 }
 
 at::Tensor SpatialTransformer::delta(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
   const at::Tensor tokens = transformed(x, context, layer);
-  return to_map(project(proj_out_, tokens, layer), x.size(2), x.size(3));
+  return to_map(project(proj_out_, tokens, x.size(2), layer), x.size(2), x.size(3));
 }
 
 at::Tensor SpatialTransformer::transformed(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const {
   if (layer.hooks.hooks_transformers()) {
     layer.hooks.enter_transformer(transformer_index_, x.sizes());
   }
-  at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), layer);
+  if (layer.host != nullptr) {
+    layer.host->enter_transformer(x.sizes());
+  }
+  at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), x.size(2), layer);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const int64_t number = shape_.block_numbers[i];
     const TransformerSite site{.transformer_index = transformer_index_,

@@ -12,11 +12,14 @@ namespace asdm {
 /// GEGLU feed-forward: y = W2 (a * gelu(g)), [a, g] = W1 x, hidden width 4 * channels.
 class FeedForward {
  public:
-  FeedForward(LeafTable& table, const std::string& name, int64_t channels);
+  FeedForward(ModuleTable& table, const std::string& name, int64_t channels);
   /// residual + ff(x), or ff(x) alone where `residual` is undefined; [batch, tokens, channels] -> the same.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const;
 
+  [[nodiscard]] PartId part() const noexcept { return part_; }
+
  private:
+  PartId part_;
   Linear proj_;
   Linear out_;
 };
@@ -24,13 +27,17 @@ class FeedForward {
 /// x += attn1(norm1 x); x += attn2(norm2 x, context); x += ff(norm3 x).
 class TransformerBlock {
  public:
-  TransformerBlock(LeafTable& table, const std::string& name, int64_t channels, int64_t context_dim, int64_t heads,
+  TransformerBlock(ModuleTable& table, const std::string& name, int64_t channels, int64_t context_dim, int64_t heads,
                    int64_t dim_head);
   /// x [batch, tokens, channels], context [batch, context tokens, context_dim] -> as x.
   at::Tensor operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer,
                         TransformerSite site) const;
 
  private:
+  /// Whether the host's own module runs instead: it is to, or one of its units is to and hooks must see the inside.
+  [[nodiscard]] bool is_hosts(const LayerContext& layer) const;
+
+  PartId part_;
   LayerNorm norm1_;
   CrossAttention attn1_;
   LayerNorm norm2_;
@@ -52,7 +59,7 @@ class SpatialTransformer {
 
     [[nodiscard]] int64_t depth() const { return static_cast<int64_t>(block_numbers.size()); }
   };
-  SpatialTransformer(LeafTable& table, const std::string& name, const Shape& shape, int64_t transformer_index);
+  SpatialTransformer(ModuleTable& table, const std::string& name, const Shape& shape, int64_t transformer_index);
 
   /// x [batch, channels, height, width] -> the same.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
@@ -63,9 +70,9 @@ class SpatialTransformer {
 
  private:
   using Projection = std::variant<Linear, Conv2d>;
-  static Projection projection(LeafTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
-  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, LayerContext& layer,
-                            const at::Tensor& residual = {});
+  static Projection projection(ModuleTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
+  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, int64_t height,
+                            LayerContext& layer, const at::Tensor& residual = {});
   /// All but proj_out, on tokens.
   at::Tensor transformed(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
 

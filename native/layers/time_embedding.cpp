@@ -27,7 +27,7 @@ at::Tensor timestep_features(const at::Tensor& timesteps, int64_t dim) {
   return features;
 }
 
-EmbeddingMlp::EmbeddingMlp(LeafTable& table, const std::string& name, int64_t in_features, int64_t out_features)
+EmbeddingMlp::EmbeddingMlp(ModuleTable& table, const std::string& name, int64_t in_features, int64_t out_features)
     : first_(table, name + ".0", in_features, out_features), second_(table, name + ".2", out_features, out_features) {}
 
 at::Tensor EmbeddingMlp::operator()(const at::Tensor& x, LayerContext& layer) const {

@@ -13,7 +13,7 @@ at::Tensor timestep_features(const at::Tensor& timesteps, int64_t dim);
 /// Linear, SiLU, Linear: the shape of both `time_embed` and `label_emb.0`.
 class EmbeddingMlp {
  public:
-  EmbeddingMlp(LeafTable& table, const std::string& name, int64_t in_features, int64_t out_features);
+  EmbeddingMlp(ModuleTable& table, const std::string& name, int64_t in_features, int64_t out_features);
   /// [batch, in_features] -> [batch, out_features]
   at::Tensor operator()(const at::Tensor& x, LayerContext& layer) const;
 

@@ -21,14 +21,16 @@ bool holds_output(const LayerTopology& layer, const CallFeatures& features) {
 
 }  // namespace
 
-Block::Block(LeafTable& table, const BlockTopology& topology, int64_t emb_channels) {
+Block::Block(ModuleTable& table, const BlockTopology& topology, int64_t emb_channels, int64_t number)
+    : number_(number) {
   for (const LayerTopology& layer : topology.layers) {
+    const PartId part = table.add_part(layer.key);
     layers_.push_back({make_operation(table, layer, emb_channels), layer,
-                       layer.address.substr(topology.address.size() + 1)});
+                       layer.address.substr(topology.address.size() + 1), part});
   }
 }
 
-Block::Operation Block::make_operation(LeafTable& table, const LayerTopology& topology, int64_t emb_channels) {
+Block::Operation Block::make_operation(ModuleTable& table, const LayerTopology& topology, int64_t emb_channels) {
   switch (topology.kind) {
     case LayerKind::kConv:
       return Conv2d(table, topology.key, topology.in_channels, topology.out_channels, 3);
@@ -58,45 +60,57 @@ bool Block::needs_input(const CallFeatures& features) const {
   return layers_.empty() || !holds_output(layers_[start(features)].topology, features);
 }
 
-bool Block::splits(const CallFeatures& features) const {
+bool Block::splits(const CallFeatures& features, const LayerContext& layer) const {
   if (layers_.empty() || start(features) != 0) {
     return false;
   }
   const Layer& first = layers_.front();
   const auto concerned = [&](NodeId node) { return features.holds(node) || features.wants(node); };
   const auto* res = std::get_if<ResBlock>(&first.operation);
-  return res != nullptr && res->splits() && !concerned(first.topology.node) &&
+  const bool of_host = layer.host_runs(first.part) || (layer.host != nullptr && layer.host->has_injected(number_, 0));
+  return res != nullptr && !of_host && res->splits(layer) && !concerned(first.topology.node) &&
          !concerned(first.topology.first_unit + kConvUnit);
 }
 
-at::Tensor Block::operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
-                             LayerContext& layer, CallFeatures& features) const {
-  return run_from(start(features), std::move(h), conditioning, up_height, up_width, layer, features);
+at::Tensor Block::operator()(at::Tensor h, const PartInputs& inputs, LayerContext& layer,
+                             CallFeatures& features) const {
+  return run_from(start(features), std::move(h), inputs, layer, features);
 }
 
-at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const Conditioning& conditioning, int64_t up_height,
-                             int64_t up_width, LayerContext& layer, CallFeatures& features) const {
+at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const PartInputs& inputs, LayerContext& layer,
+                             CallFeatures& features) const {
   const Layer& first = layers_.front();
   at::Tensor joined = observed(layer.observer, first.name, [&] {
-    return std::get<ResBlock>(first.operation)(h, conditioning.emb, sums, layer);
+    return std::get<ResBlock>(first.operation)(h, inputs.emb, sums, layer);
   });
   features.computed(first.topology.first_unit + kConvUnit, {});
   features.computed(first.topology.node, {});
   layer.hooks.poll();
-  return run_from(1, std::move(joined), conditioning, up_height, up_width, layer, features);
+  return run_from(1, std::move(joined), inputs, layer, features);
 }
 
-at::Tensor Block::run_from(size_t first, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
-                           int64_t up_width, LayerContext& layer, CallFeatures& features) const {
+at::Tensor Block::run_from(size_t first, at::Tensor h, const PartInputs& inputs, LayerContext& layer,
+                           CallFeatures& features) const {
   for (size_t i = first; i < layers_.size(); ++i) {
-    h = run(layers_[i], h, conditioning, up_height, up_width, layer, features);
+    if (!holds_output(layers_[i].topology, features)) {
+      h = with_injected(i, std::move(h), inputs, layer);
+    }
+    h = run(layers_[i], h, inputs, layer, features);
     layer.hooks.poll();
   }
-  return h;
+  return with_injected(layers_.size(), std::move(h), inputs, layer);
 }
 
-at::Tensor Block::run(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
-                      int64_t up_width, LayerContext layer, CallFeatures& features) {
+at::Tensor Block::with_injected(size_t position, at::Tensor h, const PartInputs& inputs, LayerContext& layer) const {
+  const auto place = static_cast<int64_t>(position);
+  if (layer.host == nullptr || !layer.host->has_injected(number_, place)) {
+    return h;
+  }
+  return layer.host->injected(number_, place, h.contiguous(), inputs);
+}
+
+at::Tensor Block::run(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext layer,
+                      CallFeatures& features) {
   const NodeId node = step.topology.node;
   if (holds_output(step.topology, features)) {
     return features.inherited(node);
@@ -108,15 +122,33 @@ at::Tensor Block::run(const Layer& step, const at::Tensor& h, const Conditioning
   LayerUnits units(features, step.topology);
   layer.units = &units;
   return observed(layer.observer, step.name, [&] {
+    if (layer.host_runs(step.part)) {
+      return run_hosts(step, h, inputs, layer, features);
+    }
     if (features.wants(node) && !by_output(step.topology, features)) {
-      const at::Tensor added = delta(step, h, conditioning, layer);
+      const at::Tensor added = delta(step, h, inputs, layer);
       features.computed(node, added);
       return trunk(step, h, layer) + added;
     }
-    at::Tensor output = compute(step, h, conditioning, up_height, up_width, layer);
+    at::Tensor output = compute(step, h, inputs, layer);
     features.computed(node, output);
     return output;
   });
+}
+
+at::Tensor Block::run_hosts(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer,
+                            CallFeatures& features) {
+  const NodeId node = step.topology.node;
+  at::Tensor output = layer.host->part(step.part, h.contiguous(), inputs);
+  if (!layer.host->runs_all()) {
+    output = output.contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  for (NodeId unit = step.topology.first_unit; unit < step.topology.first_unit + step.topology.units; ++unit) {
+    features.computed(unit, {});
+  }
+  const bool adds = features.wants(node) && !by_output(step.topology, features);
+  features.computed(node, adds ? output - trunk(step, h, layer) : output);
+  return output;
 }
 
 at::Tensor Block::trunk(const Layer& step, const at::Tensor& h, LayerContext& layer) {
@@ -124,20 +156,18 @@ at::Tensor Block::trunk(const Layer& step, const at::Tensor& h, LayerContext& la
   return res == nullptr ? h : res->trunk(h, layer);
 }
 
-at::Tensor Block::delta(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
-                        LayerContext& layer) {
+at::Tensor Block::delta(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer) {
   const auto* res = std::get_if<ResBlock>(&step.operation);
-  return res != nullptr ? res->delta(h, conditioning.emb, layer)
-                        : std::get<SpatialTransformer>(step.operation).delta(h, conditioning.context, layer);
+  return res != nullptr ? res->delta(h, inputs.emb, layer)
+                        : std::get<SpatialTransformer>(step.operation).delta(h, inputs.context, layer);
 }
 
-at::Tensor Block::compute(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
-                          int64_t up_width, LayerContext& layer) {
+at::Tensor Block::compute(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer) {
   if (const auto* res = std::get_if<ResBlock>(&step.operation)) {
-    return (*res)(h, conditioning.emb, layer);
+    return (*res)(h, inputs.emb, layer);
   }
   if (const auto* transformer = std::get_if<SpatialTransformer>(&step.operation)) {
-    return (*transformer)(h, conditioning.context, layer);
+    return (*transformer)(h, inputs.context, layer);
   }
   if (const auto* conv = std::get_if<Conv2d>(&step.operation)) {
     return (*conv)(h, layer);
@@ -145,7 +175,7 @@ at::Tensor Block::compute(const Layer& step, const at::Tensor& h, const Conditio
   if (const auto* down = std::get_if<Downsample>(&step.operation)) {
     return (*down)(h, layer);
   }
-  return std::get<Upsample>(step.operation)(h, up_height, up_width, layer);
+  return std::get<Upsample>(step.operation)(h, inputs.output_shape[2], inputs.output_shape[3], layer);
 }
 
 }  // namespace asdm

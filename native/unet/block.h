@@ -13,31 +13,25 @@
 
 namespace asdm {
 
-/// What a block is conditioned on.
-struct Conditioning {
-  at::Tensor emb;      ///< [batch, 4 * model_channels]
-  at::Tensor context;  ///< [batch, context tokens, context_dim]
-};
-
 /// Layers of one block, applied in order; those that are inherited are not run, nor what only they need.
 class Block {
  public:
-  Block(LeafTable& table, const BlockTopology& topology, int64_t emb_channels);
+  /// `number`: among the blocks of the UNet.
+  Block(ModuleTable& table, const BlockTopology& topology, int64_t emb_channels, int64_t number);
 
   /// False where the output of one of its layers is inherited: what comes before is then not needed.
   [[nodiscard]] bool needs_input(const CallFeatures& features) const;
 
   /// Whether the first layer may take its input in two parts: it is a ResBlock that splits, and nothing inside it is
   /// inherited or kept.
-  [[nodiscard]] bool splits(const CallFeatures& features) const;
+  [[nodiscard]] bool splits(const CallFeatures& features, const LayerContext& layer) const;
 
-  /// h [batch, channels, height, width], undefined where it is not needed; `up_height` x `up_width`: target of an
-  /// Upsample in this block. Throws InheritedFeatureMisfit.
-  at::Tensor operator()(at::Tensor h, const Conditioning& conditioning, int64_t up_height, int64_t up_width,
-                        LayerContext& layer, CallFeatures& features) const;
+  /// h [batch, channels, height, width], undefined where it is not needed; `inputs`: what its layers get beside it.
+  /// Throws InheritedFeatureMisfit.
+  at::Tensor operator()(at::Tensor h, const PartInputs& inputs, LayerContext& layer, CallFeatures& features) const;
   /// The same within rounding for h in two parts; only where splits().
-  at::Tensor operator()(const HeldJoin& h, HeldSums& sums, const Conditioning& conditioning, int64_t up_height,
-                        int64_t up_width, LayerContext& layer, CallFeatures& features) const;
+  at::Tensor operator()(const HeldJoin& h, HeldSums& sums, const PartInputs& inputs, LayerContext& layer,
+                        CallFeatures& features) const;
 
  private:
   using Operation = std::variant<Conv2d, ResBlock, SpatialTransformer, Downsample, Upsample>;
@@ -45,23 +39,28 @@ class Block {
     Operation operation;
     LayerTopology topology;
     std::string name;  ///< inside the block: "res", "attn", "up"
+    PartId part;
   };
-  static Operation make_operation(LeafTable& table, const LayerTopology& topology, int64_t emb_channels);
+  static Operation make_operation(ModuleTable& table, const LayerTopology& topology, int64_t emb_channels);
   /// The first layer to be run or inherited.
   [[nodiscard]] size_t start(const CallFeatures& features) const;
 
   /// The layers from `first` on.
-  at::Tensor run_from(size_t first, at::Tensor h, const Conditioning& conditioning, int64_t up_height,
-                      int64_t up_width, LayerContext& layer, CallFeatures& features) const;
-  static at::Tensor run(const Layer& step, const at::Tensor& h, const Conditioning& conditioning, int64_t up_height,
-                        int64_t up_width, LayerContext layer, CallFeatures& features);
+  at::Tensor run_from(size_t first, at::Tensor h, const PartInputs& inputs, LayerContext& layer,
+                      CallFeatures& features) const;
+  /// What other packs have put before layer `position`, applied to h.
+  at::Tensor with_injected(size_t position, at::Tensor h, const PartInputs& inputs, LayerContext& layer) const;
+  static at::Tensor run(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext layer,
+                        CallFeatures& features);
+  /// The same by the host's module.
+  static at::Tensor run_hosts(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer,
+                              CallFeatures& features);
   /// A residual layer in two summands: what goes past it, and what it adds.
   static at::Tensor trunk(const Layer& step, const at::Tensor& h, LayerContext& layer);
-  static at::Tensor delta(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
-                          LayerContext& layer);
-  static at::Tensor compute(const Layer& step, const at::Tensor& h, const Conditioning& conditioning,
-                            int64_t up_height, int64_t up_width, LayerContext& layer);
+  static at::Tensor delta(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer);
+  static at::Tensor compute(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer);
 
+  int64_t number_;  ///< among the blocks of the UNet
   std::vector<Layer> layers_;
 };
 

@@ -14,9 +14,6 @@
 namespace asdm {
 namespace {
 
-/// The order in memory that the layers like best.
-at::Tensor channels_last(const at::Tensor& h) { return h.contiguous(at::MemoryFormat::ChannelsLast); }
-
 /// A contiguous NCHW copy that a hook may write into.
 at::Tensor own_copy(const at::Tensor& h) { return h.clone(at::MemoryFormat::Contiguous); }
 
@@ -27,7 +24,7 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
     : unet_(unet),
       topology_(unet.topology_),
       inputs_(inputs),
-      layer_{weights, hooks, unet.workspace_, companions.observer},
+      layer_{weights, hooks, unet.workspace_, companions.observer, nullptr, nullptr, companions.host},
       hooks_(hooks),
       features_(features),
       projections_(companions.projections),
@@ -35,12 +32,20 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
       values_(topology_.blocks.size()),
       trunks_(topology_.blocks.size()) {}
 
+at::Tensor Evaluation::laid_out(const at::Tensor& h) const {
+  const bool all_hosts = layer_.host != nullptr && layer_.host->runs_all();
+  return h.contiguous(all_hosts ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast);
+}
+
 at::Tensor Evaluation::output() {
   if (const at::Tensor stored = features_.inherited(topology_.whole()); stored.defined()) {
     return own_copy(stored);  // the host may write into what it gets
   }
   const at::Tensor h = block(topology_.whole() - 1);
   at::Tensor prediction = observed(layer_.observer, "out", [&] {
+    if (layer_.host != nullptr && layer_.host->runs_all()) {
+      return layer_.host->head(h);
+    }
     return unet_.out_conv_(unet_.out_norm_.silu(h, layer_), layer_).contiguous();
   });
   features_.computed(topology_.whole(), prediction);
@@ -48,24 +53,28 @@ at::Tensor Evaluation::output() {
 }
 
 at::Tensor Evaluation::block(NodeId node) {
-  if (!conditioning_.emb.defined()) {
+  if (!emb_.defined()) {
     embed();
   }
   return value(node);
 }
 
 void Evaluation::give(NodeId node, at::Tensor value) {
-  values_[static_cast<size_t>(node)] = channels_last(value);
+  values_[static_cast<size_t>(node)] = laid_out(value);
 }
 
 void Evaluation::embed() {
+  if (layer_.host != nullptr && layer_.host->runs_all()) {
+    emb_ = layer_.host->embedding(inputs_.x, inputs_.timesteps, inputs_.y);
+    return;
+  }
   const at::Tensor features = timestep_features(inputs_.timesteps, unet_.spec_.model_channels);
   at::Tensor emb = unet_.time_embed_(features.to(inputs_.x.scalar_type()), layer_);
   emb = hooks_.embedding(std::move(emb));
   if (unet_.label_emb_) {
     emb = emb + (*unet_.label_emb_)(inputs_.y, layer_);
   }
-  conditioning_ = {std::move(emb), inputs_.context};
+  emb_ = std::move(emb);
   if (projections_ != nullptr) {
     of_context_ = projections_->of(inputs_.context);
     layer_.of_context = of_context_.get();
@@ -113,23 +122,23 @@ void Evaluation::check_entry(NodeId node, const at::Tensor& h) {
   }
 }
 
-at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width) {
+at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, at::IntArrayRef output_shape) {
   const auto index = static_cast<size_t>(node);
   if (h.defined()) {
     check_entry(node, h);
   }
   return observed(layer_.observer, topology_.blocks[index].address, [&] {
-    return unet_.blocks_[index](std::move(h), conditioning_, up_height, up_width, layer_, features_);
+    return unet_.blocks_[index](std::move(h), part_inputs(output_shape), layer_, features_);
   });
 }
 
 bool Evaluation::joins_held(NodeId node, const at::Tensor& h) const {
   return reuses_sums_ && h.device().is_cpu() && !records_gradient(h) && !hooks_.hooks_output_blocks() &&
          !topology_.is_input(node - 1) && features_.is_held(node - 1) &&
-         unet_.blocks_[static_cast<size_t>(node)].splits(features_);
+         unet_.blocks_[static_cast<size_t>(node)].splits(features_, layer_);
 }
 
-at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, int64_t up_height, int64_t up_width) {
+at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, at::IntArrayRef output_shape) {
   const auto index = static_cast<size_t>(node);
   check_join(topology_.block(node), join.held, join.fresh);
   check_entry(node, join.held);
@@ -139,7 +148,7 @@ at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, int64_t up_
     sums = {known[0], known[1]};
   }
   at::Tensor output = observed(layer_.observer, topology_.blocks[index].address, [&] {
-    return unet_.blocks_[index](join, sums, conditioning_, up_height, up_width, layer_, features_);
+    return unet_.blocks_[index](join, sums, part_inputs(output_shape), layer_, features_);
   });
   if (known.empty()) {
     features_.derive(node - 1, {sums.conv1, sums.skip});
@@ -150,17 +159,17 @@ at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, int64_t up_
 at::Tensor Evaluation::compute_input(NodeId node) {
   at::Tensor h;
   if (needs_input(node)) {
-    h = node == 0 ? channels_last(inputs_.x) : trunk_before(node);
+    h = node == 0 ? laid_out(inputs_.x) : trunk_before(node);
   }
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = run_block(node, std::move(h), 0, 0);
+  h = run_block(node, std::move(h));
   h = add_control(std::move(h), inputs_.control.input, topology_.block(node).number);
   if (!hooks_.hooks_input_blocks()) {
     return h;
   }
   h = hooks_.input_block(h.contiguous());
-  trunks_[static_cast<size_t>(node)] = channels_last(hooks_.input_block_after_skip(h));
-  return channels_last(h);
+  trunks_[static_cast<size_t>(node)] = laid_out(hooks_.input_block_after_skip(h));
+  return laid_out(h);
 }
 
 at::Tensor Evaluation::trunk_after_input(NodeId node) {
@@ -170,7 +179,7 @@ at::Tensor Evaluation::trunk_after_input(NodeId node) {
     trunk = skip;
     if (hooks_.hooks_input_blocks()) {  // an inherited block: its skip is stored, the hook behind it still acts
       enter(topology_.blocks[static_cast<size_t>(node)]);
-      trunk = channels_last(hooks_.input_block_after_skip(own_copy(skip)));
+      trunk = laid_out(hooks_.input_block_after_skip(own_copy(skip)));
     }
   }
   return trunk;
@@ -183,8 +192,9 @@ at::Tensor Evaluation::trunk_before(NodeId node) {
 at::Tensor Evaluation::compute_middle(NodeId node) {
   at::Tensor h = needs_input(node) ? trunk_before(node) : at::Tensor();
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = run_block(node, std::move(h), 0, 0);
-  return add_control(std::move(h), inputs_.control.middle, 0);
+  h = run_block(node, std::move(h));
+  h = add_control(std::move(h), inputs_.control.middle, 0);
+  return hooks_.hooks_middle_block() ? laid_out(hooks_.middle_block(h.contiguous(), emb_)) : h;
 }
 
 at::Tensor Evaluation::compute_output(NodeId node) {
@@ -195,25 +205,23 @@ at::Tensor Evaluation::compute_output(NodeId node) {
     h = trunk_before(node);
     skip = value(block.skip);
   }
-  int64_t up_height = 0;  // the last block enlarges nothing
-  int64_t up_width = 0;
+  at::Tensor next_skip;  // the last block enlarges nothing
   if (node + 1 < topology_.whole()) {
-    const at::Tensor next_skip = value(topology_.block(node + 1).skip);
-    up_height = next_skip.size(2);
-    up_width = next_skip.size(3);
+    next_skip = value(topology_.block(node + 1).skip);
   }
+  const at::IntArrayRef output_shape = next_skip.defined() ? next_skip.sizes() : at::IntArrayRef();
   enter(block);
   if (!h.defined()) {
-    return run_block(node, std::move(h), up_height, up_width);
+    return run_block(node, std::move(h), output_shape);
   }
   if (joins_held(node, h)) {
     const HeldJoin halves{std::move(h), add_control(std::move(skip), inputs_.control.output, block.number)};
     forget_inputs(node);
-    return run_joined(node, halves, up_height, up_width);
+    return run_joined(node, halves, output_shape);
   }
   h = join(block, std::move(h), std::move(skip));
   forget_inputs(node);
-  return run_block(node, std::move(h), up_height, up_width);
+  return run_block(node, std::move(h), output_shape);
 }
 
 void Evaluation::forget_inputs(NodeId node) {
@@ -230,8 +238,11 @@ at::Tensor Evaluation::join(const BlockTopology& block, at::Tensor h, at::Tensor
   if (hooks_.hooks_output_blocks()) {
     // Copies: hooks such as FreeU write into both, and both may be asked for again or be stored features.
     auto [trunk, side] = hooks_.output_block(own_copy(h), own_copy(skip));
-    h = channels_last(trunk);
-    skip = channels_last(side);
+    h = laid_out(trunk);
+    if (!side.defined()) {  // the hook joined the two itself
+      return h;
+    }
+    skip = laid_out(side);
   }
   if (features_.inherits()) {
     check_join(block, h, skip);

@@ -35,7 +35,7 @@ class Evaluation {
   /// Whether output block `node` joins a trunk that is held with its skip, and nobody touches either.
   [[nodiscard]] bool joins_held(NodeId node, const at::Tensor& h) const;
   /// Such a block: what it makes of the trunk alone is made once for as long as that is held.
-  at::Tensor run_joined(NodeId node, const HeldJoin& join, int64_t up_height, int64_t up_width);
+  at::Tensor run_joined(NodeId node, const HeldJoin& join, at::IntArrayRef output_shape);
   /// Nobody asks for what block `node` consumed again; without this the whole decoder would stay in memory.
   void forget_inputs(NodeId node);
   /// The trunk value that enters block `node`.
@@ -49,8 +49,11 @@ class Evaluation {
   void check_entry(NodeId node, const at::Tensor& h);
   /// Whether block `node` needs what comes before it.
   [[nodiscard]] bool needs_input(NodeId node) const;
-  /// The layers of block `node` on `h`; `up_height` x `up_width`: target of an Upsample in it.
-  at::Tensor run_block(NodeId node, at::Tensor h, int64_t up_height, int64_t up_width);
+  /// The layers of block `node` on `h`; `output_shape`: of the next skip, an Upsample's target.
+  at::Tensor run_block(NodeId node, at::Tensor h, at::IntArrayRef output_shape = {});
+  [[nodiscard]] PartInputs part_inputs(at::IntArrayRef output_shape) const { return {emb_, inputs_.context, output_shape}; }
+  /// `h` in the order of memory that the layers like best.
+  [[nodiscard]] at::Tensor laid_out(const at::Tensor& h) const;
   at::Tensor add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const;
 
   const UNet& unet_;
@@ -62,7 +65,7 @@ class Evaluation {
   ProjectionCache* projections_;
   bool reuses_sums_;
   std::shared_ptr<Projections> of_context_;
-  Conditioning conditioning_;
+  at::Tensor emb_;  ///< [batch, 4 * model_channels]
   std::vector<at::Tensor> values_;  ///< by node; undefined = not asked for yet
   std::vector<at::Tensor> trunks_;  ///< by input block: what goes on where a hook parted it from the skip
 };

@@ -15,9 +15,12 @@ void each_list(Lists& control, const Visit& visit) {
 
 }  // namespace
 
-std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks) {
+std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks, const HostModules* host) {
+  if (host != nullptr && host->sees_batch()) {
+    return "guidance: the host's own code must see cond and uncond together";
+  }
   if (hooks.follows_blocks() || hooks.hooks_input_blocks() || hooks.hooks_output_blocks() ||
-      hooks.hooks_transformers()) {
+      hooks.hooks_middle_block() || hooks.hooks_transformers()) {
     return "guidance: a patch must see cond and uncond together";
   }
   bool fits = true;

@@ -10,7 +10,7 @@
 namespace asdm {
 
 /// Why the rows of a call cannot run without the others; empty = they can.
-[[nodiscard]] std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks);
+[[nodiscard]] std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks, const HostModules* host);
 
 /// `inputs` for `rows` of the batch alone, as views.
 [[nodiscard]] ForwardInputs narrowed(const ForwardInputs& inputs, const RowRange& rows);

@@ -23,15 +23,15 @@ std::string describe(const at::Tensor& tensor) {
   return out.str();
 }
 
-std::vector<Block> make_blocks(LeafTable& table, const Topology& topology, int64_t emb_channels) {
+std::vector<Block> make_blocks(ModuleTable& table, const Topology& topology, int64_t emb_channels) {
   std::vector<Block> blocks;
   for (const BlockTopology& block : topology.blocks) {
-    blocks.emplace_back(table, block, emb_channels);
+    blocks.emplace_back(table, block, emb_channels, static_cast<int64_t>(blocks.size()));
   }
   return blocks;
 }
 
-std::optional<EmbeddingMlp> make_label_emb(LeafTable& table, const UNetSpec& spec) {
+std::optional<EmbeddingMlp> make_label_emb(ModuleTable& table, const UNetSpec& spec) {
   if (spec.adm_in_channels == 0) {
     return std::nullopt;
   }
@@ -84,7 +84,7 @@ at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hoo
     return Evaluation(*this, given, weights, hooks, features, companions).output();
   };
   if (features.guided_rows()) {
-    if (std::string reason = narrowing_obstacle(inputs, hooks); !reason.empty()) {
+    if (std::string reason = narrowing_obstacle(inputs, hooks, companions.host); !reason.empty()) {
       features.refuse_guidance(std::move(reason));
     }
   }

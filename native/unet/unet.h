@@ -34,11 +34,12 @@ struct ForwardInputs {
   Control control;
 };
 
-/// Who goes along with a call; nothing of it changes a bit of the result.
+/// Who goes along with a call; observer and projections change no bit of the result.
 struct Companions {
   LayerObserver* observer = nullptr;       ///< is told of each part
   ProjectionCache* projections = nullptr;  ///< remembers, and is to be cleared when weights change
   bool reuses_sums = false;                ///< of held features alone; Run::forget_derived() is called as cleared above
+  HostModules* host = nullptr;             ///< computes parts by the host's own modules
 };
 
 /// What trace() is to give, and what it is given.
@@ -75,6 +76,8 @@ class UNet {
   [[nodiscard]] const UNetSpec& spec() const noexcept { return spec_; }
   [[nodiscard]] const Topology& topology() const noexcept { return topology_; }
   [[nodiscard]] const std::vector<LeafInfo>& leaves() const noexcept { return table_.leaves(); }
+  /// Checkpoint names of the parts that HostModules may compute, by PartId.
+  [[nodiscard]] const std::vector<std::string>& parts() const noexcept { return table_.parts(); }
 
  private:
   friend class Evaluation;
@@ -82,7 +85,7 @@ class UNet {
 
   UNetSpec spec_;
   Topology topology_;
-  LeafTable table_;
+  ModuleTable table_;
   EmbeddingMlp time_embed_;
   std::optional<EmbeddingMlp> label_emb_;
   std::vector<Block> blocks_;

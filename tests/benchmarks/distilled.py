@@ -69,7 +69,7 @@ class Pictures:
         context = torch.cat([self._demo.conditioning(batch.prompts)[0][0] for batch in self._batches])
         latents = teacher.model.process_latent_in(torch.cat(self.latents).float())
         rows = torch.arange(len(latents)).unsqueeze(1)
-        return pack.distil.data.TrainingData(latents=latents, context=context, rows=rows)
+        return pack.data.TrainingData(latents=latents, context=context, rows=rows)
 
 
 def draw_sheet(demo, models: dict, path: Path):
@@ -84,7 +84,7 @@ def draw_sheet(demo, models: dict, path: Path):
 
 def loss_of(pack, teacher, student, batches) -> float:
     training = pack.hosted_training.Training(teacher, student)
-    return pack.distil.trainer.task_loss(training.distillation, training.teacher, training.student, batches)
+    return pack.trainer.task_loss(training.distillation, training.teacher, training.student, batches)
 
 
 def forward_seconds(models: dict, rounds: int) -> dict:
@@ -119,7 +119,7 @@ def main():
     if options.sheet:
         draw_sheet(demo, models, options.sheet)
     pictures = Pictures(demo, teacher, options.pictures)
-    drawn = pack.distil.data.Batches(pictures.training_data(pack, teacher), BATCH, pack.distil.trainer.VALIDATION_SEED,
+    drawn = pack.data.Batches(pictures.training_data(pack, teacher), BATCH, pack.trainer.VALIDATION_SEED,
                                      velocity=False, out_channels=4, balanced=False)
     batches = [drawn.batch(number) for number in range(LOSS_BATCHES)]
     runs = forward_seconds(models, options.rounds)

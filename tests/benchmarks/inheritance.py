@@ -58,7 +58,7 @@ def measure_speed(clock: EvaluationClock, native, inheriting: dict, rounds: int,
 def measure_bookkeeping(pack, inheriting, size: int) -> dict:
     """Share of a full native forward that goes to keys, decisions and copies of features, by timing each call of the
     engine inside each call of the seam, and the copies themselves."""
-    forward = pack.seam.NativeForward._forward
+    forward = pack.seam.EngineCall._forward
     inner, outer = [], []
 
     def timed(function, times):
@@ -69,14 +69,14 @@ def measure_bookkeeping(pack, inheriting, size: int) -> dict:
             return result
         return call
 
-    seam_call = pack.seam.NativeForward.__call__
-    pack.seam.NativeForward._forward = timed(forward, inner)
-    pack.seam.NativeForward.__call__ = timed(seam_call, outer)
+    seam_call = pack.seam.EngineForward.__call__
+    pack.seam.EngineCall._forward = timed(forward, inner)
+    pack.seam.EngineForward.__call__ = timed(seam_call, outer)
     try:
         run_once(inheriting, 4, size)
     finally:
-        pack.seam.NativeForward._forward = forward
-        pack.seam.NativeForward.__call__ = seam_call
+        pack.seam.EngineCall._forward = forward
+        pack.seam.EngineForward.__call__ = seam_call
     feature = torch.randn(2, 640, size, size)
     started = time.perf_counter()
     torch.cat(list(feature.clone().chunk(2)))

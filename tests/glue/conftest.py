@@ -61,7 +61,7 @@ def native(glue):
 def runs(glue, monkeypatch):
     """The SamplingRuns of models, as they are made."""
     from hosted_model import recorded_runs
-    return recorded_runs(monkeypatch, glue("run_wrappers"))
+    return recorded_runs(monkeypatch, glue("host.run_wrappers"))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def forgetful(glue, monkeypatch):
     """Does work whose sampling runs reuse nothing but features."""
     def do(work):
         with monkeypatch.context() as patched:
-            patched.setattr(glue("sampling_run").SamplingRun, "projections", lambda *_: None)
+            patched.setattr(glue("host.sampling_run").SamplingRun, "projections", lambda *_: None)
             return work()
     return do
 

@@ -22,7 +22,9 @@ class HostedModel:
 
     def __init__(self, glue, preset="sd15"):
         from support import models
-        self.pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native", "seam", "host")})
+        self.pack = SimpleNamespace(
+            loader=glue("host.loader"), native=glue("native"), seam=glue("host.seam"), hooks=glue("host.hooks"),
+            hosted_unet=glue("host.hosted_unet"), host=glue("host.comfy_host"))
         self.host = self.pack.host.comfy_host()
         self.patcher = models.make_patcher(self.pack, preset, 32)
 

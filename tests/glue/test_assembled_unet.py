@@ -25,7 +25,7 @@ def teachers(hosted, glue):
 
     from support import models
 
-    pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native")})
+    pack = SimpleNamespace(loader=glue("host.loader"), native=glue("native"))
     made = {}
 
     def get(preset):
@@ -44,7 +44,7 @@ def assembled(native, hosted, model, preset="none", remove=""):
 def reference(patcher):
     """The same MODEL without the engine."""
     clone = patcher.clone()
-    clone.object_patches.pop("diffusion_model._forward")
+    clone.model_options["transformer_options"]["wrappers"].pop("diffusion_model")
     return clone
 
 
@@ -111,8 +111,8 @@ def test_nothing_removed_by_the_python_forward_is_the_hosts_own(hosted, glue, te
     """The Python forward against the host's: the same modules, none removed."""
     import comfy.ops
 
-    unet = glue("assembled_unet").AssembledUNet
-    spec_json = glue("unet_config").describe(teachers("sd15").model)["spec_json"]
+    unet = glue("host.assembled_unet").AssembledUNet
+    spec_json = glue("host.unet_config").describe(teachers("sd15").model)["spec_json"]
     host_unet = teachers("sd15").model.diffusion_model
     whole = unet(spec_json, **teachers("sd15").model.model_config.unet_config,
                  operations=comfy.ops.disable_weight_init)

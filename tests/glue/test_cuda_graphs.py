@@ -4,6 +4,7 @@ Without a GPU the engine's work is captured by `Repeater`, which keeps to a grap
 """
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ class Refuser:
 
 @pytest.fixture
 def graphs_module(glue):
-    return glue("cuda_graphs")
+    return glue("host.cuda_graphs")
 
 
 class Calls:
@@ -206,6 +207,13 @@ def test_a_closed_run_holds_no_graph(calls):
     assert calls.record.captures == 1
 
 
+class Binding(SimpleNamespace):
+    """A UNet whose weights lie where they lie, and of which the host runs nothing."""
+
+    def __init__(self, all_resident=True, host=None):
+        super().__init__(all_resident=all_resident, host=host)
+
+
 class Watching(NoHooks):
     follows_blocks = True
 
@@ -216,12 +224,13 @@ class Watching(NoHooks):
         ({"control": {"input": []}}, "control"),
         ({"hooks": Watching()}, "hooks"),
         ({"profile": object()}, "a profile watches"),
-        ({"all_resident": False}, "weights are offloaded, or patched at the time of use"),
+        ({"binding": Binding(all_resident=False)}, "weights are offloaded, or patched at the time of use"),
+        ({"binding": Binding(host=object())}, "parts run in the host's own modules"),
         ({}, "not on a CUDA device"),
     ],
 )
 def test_obstacles(graphs_module, native, change, reason):
-    call = {"control": None, "hooks": NoHooks(), "profile": None, "all_resident": True} | change
+    call = {"control": None, "hooks": NoHooks(), "profile": None, "binding": Binding()} | change
     assert graphs_module.obstacle(inputs=TinyUNet(native).inputs(), **call) == reason
 
 
@@ -240,15 +249,15 @@ def test_room_is_several_calls_worth_of_what_the_host_counts_as_free(graphs_modu
     import comfy.model_management
     x = torch.zeros(1, 4, 8, 8)
     free = comfy.model_management.get_free_memory(x.device)
-    assert graphs_module.has_room(Model(free / 10), x)
-    assert not graphs_module.has_room(Model(free), x)
+    assert graphs_module.has_room(SimpleNamespace(model=Model(free / 10)), x)
+    assert not graphs_module.has_room(SimpleNamespace(model=Model(free)), x)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_cuda_replays_what_the_engine_computes(graphs_module, native, dtype):
     tiny = TinyUNet(native, torch.device("cuda", torch.cuda.current_device()), dtype)
-    assert graphs_module.obstacle(tiny.inputs(), None, NoHooks(), None, all_resident=True) == ""
+    assert graphs_module.obstacle(tiny.inputs(), None, NoHooks(), None, Binding()) == ""
     graphs = graphs_module.RunGraphs()
     plain, plain_record, replayed, record = plain_and_replayed(native, tiny, graphs)
     assert not graphs.stopped

@@ -37,10 +37,9 @@ def test_all_that_a_run_keeps_is_declared(hosted, glue):
     model = hosted.inheriting()
     _, report = hosted.sampled(model, steps=STEPS)
     shape = [2, 4, 16, 16]
-    session = model.get_attachment("asdm")
-    needed = glue("kept_memory").memory_required(session, torch.device("cpu"))
+    needed = glue("host.kept_memory").memory_required(model.get_attachment("asdm"), model.model, torch.device("cpu"))
     declared = needed(shape) - type(model.model).memory_required(model.model, shape)
-    projections = session.unet.projection_bytes(2, 77, 4)
+    projections = glue("host.hosted_unet").hosted_unet(model.model).unet.projection_bytes(2, 77, 4)
     prompts = projections / 4  # cond and uncond together are one of the four inputs that are known at a time
     assert report["cache_bytes"] == pytest.approx(declared - projections + prompts)
 

@@ -54,7 +54,7 @@ def test_the_batch_size_may_change_between_runs(hosted, checked_run):
         assert torch.equal(latent, hosted.sample(hosted.inheriting(), **graph))
 
 
-def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted):
+def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted, glue):
     """Also in the first run of a clone, where object patches come after the estimate."""
     from comfy.patcher_extension import WrappersMP
     shape, seen = [2, 4, SIZE, SIZE], []
@@ -68,8 +68,8 @@ def test_the_host_knows_of_the_memory_before_it_loads_the_weights(hosted):
     hosted.patcher.unpatch_model()
     hosted.sample(model, steps=1)
     own = type(model.model).memory_required(model.model, shape)
-    session = model.get_attachment("asdm")
-    assert seen[0] - own >= session.cache_bytes(shape, 4) > 0
+    declared = glue("host.hosted_unet").hosted_unet(model.model).cache_bytes(model.get_attachment("asdm"), shape, 4)
+    assert seen[0] - own >= declared > 0
     assert model.model.memory_required(shape) == own  # and nothing is left behind
 
 

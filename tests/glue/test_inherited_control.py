@@ -24,7 +24,7 @@ def sample(hosted, sites, control, **settings):
 @pytest.fixture
 def always_asked(glue, monkeypatch):
     """As without stand-ins: the host runs the ControlNet before each call."""
-    monkeypatch.setattr(glue("sampling_run"), "with_stand_ins", lambda conds, sigma: conds)
+    monkeypatch.setattr(glue("host.sampling_run"), "with_stand_ins", lambda conds, sigma: conds)
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +87,14 @@ def test_residuals_and_features_are_inherited_together_and_replayed(hosted, cont
     assert torch.equal(latent, again)
 
 
-def test_the_bytes_of_kept_residuals_are_declared(hosted, control):
+def test_the_bytes_of_kept_residuals_are_declared(hosted, glue, control):
+    hosted_unet = glue("host.hosted_unet").hosted_unet(hosted.patcher.model)
+
     def bytes_of(sites):
         model = hosted.inheriting(sites=sites)
         _, report = hosted.sampled(model, positive=hosted.cond(1, control=control.control),
                                    negative=hosted.cond(2, control=control.control), steps=STEPS)
-        return report["cache_bytes"], model.get_attachment("asdm").cache_bytes([2, 4, SIZE, SIZE], 4)
+        return report["cache_bytes"], hosted_unet.cache_bytes(model.get_attachment("asdm"), [2, 4, SIZE, SIZE], 4)
 
     (kept, declared), (kept_beside, declared_beside) = bytes_of("control, out.8"), bytes_of("out.8")
     assert kept - kept_beside == declared - declared_beside > 0
@@ -135,7 +137,7 @@ def test_the_hosts_conds_are_left_as_they_are(glue):
     control = object()
     conds = [[{"uuid": 1, "control": control}, {"uuid": 2}], None, [{"uuid": 3, "control": control}]]
     given = [None if group is None else [dict(cond) for cond in group] for group in conds]
-    replaced = glue("control").with_stand_ins(conds, 1.0)
+    replaced = glue("host.control").with_stand_ins(conds, 1.0)
     assert conds == given
     assert replaced[0][0]["control"] is replaced[2][0]["control"] is not control
     assert replaced[0][1] is conds[0][1]

@@ -143,7 +143,7 @@ def test_the_start_needs_no_host(native, glue, hosted):
     student = json.dumps({**json.loads(full), "removed": ["in.2", "out.10"]})
     spec, starts = native.start_me_cond_conv(student, full, experts=2, seed=3)
     weights = {name: torch.randn(shape) for name, shape in glue("unet_file").expected_tensors(full).items()}
-    new = glue("expert_start").start_tensors(spec, starts, weights, weights)
+    new = glue("training.expert_start").start_tensors(spec, starts, weights, weights)
     expected = glue("unet_file").expected_tensors(spec)
     old = glue("unet_file").expected_tensors(student)
     kept = {start["leaf"] for start in starts if start["shares"]}

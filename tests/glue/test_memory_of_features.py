@@ -8,9 +8,21 @@ SIGMAS = [10.0 - i for i in range(11)]
 SIZES = [(8, 8), (7, 9)]
 
 
-def peak_bytes(native, tiny, session, height, width):
+class Declaring:
+    """A tiny UNet with settings, and what it declares."""
+
+    def __init__(self, glue, native, inheritance):
+        self._unet = glue("host.hosted_unet").HostedUNet(native.preset_spec("sd15", 32))
+        self._settings = glue("host.settings").EngineSettings(inheritance=inheritance)
+        self.settings = self._unet.inheritance(self._settings)
+
+    def cache_bytes(self, shape, element_size):
+        return self._unet.cache_bytes(self._settings, shape, element_size)
+
+
+def peak_bytes(native, tiny, declared_by, height, width):
     """What a run of three full evaluations and some between them keeps at most."""
-    run = native.Run(session.settings, SIGMAS, tiny.unet)
+    run = native.Run(declared_by.settings, SIGMAS, tiny.unet)
     for sigma in SIGMAS[:-1]:
         run.begin_evaluation(sigma)
         features = run.begin_call(["cond", "uncond"], [0, 1], 2)
@@ -18,9 +30,9 @@ def peak_bytes(native, tiny, session, height, width):
     return run.record["peak_cache_bytes"]
 
 
-def make_session(glue, tiny, **settings):
+def declaring(glue, native, **settings):
     inheritance = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 4, **settings}
-    return glue("session").Session(unet=tiny.unet, base_model=None, inheritance=inheritance)
+    return Declaring(glue, native, inheritance)
 
 
 @pytest.mark.parametrize("sites", ["auto", "mid", "out.5", "in.2 in.3 out.2 out.10", "out", "guidance",
@@ -28,38 +40,38 @@ def make_session(glue, tiny, **settings):
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_declared_bytes_are_the_stored_ones(glue, native, sites, height, width):
     tiny = TinyUNet(native)
-    session = make_session(glue, tiny, sites=sites)
-    assert peak_bytes(native, tiny, session, height, width) == session.cache_bytes((2, 4, height, width), 4) > 0
+    declared_by = declaring(glue, native, sites=sites)
+    assert peak_bytes(native, tiny, declared_by, height, width) == declared_by.cache_bytes((2, 4, height, width), 4) > 0
 
 
 @pytest.mark.parametrize("level", ["layer", "unit"])
 def test_automatic_sites_of_every_level_are_declared(glue, native, level):
     tiny = TinyUNet(native)
-    session = make_session(glue, tiny, level=level)
-    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
+    declared_by = declaring(glue, native, level=level)
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
 
 
 @pytest.mark.parametrize(("value", "snapshots"), [("hold", 1), ("taylor1", 2), ("taylor2", 3), ("affine", 1)])
 @pytest.mark.parametrize(("storage", "size"), [("compute", 4), ("bf16", 2), ("cpu", 4), ("cpu_bf16", 2)])
 def test_forecasts_declare_the_values_that_they_look_back_on(glue, native, value, snapshots, storage, size):
     tiny = TinyUNet(native)
-    session = make_session(glue, tiny, sites="mid", value=value, storage=storage)
-    declared = session.cache_bytes((2, 4, 8, 8), 4)
+    declared_by = declaring(glue, native, sites="mid", value=value, storage=storage)
+    declared = declared_by.cache_bytes((2, 4, 8, 8), 4)
     assert declared == snapshots * size * 2 * 128 * 1 * 1
-    assert peak_bytes(native, tiny, session, 8, 8) == declared
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared
 
 
 def test_progressive_depth_declares_its_probes_too(glue, native):
     tiny = TinyUNet(native)
-    session = make_session(glue, tiny, mode="adaptive", threshold=1e-9)
-    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
+    declared_by = declaring(glue, native, mode="adaptive", threshold=1e-9)
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
 
 
 def test_a_plan_declares_all_that_it_inherits_anywhere(glue, native):
     tiny = TinyUNet(native)
     plan = {"value": "hold", "storage": "compute", "evaluations": [(2.0, []), (1.0, ["mid"]), (0.5, ["out.5"])]}
-    session = glue("session").Session(unet=tiny.unet, base_model=None, inheritance=plan)
-    assert peak_bytes(native, tiny, session, 8, 8) == session.cache_bytes((2, 4, 8, 8), 4) > 0
+    declared_by = Declaring(glue, native, plan)
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
 
 
 @pytest.fixture

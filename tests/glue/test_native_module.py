@@ -59,7 +59,7 @@ class Host:
 def test_the_module_is_the_one_that_the_build_described(native, glue):
     described = json.loads(glue("native").BUILD_INFO.read_text(encoding="utf-8"))
     assert native.build_info() | {"sources": glue("source_digest").source_digest()} == described
-    assert native.schemas_json() == glue("schema_nodes").SCHEMAS.read_text(encoding="utf-8")
+    assert native.schemas_json() == glue("nodes.schema_nodes").SCHEMAS.read_text(encoding="utf-8")
     assert native.list_nodes() == [node["id"] for node in json.loads(native.schemas_json())["nodes"]]
 
 
@@ -279,10 +279,10 @@ def test_only_real_images_are_taken(native, image, message):
 
 
 def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
-    fake = ModuleType("host")
+    fake = ModuleType("comfy_host")
     fake.comfy_host = Host
-    monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host", fake)
-    nodes = glue("schema_nodes")
+    monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host.comfy_host", fake)
+    nodes = glue("nodes.schema_nodes")
     schema = next(node for node in nodes.read_schemas(nodes.SCHEMAS) if node["id"] == "ASDMCompareImages")
     image = torch.rand(1, 12, 12, 3)
     output = nodes.make_node(schema).execute(reference=image, image=image.clone().requires_grad_())

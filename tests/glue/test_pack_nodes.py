@@ -18,7 +18,7 @@ NODES = ["ASDMLoadUNet", "ASDMNativeUNet", "ASDMFeatureInheritance", "ASDMApplyP
 
 @pytest.fixture(scope="module")
 def schemas(glue):
-    path = glue("schema_nodes").SCHEMAS
+    path = glue("nodes.schema_nodes").SCHEMAS
     if not path.is_file():
         pytest.skip("the pack is not built: run python install.py")
     return json.loads(path.read_text(encoding="utf-8"))["nodes"]
@@ -100,14 +100,14 @@ def test_the_front_end_shows_the_text_of_the_nodes_that_give_one(schemas):
 
 def test_without_a_build_there_is_one_clear_error_and_no_node(glue, tmp_path, caplog):
     with caplog.at_level(logging.ERROR, logger="asdm"):
-        assert glue("schema_nodes").read_schemas(tmp_path / "schemas.json") == []
+        assert glue("nodes.schema_nodes").read_schemas(tmp_path / "schemas.json") == []
     assert len(caplog.records) == 1
     assert "python install.py" in caplog.text
     assert "schemas.json" in caplog.text
 
 
 def test_a_build_that_does_not_fit_is_told_when_the_pack_is_loaded(glue, monkeypatch, caplog):
-    nodes = glue("schema_nodes")
+    nodes = glue("nodes.schema_nodes")
     monkeypatch.setattr(nodes, "installed_fault", lambda: "the native module was built from other sources")
     with caplog.at_level(logging.ERROR, logger="asdm"):
         assert len(asyncio.run(nodes.ASDMExtension().get_node_list())) == len(nodes.read_schemas(nodes.SCHEMAS))

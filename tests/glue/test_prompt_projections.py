@@ -117,7 +117,7 @@ def test_hooks_that_write_into_weights_count(hosted, runs, forgetful, hooked):
 def test_offloaded_weights_are_asked_for_at_each_call(hosted, glue, runs, monkeypatch):
     latent = hosted.sample(hosted.exact(), steps=STEPS)
     with monkeypatch.context() as patched:
-        patched.setattr(glue("weights"), "_needs_host", lambda *_: True)
+        patched.setattr(glue("host.weights"), "_needs_host", lambda *_: True)
         assert torch.equal(latent, hosted.sample(hosted.exact(), steps=STEPS))
     assert runs[0]._projections.peak_bytes > 0
     assert runs[1]._projections.peak_bytes == 0
@@ -130,13 +130,15 @@ def test_the_bytes_are_declared(hosted, glue, runs, tokens):
     hosted.sample(hosted.exact(), steps=1, **prompts)
     model = hosted.exact()
     shapes = {"c_crossattn": [(1, tokens, 768)]}
-    needed = glue("kept_memory").memory_required(model.get_attachment("asdm"), torch.device("cpu"))
+    needed = glue("host.kept_memory").memory_required(model.get_attachment("asdm"), model.model,
+                                                       torch.device("cpu"))
     declared = needed([2, 4, 16, 16], cond_shapes=shapes)
     own = type(model.model).memory_required(model.model, [2, 4, 16, 16], cond_shapes=shapes)
     assert declared - own == pytest.approx(4 * runs[0]._projections.peak_bytes)
 
 
-def test_nothing_is_declared_for_a_gpu(hosted):
-    session = hosted.exact().get_attachment("asdm")
-    assert session.reused_bytes([2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
-    assert session.reused_bytes([2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0
+def test_nothing_is_declared_for_a_gpu(hosted, glue):
+    model = hosted.exact()
+    unet, settings = glue("host.hosted_unet").hosted_unet(model.model), model.get_attachment("asdm")
+    assert unet.reused_bytes(settings, [2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
+    assert unet.reused_bytes(settings, [2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0

@@ -166,25 +166,26 @@ def host_values(diffusion_model, call):
 
 
 def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
-    from support import models
-    from support.peer_caches import FirstBlockForward
+    from support import calls, models
+    from support.peer_caches import with_first_block_cache
     pack, patcher = hosted.pack, hosted.exact()
     diffusion_model = patcher.model.diffusion_model
     inputs = models.random_inputs(patcher)
 
-    def call(forward, scale=1.0, sigma=5.0):
+    def call(forward, scale=1.0):
         with torch.inference_mode():
-            return forward(inputs["x"] * scale, inputs["timesteps"], context=inputs["context"],
-                           transformer_options={"sigmas": torch.tensor([sigma])})
+            return forward(inputs["x"] * scale, inputs["timesteps"], context=inputs["context"], transformer_options={})
 
-    cached = FirstBlockForward(pack, pack.host.session_of(patcher), diffusion_model, threshold=1e9)
+    def called(model, scale=1.0, sigma=5.0):
+        return calls.forward(model, inputs | {"x": inputs["x"] * scale}, run_options={"sigmas": torch.tensor([sigma])})
+
+    host = type(diffusion_model)._forward.__get__(diffusion_model)
+    cached = with_first_block_cache(pack, patcher, threshold=1e9)
     full = host_values(diffusion_model, call)
     later = host_values(diffusion_model, lambda forward: call(forward, 0.9))
-    torch.testing.assert_close(call(cached), call(type(diffusion_model)._forward.__get__(diffusion_model)),
-                               rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(called(cached), call(host), rtol=1e-4, atol=1e-4)
     with torch.inference_mode():
         expected = diffusion_model.out(later["first"] + full["last"] - full["first"])
-    torch.testing.assert_close(call(cached, 0.9, sigma=4.0), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(called(cached, 0.9, sigma=4.0), expected, rtol=1e-4, atol=1e-4)
     # A higher sigma begins another run, which computes first.
-    torch.testing.assert_close(call(cached, 0.9), call(pack.seam.NativeForward(
-        pack.host.session_of(patcher), diffusion_model), 0.9), rtol=0, atol=0)
+    torch.testing.assert_close(called(cached, 0.9), called(patcher, 0.9), rtol=0, atol=0)

@@ -7,7 +7,7 @@ import torch
 
 
 def test_a_cpu_goes_by_the_clock(glue):
-    span = glue("span")
+    span = glue("host.span")
     started = span.moment(torch.device("cpu"))
     time.sleep(0.02)
     part = span.Span(started, span.moment(torch.device("cpu")))
@@ -18,7 +18,7 @@ def test_a_cpu_goes_by_the_clock(glue):
 
 
 def test_a_gpu_goes_by_its_events_and_waits_only_when_it_is_asked(glue, monkeypatch):
-    span, made = glue("span"), []
+    span, made = glue("host.span"), []
 
     class Event:
         def __init__(self, enable_timing):

@@ -43,7 +43,7 @@ def full_unet(hosted, glue):
     """(configuration, tensors) of a full UNet at width 32."""
     from support import models
 
-    pack = SimpleNamespace(**{name: glue(name) for name in ("loader", "native")})
+    pack = SimpleNamespace(loader=glue("host.loader"), native=glue("native"))
     made = {}
 
     def get(preset):

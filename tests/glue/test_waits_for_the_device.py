@@ -39,7 +39,7 @@ class ReadByOperators(TorchDispatchMode):
 def reads(glue, monkeypatch):
     """Reads of a run, by the method of SamplingRun that made them."""
     counted = Counter()
-    run_type = glue("sampling_run").SamplingRun
+    run_type = glue("host.sampling_run").SamplingRun
 
     def counting(name):
         method = getattr(run_type, name)

@@ -67,7 +67,7 @@ def test_an_interrupt_leaves_no_trace_either(hosted):
 @pytest.mark.parametrize("ends", ["by itself", "by an interrupt"])
 def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_by, ends):
     stored = []
-    runs = recorded_runs(monkeypatch, glue("run_wrappers" if carried_by == "model" else "sampler"))
+    runs = recorded_runs(monkeypatch, glue("host.run_wrappers" if carried_by == "model" else "host.sampler"))
 
     def callback(step, *_):
         stored.append(runs[0]._native.cache_bytes)

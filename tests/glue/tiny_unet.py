@@ -8,7 +8,8 @@ TOKENS = 5
 class NoHooks:
     """What the engine asks of a call without hooks (native/unet/hooks.h)."""
 
-    follows_blocks = hooks_embedding = hooks_input_blocks = hooks_output_blocks = hooks_transformers = False
+    follows_blocks = hooks_embedding = hooks_input_blocks = hooks_output_blocks = False
+    hooks_middle_block = hooks_transformers = False
 
     def poll(self):
         pass

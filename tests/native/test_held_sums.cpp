@@ -52,13 +52,13 @@ std::vector<at::Tensor> evaluated(TinyUNet& tiny, Run& run, bool reuses) {
 
 TEST(HeldSums, AResBlockInTwoPartsEqualsTheWhole) {
   for (const auto& [held, fresh] : std::vector<std::pair<int64_t, int64_t>>{{64, 32}, {32, 32}, {96, 96}, {32, 160}}) {
-    LeafTable table;
+    ModuleTable table;
     const ResBlock block(table, "res", held + fresh, 48, 32);
-    ASSERT_TRUE(block.splits());
     LendingWeights weights(table.leaves(), testing::random_weights(table.leaves(), 7), testing::Lending::kCopies);
     Hooks none;
     Workspace workspace;
     LayerContext layer{weights, none, workspace};
+    ASSERT_TRUE(block.splits(layer));
     const auto image = [](int64_t channels, uint64_t seed) {
       return noise({2, channels, 7, 9}, seed).contiguous(at::MemoryFormat::ChannelsLast);
     };
@@ -82,8 +82,12 @@ TEST(HeldSums, AResBlockInTwoPartsEqualsTheWhole) {
 }
 
 TEST(HeldSums, EqualInputsDoNotSplit) {
-  LeafTable table;
-  EXPECT_FALSE(ResBlock(table, "same", 64, 48, 64).splits());  // its skip connection is no sum of halves
+  ModuleTable table;
+  const ResBlock block(table, "same", 64, 48, 64);
+  ResidentWeights weights(table.leaves(), testing::random_weights(table.leaves(), 7));
+  Hooks none;
+  Workspace workspace;
+  EXPECT_FALSE(block.splits({weights, none, workspace}));  // its skip connection is no sum of halves
 }
 
 TEST(HeldSums, RunsEqualThoseWithoutWithinRounding) {

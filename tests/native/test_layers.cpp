@@ -120,7 +120,7 @@ using Forward = std::function<at::Tensor(const Inputs&, LayerContext&)>;
 using Restated = std::function<at::Tensor(const Inputs&, const Plain&)>;
 
 /// Holds the layer against its formula: fp32 and bf16, contiguous and channels_last, weights lent and taken back.
-void expect_formula(const LeafTable& table, const Inputs& inputs, const Forward& forward, const Restated& restated) {
+void expect_formula(const ModuleTable& table, const Inputs& inputs, const Forward& forward, const Restated& restated) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     // Both sides start from the same rounded numbers; the formula itself is worked out in fp32.
     std::vector<LeafTensors> tensors = random_weights(table.leaves(), 7);
@@ -163,7 +163,7 @@ const std::vector<std::pair<int64_t, int64_t>> kSizes = {{8, 8}, {5, 7}, {1, 3}}
 
 TEST(Layers, ResBlock) {
   for (const int64_t out_channels : {64, 96}) {  // without and with skip_connection
-    LeafTable table;
+    ModuleTable table;
     const ResBlock block(table, "r", 64, 48, out_channels);
     EXPECT_EQ(table.leaves().size(), out_channels == 64 ? 5U : 6U);
     EXPECT_EQ(block.in_channels(), 64);
@@ -178,7 +178,7 @@ TEST(Layers, ResBlock) {
 }
 
 TEST(Layers, GroupNormTrainsWhereNothingBeforeItDoes) {
-  LeafTable table;
+  ModuleTable table;
   const GroupNorm norm(table, "norm", 64, 1e-5);
   std::vector<LeafTensors> tensors = random_weights(table.leaves(), 3);
   tensors[0].weight.requires_grad_(true);
@@ -194,7 +194,7 @@ TEST(Layers, GroupNormTrainsWhereNothingBeforeItDoes) {
 }
 
 TEST(Layers, CrossAttentionWithItsOwnContextWidthAndTokens) {
-  LeafTable table;
+  ModuleTable table;
   const CrossAttention attention(table, "a", AttentionUnit::kAttn2, 40, 24, 4, 8);
   for (const int64_t tokens : {1, 5, 77}) {
     expect_formula(
@@ -216,7 +216,7 @@ TEST(Layers, ScaledDotProductKeepsHeadsApart) {
 }
 
 TEST(Layers, FeedForward) {
-  LeafTable table;
+  ModuleTable table;
   const FeedForward feed_forward(table, "f", 24);
   expect_formula(
       table, {noise({2, 11, 24}, 8)},
@@ -228,7 +228,7 @@ TEST(Layers, SpatialTransformer) {
   for (const bool use_linear : {false, true}) {
     for (const std::vector<int64_t>& blocks : {std::vector<int64_t>{0}, {0, 1}, {1, 4}}) {
       const SpatialTransformer::Shape shape{64, 4, 16, 24, use_linear, blocks};
-      LeafTable table;
+      ModuleTable table;
       const SpatialTransformer transformer(table, "t", shape, 3);
       EXPECT_EQ(table.leaves()[1].shape.size(), use_linear ? 2U : 4U);
       for (const auto& [height, width] : kSizes) {
@@ -242,7 +242,7 @@ TEST(Layers, SpatialTransformer) {
 }
 
 TEST(Layers, ConvKeepsChannelsLast) {
-  LeafTable table;
+  ModuleTable table;
   const Conv2d conv(table, "c", 32, 64, 3);
   ResidentWeights weights(table.leaves(), random_weights(table.leaves(), 1));
   TransformerHooks hooks;
@@ -254,7 +254,7 @@ TEST(Layers, ConvKeepsChannelsLast) {
 }
 
 TEST(Layers, DownsampleRoundsUp) {
-  LeafTable table;
+  ModuleTable table;
   const Downsample down(table, "d", 32);
   EXPECT_EQ(table.leaves().at(0).name, "d.op");
   for (const auto& [height, width] : kSizes) {
@@ -266,7 +266,7 @@ TEST(Layers, DownsampleRoundsUp) {
 }
 
 TEST(Layers, UpsampleToTheSizeOfTheSkip) {
-  LeafTable table;
+  ModuleTable table;
   const Upsample up(table, "u", 32);
   struct Row {
     int64_t height;
@@ -318,7 +318,7 @@ TEST(Layers, TimestepFeaturesAreCosinesThenSines) {
 }
 
 TEST(Layers, EmbeddingMlp) {
-  LeafTable table;
+  ModuleTable table;
   const EmbeddingMlp mlp(table, "time_embed", 16, 40);
   expect_formula(
       table, {noise({3, 16}, 13)}, [&](const Inputs& in, LayerContext& layer) { return mlp(in[0], layer); },

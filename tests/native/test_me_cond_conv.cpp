@@ -65,7 +65,7 @@ struct Mixed {
   }
 
   ExpertRouting routing;
-  LeafTable table;
+  ModuleTable table;
   MECondConv layer;
   std::vector<LeafTensors> tensors;
   Workspace workspace;
@@ -82,7 +82,7 @@ std::vector<ExpertRouting> all_settings() {
 }
 
 TEST(MECondConv, LeavesStandBesideTheKeptConvolution) {
-  LeafTable table;
+  ModuleTable table;
   const ResBlock block(table, "input_blocks.1.0", 32, kEmb, 64,
                        {.conv1 = ExpertRouting{.experts = 2, .source = RoutingSource::kTime},
                         .conv2 = ExpertRouting{.experts = 3}});

@@ -22,7 +22,7 @@ using testing::noise;
 using testing::random_weights;
 
 std::vector<LeafInfo> three_leaves() {
-  LeafTable table;
+  ModuleTable table;
   Conv2d(table, "block.conv", 32, 64, 3);
   Linear(table, "block.to_q", 8, 16, false);
   GroupNorm(table, "block.norm", 64, 1e-5);
@@ -182,7 +182,7 @@ class RecordingHooks final : public TransformerHooks {
 const SpatialTransformer::Shape kShape{32, 2, 16, 24, true, {0, 1}};
 
 TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
-  LeafTable table;
+  ModuleTable table;
   const SpatialTransformer transformer(table, "t", kShape, 5);
   ResidentWeights weights(table.leaves(), random_weights(table.leaves(), 1));
   const at::Tensor x = noise({1, 32, 3, 4}, 2);
@@ -206,7 +206,7 @@ TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
 }
 
 TEST(TransformerHooks, WhatTheyReturnIsUsed) {
-  LeafTable table;
+  ModuleTable table;
   const CrossAttention attn1(table, "a", AttentionUnit::kAttn1, 24, 24, 2, 8);
   const CrossAttention attn2(table, "b", AttentionUnit::kAttn2, 24, 12, 2, 8);
   const std::vector<LeafTensors> tensors = random_weights(table.leaves(), 1);
@@ -237,7 +237,7 @@ TEST(TransformerHooks, WhatTheyReturnIsUsed) {
 }
 
 TEST(TransformerHooks, TheMiddlePatchSitsBetweenTheAttentions) {
-  LeafTable table;
+  ModuleTable table;
   const TransformerBlock block(table, "t", 32, 24, 2, 16);
   std::vector<LeafTensors> tensors = random_weights(table.leaves(), 1);
   for (size_t i = 0; i < tensors.size(); ++i) {

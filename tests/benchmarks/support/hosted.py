@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "tests" / "host"))
 from launch_comfy import declare_torchvision_operators  # noqa: E402
 
 _KEPT_ALIVE = []
+_PACK = "asdm_pack"
 
 
 def start_host(*flags: str, device: str = "cpu"):
@@ -26,15 +27,26 @@ def start_host(*flags: str, device: str = "cpu"):
     sys.argv = own_arguments
 
 
-def load_pack():
-    """The pack's glue package, by file path as ComfyUI's loader does it."""
-    name = "asdm_pack"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py",
+class Pack:
+    """The modules of python_glue by their own names: `pack.seam`, `pack.trainer`, and `pack.host` for what the nodes
+    call."""
+
+    _ROOMS = ("", "host.", "training.", "nodes.")
+
+    def __getattr__(self, name: str):
+        wanted = "comfy_host" if name == "host" else name
+        for room in self._ROOMS:
+            if importlib.util.find_spec(f"{_PACK}.python_glue.{room}{wanted}") is not None:
+                return importlib.import_module(f"{_PACK}.python_glue.{room}{wanted}")
+        raise AttributeError(f"python_glue has no module {name}")
+
+
+def load_pack() -> Pack:
+    """The pack, by file path as ComfyUI's loader does it."""
+    if _PACK not in sys.modules:
+        spec = importlib.util.spec_from_file_location(_PACK, ROOT / "__init__.py",
                                                       submodule_search_locations=[str(ROOT)])
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        sys.modules[_PACK] = module
         spec.loader.exec_module(module)
-        for part in ("distil.trainer", "host", "hosted_training", "loader", "native", "sampling_run", "seam"):
-            importlib.import_module(f"{name}.python_glue.{part}")
-    return sys.modules[f"{name}.python_glue"]
+    return Pack()

@@ -1,8 +1,6 @@
 """First-block cache and spectrum as wrappers around a MODEL that runs in the native engine, so that they and the pack
 differ in what they skip alone. EasyCache and LazyCache are the host's own nodes."""
 
-from types import SimpleNamespace
-
 import torch
 from support.peer_rules import FirstBlockRule, SpectrumRule
 
@@ -22,18 +20,17 @@ class _Skip(Exception):
 
 
 class FirstBlockForward:
-    """Stands in for `diffusion_model._forward`: the native forward, which asks for the weights of three leaves when it
-    comes to them and so shows what goes into these. After the first block it may be left."""
+    """Stands where the pack's engine stands in a MODEL: the native forward, which asks for the weights of three leaves
+    when it comes to them and so shows what goes into these. After the first block it may be left."""
 
-    def __init__(self, pack, session, diffusion_model, threshold: float):
-        self._unet, self._diffusion_model = session.unet, diffusion_model
-        self._forward = pack.seam.NativeForward(session, diffusion_model)
-        self._forward._weights = lambda session, device, run: SimpleNamespace(source=self._weights, all_resident=False)
+    def __init__(self, pack, model, threshold: float):
+        self._pack, self._diffusion_model = pack, model.model.diffusion_model
+        self._unet = pack.hosted_unet.hosted_unet(model.model).unet
         self._rule = FirstBlockRule(threshold)
         self._sigma = float("inf")
         self._rest = None  # last block's output minus the first one's, of the last computed call
         names = [name for name, _, _ in self._unet.leaves()]
-        self._modules = [diffusion_model.get_submodule(name) for name in names]
+        self._modules = [self._diffusion_model.get_submodule(name) for name in names]
         self._watched = {names.index(name): name for name in (BEFORE_FIRST_BLOCK, AFTER_FIRST_BLOCK, BEFORE_OUTPUT)}
         leaves = [None if index in self._watched else (module.weight, getattr(module, "bias", None))
                   for index, module in enumerate(self._modules)]
@@ -41,6 +38,12 @@ class FirstBlockForward:
 
     def __deepcopy__(self, memo):
         return self
+
+    def _forward(self, x, timesteps, context, y, options):
+        hooks = self._pack.hooks.HostHooks(options, self._diffusion_model.model_channels, None)
+        return self._unet.forward(x=x, timesteps=timesteps.float(), context=context.to(x.dtype), y=y, control={},
+                                  weights=self._weights, hooks=hooks,
+                                  features=self._pack.native.native_module().CallFeatures())
 
     def _fetch(self, leaf: int, value: torch.Tensor):
         name = self._watched[leaf]
@@ -55,13 +58,14 @@ class FirstBlockForward:
         module = self._modules[leaf]
         return module.weight.to(value.dtype), module.bias.to(value.dtype), None
 
-    def __call__(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
+    def __call__(self, executor, x, timesteps=None, context=None, y=None, control=None, transformer_options=None,
+                 **kwargs):
         sigma = float(transformer_options["sigmas"].max())
         if sigma > self._sigma:  # another run
             self._rule.reset()
         self._sigma = sigma
         try:
-            return self._forward(x, timesteps, context, y, control, transformer_options, **kwargs)
+            return self._forward(x, timesteps, context, y, transformer_options)
         except _Skip as skip:
             return self._diffusion_model.out(skip.h + self._rest)
 
@@ -70,8 +74,8 @@ def with_first_block_cache(pack, model, threshold: float):
     """A clone of `model`, which runs in the native engine, with first-block cache at its source's other defaults: the
     whole run, any number of skips in a row."""
     clone = model.clone()
-    forward = FirstBlockForward(pack, pack.host.session_of(model), model.model.diffusion_model, threshold)
-    clone.add_object_patch(pack.seam.SEAM, forward)
+    wrappers = clone.model_options["transformer_options"]["wrappers"]
+    wrappers["diffusion_model"] = {KEY: [FirstBlockForward(pack, model, threshold)]}
     return clone
 
 

@@ -47,7 +47,7 @@ class QualityRounds:
         denoise = 1.0 if start is None else DENOISE
         latents, seconds = self._clock.timed(lambda: self._demo.sample(
             model, batch.prompts, batch.seeds, condition.sampler, condition.steps, start, denoise))
-        report = self._pack.host.session_of(model).reports[-1][1]
+        report = self._pack.host.settings_of(model).reports[-1][1]
         if report["fallback_calls"]:
             raise RuntimeError(f"benchmark quality: expected the native engine alone, got fallbacks: "
                                f"{report['fallback_reasons']}")

@@ -41,13 +41,14 @@ class HostedUNet:
         self._inputs = models.random_inputs(self._patcher, case.batch, case.latent, case.latent)
         self._synchronize = torch.cuda.synchronize if case.device == "cuda" else lambda: None
         if self._engine == "native":
-            self._run = self._pack.sampling_run.SamplingRun(self._session(), torch.tensor([1.0, 0.0]))
+            self._run = self._pack.sampling_run.SamplingRun(
+                self._patcher.get_attachment("asdm"), self._patcher, torch.tensor([1.0, 0.0]))
         if case.device == "cuda":
             HostedUNet.run(self)  # the next call, everyone's untimed one, is captured in a graph
         return {"macs": self._macs(case)} if self._engine == "native" else {}
 
-    def _session(self):
-        return self._patcher.get_attachment("asdm")
+    def _unet(self):
+        return self._pack.hosted_unet.hosted_unet(self._patcher.model).unet
 
     def _end_run(self):
         if self._run is not None:
@@ -64,7 +65,7 @@ class HostedUNet:
 
     def _macs(self, case) -> int:
         """Multiply-accumulates of the whole batch."""
-        unet = self._session().unet
+        unet = self._unet()
         tokens = self._inputs["context"].shape[1]
         return case.batch * unet.full_macs(case.latent, case.latent, tokens)
 

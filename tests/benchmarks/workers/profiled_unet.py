@@ -15,7 +15,7 @@ class ProfiledUNet(HostedUNet):
     def prepare(self, case) -> dict:
         facts = super().prepare(case)
         self._device = case.device
-        unet = self._session().unet
+        unet = self._unet()
         macs = unet.node_macs(case.latent, case.latent, self._inputs["context"].shape[1])
         by_address = zip(unet.node_addresses(), macs, strict=True)
         return {**facts, "address_macs": {address: case.batch * count for address, count in by_address if count}}
@@ -23,7 +23,7 @@ class ProfiledUNet(HostedUNet):
     def run(self, way: str) -> dict:
         if way == "plain":
             return super().run()
-        seam = self._pack.seam.NativeForward
+        seam = self._pack.seam.EngineForward
         seam.profile = profile = self._pack.native.native_module().Profile(self._device)
         try:
             figures = super().run()

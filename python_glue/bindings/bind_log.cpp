@@ -1,0 +1,46 @@
+// The core's messages go to Python's logging.getLogger("asdm"). Configures no handlers: that is the host's.
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "native/base/log.h"
+#include "python_glue/bindings/module.h"
+
+namespace py = pybind11;
+
+namespace asdm::python {
+namespace {
+
+/// The level numbers of Python's logging.
+int python_level(log::Level level) {
+  switch (level) {
+    case log::Level::kDebug:
+      return 10;
+    case log::Level::kInfo:
+      return 20;
+    case log::Level::kWarning:
+      return 30;
+    case log::Level::kError:
+      return 40;
+  }
+  return 40;
+}
+
+}  // namespace
+
+void init_log(py::module_&) {
+  // Leaked on purpose: the sink outlives the interpreter, where a reference count may no longer be touched.
+  auto* logger = new py::object(py::module_::import("logging").attr("getLogger")("asdm"));
+  log::set_sink([logger](log::Level level, std::string_view message) {
+    const py::gil_scoped_acquire gil;
+    try {
+      logger->attr("log")(python_level(level), "%s", std::string(message));
+    } catch (py::error_already_set& error) {  // a handler that raises must not end a sampling run
+      error.discard_as_unraisable("forwarding a message of ComfyUI-ASDM to logging");
+    }
+  });
+  // The GIL can no longer be taken once the interpreter goes down: from then on messages go to stderr.
+  py::module_::import("atexit").attr("register")(py::cpp_function([] { log::set_sink({}); }));
+}
+
+}  // namespace asdm::python

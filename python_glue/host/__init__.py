@@ -1,0 +1,1 @@
+"""Everything that knows ComfyUI: its nodes, its models, and what runs inside its sampling."""

@@ -1,0 +1,132 @@
+"""A UNet that lacks parts of a full one, or has ME-CondConv: the host's own modules under the names and numbers of the
+full UNet, and a forward over them in Python, which the engine falls back to and is held against."""
+
+import torch
+from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.ldm.modules.diffusionmodules import openaimodel
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+from .. import native
+from .experts_res_block import add_experts
+
+# Under this name the UNetSpec lies among the weights, as the bytes of its JSON: the host saves and merges buffers, but
+# chooses the metadata of the files that it writes.
+SPEC_BUFFER = "asdm_unet_spec"
+
+
+class RemovedTransformerBlock(torch.nn.Module):
+    """Holds the place of a transformer block, so that the others keep their numbers."""
+
+    def forward(self, x, context=None, transformer_options=None):
+        return x
+
+
+class SpecBuffer(torch.nn.Module):
+    """Carries the UNetSpec. A leaf of its own, since the host skips modules that have both tensors and children."""
+
+    def __init__(self, spec_json: str):
+        super().__init__()
+        self.register_buffer("json", torch.tensor(list(spec_json.encode()), dtype=torch.uint8))
+
+
+def spec_in(tensor: torch.Tensor) -> str:
+    """The JSON that a SpecBuffer carries."""
+    return bytes(tensor.cpu().tolist()).decode()
+
+
+class AssembledUNet(UNetModel):
+    """Made as the host makes the full UNet; then what `spec_json` says is removed, and ResBlocks get the experts it
+    says. Its blocks lie in ModuleDicts, by their numbers in the full UNet."""
+
+    def __init__(self, spec_json: str, **config):
+        super().__init__(**config)
+        self.asdm_unet_spec = SpecBuffer(spec_json)
+        self._blocks = native.native_module().UNet(spec_json).blocks()
+        kept = {kind: torch.nn.ModuleDict() for kind in ("input", "output")}
+        full = {"input": self.input_blocks, "output": self.output_blocks, "middle": [self.middle_block]}
+        self.middle_block = None
+        for block in self._blocks:
+            module = full[block["kind"]][block["number"]]
+            _keep_layers(module, block["layers"])
+            if block["kind"] == "middle":
+                self.middle_block = module
+            else:
+                kept[block["kind"]][str(block["number"])] = module
+        self.input_blocks = kept["input"]
+        self.output_blocks = kept["output"]
+        add_experts(self, spec_json, config["operations"])
+
+    @property
+    def spec_json(self) -> str:
+        return spec_in(self.asdm_unet_spec.json)
+
+    def _forward(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
+        """As the host's forward of the full UNet, with its hooks, in its numbers; shapes as there."""
+        options = {} if transformer_options is None else transformer_options
+        options["original_shape"] = list(x.shape)
+        patches = options.get("patches", {})
+        residuals = {name: list(control.get(name) or ()) for name in ("input", "middle", "output")} if control else {}
+        emb = self._embedding(x, timesteps, y, patches, options)
+        skips = {}
+        h = x
+        for index, block in enumerate(self._blocks):
+            kind, number = block["kind"], block["number"]
+            options["block"] = (kind, number)
+            shape = None
+            if kind == "output":
+                skip = _controlled(skips.pop(block["skip"]), residuals, kind, number)
+                for patch in patches.get("output_block_patch", ()):
+                    h, skip = patch(h, skip, options)
+                h = torch.cat([h, skip], dim=1)
+                following = self._blocks[index + 1:index + 2]
+                shape = skips[following[0]["skip"]].shape if following else None
+            h = self._run(block, h, emb, context, options, shape, kwargs)
+            if kind == "middle":
+                h = _controlled(h, residuals, kind, 0)
+            elif kind == "input":
+                h = _controlled(h, residuals, kind, number)
+                for patch in patches.get("input_block_patch", ()):
+                    h = patch(h, options)
+                skips[number] = h
+                for patch in patches.get("input_block_patch_after_skip", ()):
+                    h = patch(h, options)
+        return self.out(h.type(x.dtype))
+
+    def _embedding(self, x, timesteps, y, patches, options):
+        """[batch, 4 * model_channels]"""
+        features = openaimodel.timestep_embedding(timesteps, self.model_channels, repeat_only=False).to(x.dtype)
+        emb = self.time_embed(features)
+        for patch in patches.get("emb_patch", ()):
+            emb = patch(emb, self.model_channels, options)
+        return emb if y is None else emb + self.label_emb(y)
+
+    def _run(self, block, h, emb, context, options, shape, kwargs):
+        """The layers of `block`; the transformers get the ordinals that they have in the full UNet."""
+        for layer in block["layers"]:
+            options["transformer_index"] = layer["transformer_index"]
+            h = openaimodel.forward_timestep_embed(
+                [self.get_submodule(layer["key"])], h, emb, context, options, shape,
+                time_context=kwargs.get("time_context"), num_video_frames=kwargs.get("num_video_frames"),
+                image_only_indicator=kwargs.get("image_only_indicator"))
+        return h
+
+
+def _keep_layers(module, layers: list):
+    """Drops what is not in `layers` from the block `module`."""
+    kept = {layer["key"].rpartition(".")[2]: layer for layer in layers}
+    for name in list(module._modules):
+        if name not in kept:
+            del module._modules[name]
+        elif isinstance(module._modules[name], SpatialTransformer):
+            blocks = module._modules[name].transformer_blocks
+            for number in set(range(len(blocks))) - set(kept[name]["transformer_blocks"]):
+                blocks[number] = RemovedTransformerBlock()
+
+
+def _controlled(h, residuals: dict, kind: str, number: int):
+    """`h` with the residual for block `number` of the full UNet: lists are taken from their end."""
+    found = residuals.get(kind, ())
+    residual = found[-1 - number] if number < len(found) else None
+    if residual is None:
+        return h
+    return openaimodel.apply_control(h.clone(), {kind: [residual]}, kind)

@@ -1,0 +1,119 @@
+"""ComfyUI as the nodes see it: the implementation of nodes/host.h."""
+
+import dataclasses
+import json
+
+import folder_paths
+
+from .. import native
+from .assembly import assemble_unet, save_unet, with_experts
+from .hosted_training import calibrate_unet, distil_unet
+from .hosted_unet import hosted_unet
+from .loader import load_unet
+from .plan_calibration import calibrate_plan
+from .run_wrappers import latent_fingerprint
+from .sampler import InheritingSampler, sampler_reports
+from .seam import install
+from .settings import KEY, EngineSettings, dtype_of, new_reports, settings_of
+from .switching import check_pair, unets_of
+from .unet_config import describe
+
+
+class ComfyHost:
+    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler."""
+
+    def list_models(self, folder: str) -> list[str]:
+        return folder_paths.get_filename_list(folder)
+
+    def model_path(self, folder: str, name: str) -> str:
+        return folder_paths.get_full_path_or_raise(folder, name)
+
+    def load_unet(self, path: str, layout: dict, weight_dtype: str):
+        return load_unet(path, layout, dtype_of(weight_dtype))
+
+    def save_unet(self, model, filename_prefix: str) -> str:
+        return save_unet(model, filename_prefix)
+
+    def assemble_unet(self, model, spec_json: str):
+        return self._with_settings_of(model, assemble_unet(model, spec_json))
+
+    def with_experts(self, model, spec_json: str, starts: list, teacher):
+        return self._with_settings_of(model, with_experts(model, spec_json, starts, teacher))
+
+    def _with_settings_of(self, model, changed):
+        """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""
+        settings = settings_of(model)
+        if settings is not None:
+            install(changed, dataclasses.replace(settings, chain=None, reports=new_reports(), told=set()))
+        return changed
+
+    def calibrate_unet(self, teacher, student, conditioning: list, latent: dict | None):
+        return self._with_settings_of(student, calibrate_unet(teacher, student, conditioning, latent))
+
+    def distil_unet(self, teacher, student, latents: dict, conditioning: list, options: dict) -> tuple:
+        model, losses = distil_unet(teacher, student, latents, conditioning, options)
+        return self._with_settings_of(student, model), losses
+
+    def describe_model(self, model) -> dict:
+        return describe(model.model)
+
+    def _with(self, model, **changes):
+        settings = dataclasses.replace(settings_of(model) or EngineSettings(), reports=new_reports(), told=set(),
+                                       **changes)
+        hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
+        clone = model.clone()
+        install(clone, settings)
+        return clone
+
+    def with_native_engine(self, model, options: dict):
+        return self._with(model, compute_dtype=dtype_of(options["compute_dtype"]))
+
+    def with_inheritance(self, model, inheritance: dict, where: str = ""):
+        return self._with(model, inheritance=inheritance, asked_at=where)
+
+    def without_inheritance(self, model):
+        return self._with(model, inheritance=None)
+
+    def calibrate_plan(self, model, asked: dict) -> dict:
+        return calibrate_plan(self, model, asked)
+
+    def with_early_unet(self, model, early, share: float):
+        """ValueError where the two cannot follow each other in one run."""
+        check_pair(model, early)
+        late, early = (m if settings_of(m) else self._with(m) for m in (model, early))
+        early_chain, early_unets = unets_of(early, settings_of(early))
+        late_chain, late_unets = unets_of(late, settings_of(late))
+        chain = native.native_module().switched_chain(early_chain, len(early_unets), late_chain, share)
+        unets = [[*early_unets, *late_unets][number] for number, _ in chain]
+        for index, unet in enumerate(unets[:-1]):
+            check_pair(unets[index + 1], unet)
+        shares = tuple((number, until) for number, (_, until) in enumerate(chain))
+        switched = self._with(unets[-1], chain=shares if len(shares) > 1 else None)
+        switched.set_additional_models(KEY, unets[:-1])
+        return switched
+
+    def wrap_sampler(self, sampler, inheritance: dict, where: str = ""):
+        return InheritingSampler(sampler, inheritance, where)
+
+    def run_report(self, model, latent: dict) -> str:
+        settings = settings_of(model)
+        wanted = latent_fingerprint(latent["samples"])
+        known = sampler_reports(model) if settings is None else settings.reports
+        for fingerprints, report in reversed(known):
+            if wanted in fingerprints:
+                return json.dumps(report)
+        return json.dumps({"found": False, "reason": _why_no_report(settings, known)})
+
+
+def _why_no_report(settings, known) -> str:
+    """What to connect to ASDM Report, where none of the `known` reports of the model is of the latent."""
+    if known:
+        return "connect the LATENT as the sampler gave it, before any node that changes it"
+    if settings is None:
+        return ("the model has no ASDM node before it, and no ASDM Wrap Sampler ran with it; connect the MODEL that "
+                "the sampler used")
+    return "no sampler has run with this model; connect the one that the sampler used"
+
+
+def comfy_host() -> ComfyHost:
+    return ComfyHost()

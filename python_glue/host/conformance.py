@@ -1,0 +1,96 @@
+"""Whether the host's own classes still do what the engine does in their place.
+
+A host that changes the work of a class of its own looks, from outside, like the one before. So a small UNet of the
+host's classes with random weights is run both ways, once in a process for each family: where the results differ, the
+class that makes the difference is left to the host in every UNet.
+"""
+
+import json
+import logging
+
+import comfy.ops
+import torch
+from comfy.ldm.modules import attention
+from comfy.ldm.modules.diffusionmodules import openaimodel
+
+from .. import native
+from .hooks import HostHooks
+from .hosted_unet import HostedUNet
+from .structure import structure_of
+from .unet_config import unet_config_of
+from .weights import bind
+
+_PRESETS = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "sdxl_refiner": "sdxl_refiner"}
+_WIDTH = 32  # of the small UNet: the least that its norms allow
+_SIZE = 8  # of its latent
+_TOKENS = 3
+_TOLERANCE = 1e-4  # relative L2 in fp32; another sum in the same place is some 1e-6 away
+# One of these alone is suspected before all are; the smallest part first.
+_SUSPECTS = (attention.CrossAttention, attention.FeedForward, attention.BasicTransformerBlock,
+             attention.SpatialTransformer, openaimodel.ResBlock, openaimodel.Upsample, openaimodel.Downsample)
+_found = {}
+log = logging.getLogger("asdm")
+
+
+def distrusted_classes(hosted: HostedUNet) -> dict:
+    """Classes of the host whose work is not what the engine does -> why. UNetModel among them: nothing can be told."""
+    if hosted.family not in _found:
+        _found[hosted.family] = _examined(hosted.family)
+    return _found[hosted.family]
+
+
+def _examined(family: str) -> dict:
+    with torch.inference_mode():
+        twin = _Twin(family)
+        if twin.agrees({}):
+            return {}
+        for suspect in _SUSPECTS:
+            reason = f"this host's {suspect.__name__} does something else than the engine knows"
+            if twin.agrees({suspect: reason}):
+                log.warning("%s; it runs in the host's own code", reason)
+                return {suspect: reason}
+    reason = "this host's UNet does something else than the engine knows"
+    log.warning("%s; it runs in the host's own code", reason)
+    return {openaimodel.UNetModel: reason}
+
+
+class _Twin:
+    """A small UNet of the host's own classes, and a call of it."""
+
+    def __init__(self, family: str):
+        spec_json = native.native_module().preset_spec(_PRESETS[family], _WIDTH)
+        spec = json.loads(spec_json)
+        self._unet = native.native_module().UNet(spec_json)
+        self._module = openaimodel.UNetModel(
+            **unet_config_of(spec), dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init).eval()
+        generator = torch.Generator().manual_seed(0)
+
+        def draw(*shape):
+            return torch.randn(shape, generator=generator)
+
+        for parameter in self._module.parameters():
+            parameter.copy_(draw(*parameter.shape) * 0.05)
+        self._inputs = {"x": draw(2, spec["in_channels"], _SIZE, _SIZE), "timesteps": torch.tensor([10.0, 900.0]),
+                        "context": draw(2, _TOKENS, spec["context_dim"])}
+        if spec["adm_in_channels"]:
+            self._inputs["y"] = draw(2, spec["adm_in_channels"])
+        self._expected = self._by_host()
+
+    def _by_host(self) -> torch.Tensor:
+        given = {name: tensor.clone() for name, tensor in self._inputs.items()}
+        return self._module._forward(**given, transformer_options={})
+
+    def agrees(self, distrusted: dict) -> bool:
+        """Whether the engine, which leaves the `distrusted` classes to the host, gives what the host does."""
+        structure = structure_of(self._module, self._unet, distrusted)
+        if structure.walk_reason:
+            return True  # another pack's doing, which every call sees for itself
+        binding = bind(self._module, self._unet, structure, torch.device("cpu"), {})
+        options = {}
+        if binding.host is not None:
+            binding.host.begin(options, {})
+        found = self._unet.forward(
+            **{"y": None} | self._inputs, control={}, weights=binding.source,
+            hooks=HostHooks(options, self._module.model_channels, None), features=native.native_module().CallFeatures(),
+            host=None if binding.host is None else binding.host.native)
+        return float((found - self._expected).norm() / self._expected.norm()) <= _TOLERANCE

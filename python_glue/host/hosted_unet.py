@@ -1,0 +1,98 @@
+"""The UNet of one of the host's models, as the engine sees it: its structure, and what settings mean on it.
+
+Found when it is needed and never kept in a MODEL: the host clones MODELs around other models, and copies models.
+"""
+
+import json
+import threading
+import weakref
+
+import torch
+
+from .. import native
+from .settings import EngineSettings
+from .unet_config import SD_FAMILIES, describe
+
+_PROMPT_TOKENS = 77  # where the host does not say; long prompts come in multiples
+_known = weakref.WeakKeyDictionary()  # by the host's diffusion model
+
+
+class HostedUNet:
+    """Structure alone: no weights, and nothing that keeps the host's modules alive."""
+
+    def __init__(self, spec_json: str):
+        self.spec_json = spec_json
+        self.family = json.loads(spec_json)["family"]
+        self.unet = native.native_module().UNet(spec_json)
+        self.addresses = self.unet.node_addresses()
+        self.leaf_names = [name for name, _, _ in self.unet.leaves()]
+        self.blocks = self.unet.blocks()
+        self.inside = [[self.addresses.index(address) for layer in block["layers"]
+                        for address in (layer["address"], *layer["units"])] for block in self.blocks]
+        # One call at a time: a UNet's working memory, and the state of a run, are for one thread.
+        self.lock = threading.RLock()
+        self._settings = weakref.WeakKeyDictionary()
+
+    def inheritance(self, settings: EngineSettings):
+        """Native settings of the inheritance; None where nothing is inherited. ValueError for unknown names and for
+        settings without sense."""
+        if not settings.inheritance:
+            return None
+        if settings not in self._settings:
+            self._settings[settings] = self._resolved(settings)
+        return self._settings[settings]
+
+    def _resolved(self, settings: EngineSettings):
+        plan = settings.plan()
+        if plan is None:
+            return self.unet.inheritance_settings(**settings.inheritance, where=settings.asked_at)
+        return self.unet.plan_settings(evaluations=[sites for _, sites in plan], value=settings.inheritance["value"],
+                                       storage=settings.inheritance["storage"], where=settings.asked_at)
+
+    def cache_bytes(self, settings: EngineSettings, input_shape, element_size: int) -> int:
+        """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""
+        inherited = self.inheritance(settings)
+        if inherited is None:
+            return 0
+        rows, _, height, width = input_shape
+        return self.unet.cache_bytes(inherited, rows, height, width, element_size)
+
+    def reused_bytes(self, settings: EngineSettings, input_shape, cond_shapes: dict, element_size: int,
+                     device: torch.device) -> int:
+        """Bytes that keys and values of prompts and sums of held features take in calls of `input_shape` with conds of
+        `cond_shapes`: name -> [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its
+        work."""
+        if device.type != "cpu":
+            return 0
+        rows, _, height, width = input_shape
+        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=_PROMPT_TOKENS)
+        projections = self.unet.projection_bytes(rows, tokens, element_size)
+        inherited = self.inheritance(settings)
+        if inherited is None:
+            return projections
+        return projections + self.unet.held_sum_bytes(inherited, rows, height, width, element_size)
+
+
+def hosted_unet(base_model, where: str = "ASDM") -> HostedUNet:
+    """The UNet of a BaseModel of the host. RuntimeError at `where` where it is no Stable Diffusion UNet."""
+    described = describe(base_model)
+    if described["refusal"]:
+        raise RuntimeError(f"{where}: expected the UNet of {SD_FAMILIES}, got {described['class_name']}: "
+                           f"{described['refusal']}")
+    module = base_model.diffusion_model
+    found = _known.get(module)
+    if found is None or found.spec_json != described["spec_json"]:
+        found = _known[module] = HostedUNet(described["spec_json"])
+    return found
+
+
+def adopted_unet(module, spec_json: str) -> HostedUNet:
+    """The UNet of a diffusion model of the host that has the structure `spec_json`: a copy of one that is known."""
+    if module not in _known:
+        _known[module] = HostedUNet(spec_json)
+    return _known[module]
+
+
+def known_unet(module) -> HostedUNet | None:
+    """The UNet of a diffusion model of the host that some node or run has met; None for any other."""
+    return _known.get(module)

@@ -1,0 +1,87 @@
+"""Makes the host's models around UNets whose structure a UNetSpec says: from files, or around tensors at hand."""
+
+import json
+import logging
+
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.supported_models
+import comfy.utils
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+from ..unet_file import check_tensors
+from .assembled_unet import AssembledUNet
+from .unet_config import unet_config_of
+
+_FAMILIES = {
+    "sd1": comfy.supported_models.SD15, "sd2": comfy.supported_models.SD20,
+    "sdxl": comfy.supported_models.SDXL, "sdxl_refiner": comfy.supported_models.SDXLRefiner,
+}
+_MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
+log = logging.getLogger("asdm")
+
+
+def model_config(spec: dict):
+    """The host's configuration of a UNet of this family and structure; its dtypes are still to be set."""
+    config = _FAMILIES[spec["family"]](unet_config_of(spec))
+    # The host's families overwrite the heads with their own.
+    config.unet_config.update(num_heads=spec["num_heads"], num_head_channels=spec["num_head_channels"])
+    config.model_type = lambda state_dict, prefix="": _MODEL_TYPES[spec["prediction"]]
+    return config
+
+
+def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None):
+    """A BaseModel of the host whose UNet holds `tensors`, by their names in the full UNet, themselves and not copies:
+    what comes from a file stays mapped. `marks`: what else the host looks at to tell how the UNet is sampled."""
+    config.unet_config["disable_unet_model_creation"] = True
+    model = config.get_model({**tensors, **(marks or {})}, "")
+    del config.unet_config["disable_unet_model_creation"]
+    settings = {**config.unet_config, "device": "meta", "operations": comfy.ops.pick_operations(
+        config.unet_config.get("dtype"), config.manual_cast_dtype)}
+    spec = json.loads(spec_json)
+    if spec.get("removed") or spec.get("me_cond_conv"):
+        velocity = model.model_type == comfy.model_base.ModelType.V_PREDICTION
+        unet = AssembledUNet(json.dumps({**spec, "prediction": "v" if velocity else "eps"}), **settings)
+    else:
+        unet = UNetModel(**settings)
+    unet.load_state_dict(tensors, strict=False, assign=True)
+    if comfy.model_management.force_channels_last():
+        unet.to(memory_format=torch.channels_last)
+    model.diffusion_model = unet.eval()
+    return model
+
+
+def _unpacked(tensors: dict) -> dict:
+    """Those that are not in fp8: a file of this pack has large tensors in it to be small, not to be computed so."""
+    return {name: tensor for name, tensor in tensors.items() if tensor.element_size() > 1} or tensors
+
+
+def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
+    """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec_json", "names": name
+    in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
+
+    `weight_dtype` None stores them as the host would choose. ValueError naming every tensor that does not fit.
+    """
+    stored_as = comfy.utils.load_torch_file(path)
+    tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
+    check_tensors(path, layout["spec_json"], tensors)
+    spec = json.loads(layout["spec_json"])
+    config = model_config(spec)
+    if not layout["carries_spec"]:
+        del config.model_type  # the host tells by the weights
+    load_device = comfy.model_management.get_torch_device()
+    supported = config.supported_inference_dtypes
+    stored = weight_dtype or comfy.model_management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(tensors), supported_dtypes=supported,
+        weight_dtype=comfy.utils.weight_dtype(_unpacked(tensors) if layout["carries_spec"] else tensors))
+    config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
+    for name, tensor in tensors.items():
+        tensors[name] = tensor.to(stored)
+    if spec.get("removed"):
+        log.info("%s: a UNet without %s", path, ", ".join(spec["removed"]))
+    offload_device = comfy.model_management.unet_offload_device()
+    model = make_model(config, layout["spec_json"], tensors, marks=stored_as).to(offload_device)
+    return comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)

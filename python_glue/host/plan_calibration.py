@@ -1,0 +1,78 @@
+"""Calibrating a plan: runs of the host's own KSampler, which native PlanSearch chooses and learns from."""
+
+import json
+import math
+import time
+
+import torch
+
+import nodes as host_nodes  # ComfyUI's
+
+from .. import native
+from .hosted_unet import hosted_unet
+from .settings import settings_of
+
+# Equal latents count as this many dB.
+_PSNR_OF_EQUAL = 100.0
+# What slows the machine for a while must not slow plans alone.
+_TRIALS_PER_FULL_RUN = 5
+
+
+def calibrate_plan(host, model, asked: dict) -> dict:
+    """{"plan": JSON, "tried": [(speedup, psnr)], "chosen", "reached"}; see nodes/host.h. `host`: a ComfyHost."""
+    exact = host.without_inheritance(model)
+    settings = settings_of(exact)
+    if settings.chain is not None:
+        raise ValueError("ASDMCalibratePlan.model: expected a model of one UNet, got one that switches between "
+                         "several; calibrate before ASDM Switch UNets")
+    reference, _ = _sampled(exact, asked)  # untimed: the first run loads the model
+    report = settings.reports[-1][1]
+    if report["fallback_calls"]:
+        raise ValueError(f"ASDMCalibratePlan.model: expected a model that runs in the native engine, got calls that "
+                         f"ran in the host's own forward ({'; '.join(report['fallback_reasons'])})")
+    recorded = json.loads(report["plan"])
+    search = _search(model, recorded, reference, asked)
+    search.add_full_run(_sampled(exact, asked)[1])
+    while (sites := search.next()) is not None:
+        if len(search.trials) % _TRIALS_PER_FULL_RUN == _TRIALS_PER_FULL_RUN - 1:
+            search.add_full_run(_sampled(exact, asked)[1])
+        latents, seconds = _sampled(host.with_inheritance(model, _followed(recorded, sites)), asked)
+        search.add_trial(seconds, _psnr(reference, latents))
+    tried, chosen = search.trials, search.best
+    plan = native.native_module().plan_json(**_followed(recorded, tried[chosen]["sites"]))
+    return {"plan": plan, "tried": [(trial["speedup"], trial["psnr"]) for trial in tried], "chosen": chosen,
+            "reached": search.reached}
+
+
+def _search(model, recorded: dict, latents: torch.Tensor, asked: dict):
+    height, width = latents.shape[-2:]
+    return native.native_module().PlanSearch(
+        unet=hosted_unet(model.model).unet, sigmas=[entry["sigma"] for entry in recorded["evaluations"]],
+        height=height, width=width, tokens=asked["positive"][0][0].shape[1], target_speedup=asked["target_speedup"])
+
+
+def _sampled(model, asked: dict) -> tuple[torch.Tensor, float]:
+    """(latents, seconds) of a run of the host's KSampler."""
+    started = time.perf_counter()
+    (latent,) = host_nodes.common_ksampler(
+        model, asked["seed"], asked["steps"], asked["cfg"], asked["sampler_name"], asked["scheduler"],
+        asked["positive"], asked["negative"], asked["latent"], denoise=asked["denoise"])
+    samples = latent["samples"].float().cpu()  # waits for a GPU
+    return samples, time.perf_counter() - started
+
+
+def _followed(recorded: dict, sites: list[list[str]]) -> dict:
+    """The plan `recorded` with other sites, as with_inheritance() takes it."""
+    sigmas = [entry["sigma"] for entry in recorded["evaluations"]]
+    return {**{name: recorded[name] for name in ("family", "steps", "value", "storage")},
+            "evaluations": list(zip(sigmas, sites, strict=True))}
+
+
+def _psnr(reference: torch.Tensor, latents: torch.Tensor) -> float:
+    """dB between latents [batch, ...], over the range of the reference: mean over the batch."""
+    found = []
+    for expected, given in zip(reference, latents, strict=True):
+        error = float((expected - given).square().mean())
+        peak = float(expected.max() - expected.min())
+        found.append(min(10.0 * math.log10(peak ** 2 / error), _PSNR_OF_EQUAL) if error else _PSNR_OF_EQUAL)
+    return sum(found) / len(found)

@@ -1,0 +1,84 @@
+"""A SAMPLER that carries feature inheritance to whatever MODEL it meets."""
+
+import dataclasses
+import weakref
+from contextlib import ExitStack
+
+import comfy.samplers
+import torch
+from comfy.model_patcher import create_model_options_clone
+
+from .kept_memory import kept_memory_counted
+from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerprint, running
+from .sampling_run import SamplingRun, run_of
+from .seam import add_seam
+from .settings import KEY, EngineSettings, new_reports, settings_of
+from .standing_in import standing_in
+
+# Reports of runs on models that carry nothing of this pack, by MODEL.
+_reports = weakref.WeakKeyDictionary()
+
+
+def sampler_reports(model):
+    """(latent fingerprints, report) of the runs that wrapped samplers made on `model`, a MODEL without settings of
+    this pack."""
+    return _reports.get(model, ())
+
+
+def _with_run(model_options: dict, settings: EngineSettings) -> dict:
+    """A copy of `model_options` in which the engine runs, and evaluations and passes are counted."""
+    options = create_model_options_clone(model_options)
+    add_seam(options, settings)
+    wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+    for kind, wrapper in COUNTERS.items():
+        wrappers.setdefault(kind, {})[KEY] = [wrapper]
+    return options
+
+
+class InheritingSampler(comfy.samplers.Sampler):
+    """Samples as `sampler` does; for the time of each call the UNet it meets runs in the engine and inherits."""
+
+    def __init__(self, sampler, inheritance: dict, where: str = ""):
+        self._sampler = sampler
+        self._inheritance = inheritance
+        self._where = where
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._sampler, name)  # other packs look at a sampler's function and options
+
+    def max_denoise(self, model_wrap, sigmas):
+        return self._sampler.max_denoise(model_wrap, sigmas)
+
+    def sample(self, model_wrap, sigmas, extra_args, callback, *args, **kwargs):
+        patcher = model_wrap.model_patcher
+        settings = self._settings(patcher)
+        outer = run_of(extra_args["model_options"].get("transformer_options", {}))
+        switch = None if outer is None else outer.switch
+        run = SamplingRun(settings, patcher, sigmas if switch is None else switch.late_sigmas, switch,
+                          "ASDMWrapSampler")
+        if outer is not None:
+            outer.superseded = True
+            if outer.settings.inheritance:
+                run.notes.append("the settings of the sampler were in force, those of the model were not")
+                settings.tell("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler wins")
+        last = None if callback is None else LastPrediction(callback)
+        options = _with_run(extra_args["model_options"], settings)
+        with ExitStack() as stack:
+            stack.enter_context(kept_memory_counted(settings, patcher))
+            stack.enter_context(standing_in(model_wrap, "model_options",
+                                            _with_run(model_wrap.model_options, settings)))
+            stack.enter_context(running(run, options))
+            samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, *args,
+                                           **kwargs)
+            given = model_wrap.inner_model.process_latent_out(samples.to(torch.float32))
+            file_report(run, {latent_fingerprint(given)}, last, patcher.model)
+        return samples
+
+    def _settings(self, patcher) -> EngineSettings:
+        """Those of the model's own engine, with this inheritance."""
+        settings = settings_of(patcher)
+        if settings is None:
+            settings = EngineSettings(reports=_reports.setdefault(patcher, new_reports()))
+        return dataclasses.replace(settings, inheritance=self._inheritance, asked_at=self._where)

@@ -1,0 +1,278 @@
+"""State of one sampling run, found by the seam through `transformer_options`. Nothing of it outlives the run but its
+report."""
+
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import torch
+
+from .. import native
+from .bound_unet import BoundUNet
+from .chunks import acting_conds, chunk_keys, hook_signature
+from .control import ControlKeeper, PromisedControl, with_stand_ins
+from .cuda_graphs import RunGraphs
+from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
+from .settings import EngineSettings
+from .span import Span
+
+RUN_KEY = "asdm_run"
+# Sites behind which no ControlNet is needed, or none is asked.
+_WITHOUT_CONTROL = frozenset(("out", "control"))
+
+
+class SamplingRun:
+    """One sampler call: evaluations and passes counted, times and reasons booked."""
+
+    def __init__(self, settings: EngineSettings, patcher, sigmas, switch=None, where: str = "ASDM"):
+        """`patcher`: the one that the sampler holds; `switch`: where this is the late UNet's part of a run that several
+        UNets share. RuntimeError at `where` where the patcher holds no Stable Diffusion UNet."""
+        self.settings = settings
+        self.bound = BoundUNet(patcher, where)
+        self.hosted = self.bound.hosted
+        self.switch = switch
+        self._steps = len(sigmas) - 1
+        self._native = native.native_module().Run(self.hosted.inheritance(settings), sigmas.tolist(),
+                                                  self.hosted.unet)
+        self._evaluation = -1
+        self._sigmas = []  # of each evaluation, a tensor where the run need not know it
+        self._pass = -1
+        self._seen = Counter()  # chunks of this pass
+        self._acting = {}  # pass -> conds of the evaluation before
+        self._macs_done = 0
+        self._macs_full = 0
+        self._spans = {True: [], False: []}  # by "inherits": (batch rows, Span) of each native call
+        self._fallback_spans = []
+        self._fallback_evaluations = set()
+        self._started = time.perf_counter()
+        self._control = ControlKeeper()
+        self._sites = frozenset(self._native.sites)
+        self._whole = len(self.hosted.blocks)
+        self._left_out = set()
+        self.block_shapes = {}  # of the host's values of blocks, for HostWalk
+        self._predicting = False
+        self.host_walks = Counter()  # calls that the host's own forward made block by block, by reason
+        self.graphs = RunGraphs()
+        self._projections = native.native_module().ProjectionCache()
+        self._projected_by = None  # the binding that they are of
+        self.fallbacks = Counter()
+        self.notes = []
+        self.other_caches = []
+        self.superseded = False  # by a sampler with settings of its own: this run is none
+        if settings.inheritance and not self._native.ever_inherits:
+            self.notes.append("these settings inherit nothing in this run")
+
+    def __deepcopy__(self, memo):
+        return self  # lives in model options, which the host deep-copies when a patcher is cloned
+
+    @property
+    def inherits(self) -> bool:
+        return bool(self.settings.inheritance) and self._native.ever_inherits
+
+    @property
+    def measures(self) -> bool:
+        """Whether the reuse decision needs the input of the UNet."""
+        return self._native.measures
+
+    def begin_evaluation(self, sigmas: torch.Tensor, x: torch.Tensor | None = None):
+        """`sigmas` [batch]: of this evaluation; `x` [batch, channels, height, width]: the latent as the UNet gets it,
+        where the run measures."""
+        largest, measured = sigmas.max(), None
+        if self.settings.inheritance:
+            # Reading from a GPU waits for all its work: at most once, and only where the reuse decision needs it.
+            measured = None if x is None else self._native.measure(x)
+            if measured is None:
+                largest = float(largest)
+            else:
+                largest, measured = torch.stack((largest, measured)).tolist()
+        self._sigmas.append(largest)
+        self._native.begin_evaluation(largest if self.settings.inheritance else 0.0, measured)
+        self._evaluation += 1
+        self._pass = -1
+        self._seen.clear()
+        self._control.begin_evaluation()
+
+    @property
+    def sigma(self):
+        """Of this evaluation, the largest of the batch: a number where the run inherits, else a tensor."""
+        return self._sigmas[-1]
+
+    @contextmanager
+    def predicting(self):
+        """The host's guider predicts; what it calls inside belongs to one evaluation."""
+        self._predicting = True
+        try:
+            yield
+        finally:
+            self._predicting = False
+
+    def is_new_evaluation(self, sigmas: torch.Tensor) -> bool:
+        """Whether a pass at `sigmas` [batch] begins an evaluation, though no guider's prediction was announced."""
+        return not self._predicting and (not self._sigmas or float(sigmas.max()) != float(self._sigmas[-1]))
+
+    def begin_pass(self, conds: list, several_devices: bool = False) -> list:
+        """The conds to run, those with a ControlNet behind a stand-in. `several_devices`: they run on several."""
+        if several_devices and self.settings.inheritance:
+            self._native.refuse_rest("several devices compute one evaluation")
+            self.note("several devices compute one evaluation at once: nothing is inherited")
+        self._pass += 1
+        self._seen.clear()
+        if self.settings.inheritance:
+            acting = acting_conds(conds, self.sigma)
+            if self._evaluation and self._pass not in self._acting:
+                self._native.begin_fresh_calls("guidance began in the evaluation before")
+            before = self._acting.get(self._pass, acting)
+            # What is new has no features yet. The host may ask for the others first; they must not be older than its.
+            if acting.keys() - before.keys():
+                self._native.refuse_rest("a conditioning begins to act")
+            elif acting.items() - before.items():
+                self._native.refuse_rest("the hooks of a conditioning change their strength")
+            self._acting[self._pass] = acting
+        return with_stand_ins(conds, self.sigma) if _WITHOUT_CONTROL & self._sites else conds
+
+    def leave_out(self, structure):
+        """Sites inside of what the host runs are not inherited. ValueError where no others are left."""
+        self._leave_out(self.bound.closed(structure), "the host's own code runs what is around it")
+
+    def leave_out_all_but_blocks(self):
+        """The host's own forward calls the blocks: nothing inside of them can be inherited."""
+        inside = {self.hosted.addresses[node] for nodes in self.hosted.inside for node in nodes}
+        self._leave_out(inside | {"guidance"}, "the host's own forward calls the blocks")
+
+    def _leave_out(self, addresses: set, reason: str):
+        if addresses == self._left_out:
+            return
+        self._left_out = addresses
+        self._native.leave_out(sorted(addresses))
+        sites = {site.partition(":")[0] for site in self._sites}
+        lost = sorted(sites & addresses)
+        if lost and lost == sorted(sites - {"control"}):
+            raise ValueError(f"{self.settings.asked_at or 'ASDM'}.sites: expected a site that can be inherited, got "
+                             f"{', '.join(lost)}: {reason}; name the layer or the block around it")
+        if lost:
+            self.note(f"not inherited, as {reason}: {', '.join(lost)}")
+
+    def note(self, text: str):
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def begin_call(self, x, control, transformer_options: dict):
+        """(features, residuals) of a call on `x` [batch, channels, height, width] with the `control` that the host
+        brings, promised or given."""
+        promised = isinstance(control, PromisedControl)
+        has_control = control.expected if promised else control is not None
+        keys = chunk_keys(x, has_control, transformer_options, self.bound.base_model.current_patcher, self._pass,
+                          self._seen)
+        features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x.shape[0])
+        return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
+
+    def _residuals(self, control: PromisedControl, keys: list[str], features, rows: int):
+        if features.holds(self._whole):
+            self._control.skip(control)
+            return None
+        kept = self._control.kept(keys) if features.inherits_control else None
+        if kept is not None:
+            return kept
+        residuals = self._control.ask(control)
+        if "control" in self._sites and keys:
+            self._control.keep(keys, residuals, rows)
+        return residuals
+
+    def projections(self, binding):
+        """What the run made of prompts so far, for a call with `binding`; what it made of held features goes the same
+        way. None where weights may be others at each call: offloaded, patched at use, or written into by the hooks of a
+        conditioning."""
+        wrote = binding.wrote()
+        if wrote or binding is not self._projected_by:
+            self._projections.clear()
+            self._native.forget_derived()
+            self._projected_by = binding
+        hooked = hook_signature(self.bound.base_model.current_patcher)
+        return self._projections if binding.all_resident and not hooked else None
+
+    def end_call(self, features, x, tokens: int, output, span: Span):
+        """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
+        self._native.end_call(features, output)
+        done, full = self.hosted.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
+        self._macs_done += x.shape[0] * done
+        self._macs_full += x.shape[0] * full
+        self._spans[features.inherits].append((x.shape[0], span))
+
+    def end_host_walk(self, reason: str, walk, features, x, tokens: int, output, span: Span):
+        """Books a call of the host's own forward, whose blocks came by `walk` where it calls them as the host does."""
+        if not walk.met and not features.inherits:
+            self.end_fallback(reason, span)
+            return
+        self.host_walks[reason] += 1
+        self.end_call(features, x, tokens, output, span)
+
+    def end_fallback(self, reason: str, span: Span):
+        self.fallbacks[reason] += 1
+        self._fallback_evaluations.add(self._evaluation)
+        self._fallback_spans.append(span)
+
+    def _seconds_saved(self):
+        """In the UNet against the mean full call of equal batch size, and in ControlNets against the mean of those that
+        ran; None where there is nothing to compare."""
+        full = {}
+        for rows, span in self._spans[False]:
+            full.setdefault(rows, []).append(span.seconds)
+        compared = [(full[rows], span.seconds) for rows, span in self._spans[True] if rows in full]
+        if not compared:
+            return None
+        saved = sum(sum(of_full) / len(of_full) - seconds for of_full, seconds in compared)
+        asked = [span.seconds for span in self._control.spans]
+        return saved + (self._control.skipped * sum(asked) / len(asked) if asked else 0.0)
+
+    @property
+    def macs(self) -> tuple[int, int]:
+        """(computed, in full calls) multiply-accumulates."""
+        return self._macs_done, self._macs_full
+
+    def report(self) -> dict:
+        """What was done, in the terms of ASDMReport (docs/report.md)."""
+        record = self._native.record
+        settings, log = self.settings, record["log"]
+        for entry, sigma in zip(log, self._sigmas, strict=True):
+            entry["sigma"] = float(sigma)
+        names = self.hosted.addresses
+        addresses = address_rows(names, record, self._fallback_evaluations)
+        if self._control.calls:
+            addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
+        spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
+        return {
+            "found": True,
+            "evaluations": record["evaluations"], "full": record["full"], "inherited": record["inherited"],
+            "native_calls": sum(map(len, self._spans.values())),
+            "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
+            "host_walks": dict(self.host_walks), "native_share": self.bound.native_share,
+            "places": [place.row() for place in self.bound.places.values() if place.calls],
+            "forced_refreshes": record["forced_refreshes"],
+            "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
+            "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
+            "seconds_saved": self._seconds_saved(),
+            "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes + self._projections.peak_bytes,
+            "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
+            "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
+            "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
+            "other_caches": self.other_caches,
+            "notes": self.notes + (plan_notes(settings.inheritance, self.hosted.family, log)
+                                   if settings.plan() else []),
+        }
+
+    def forget(self):
+        """Drops features, residuals and projections: another UNet goes on from here."""
+        self._native.release()
+        self._control.release()
+        self._projections.clear()
+        self._projected_by = None
+
+    def close(self):
+        """Drops features, residuals, projections, graphs, weights and working memory."""
+        self.forget()
+        self.graphs.close()
+        self.bound.release()
+
+
+def run_of(transformer_options: dict) -> SamplingRun | None:
+    return transformer_options.get(RUN_KEY)

@@ -1,0 +1,210 @@
+"""The seam: a wrapper around the host's call of the UNet, innermost of all, that runs the engine in its place.
+
+It holds settings alone. Which UNet runs, and with which weights, is told by the module that is called: the host clones
+MODELs around other models, copies them, and runs several at once.
+"""
+
+import logging
+import threading
+from functools import partial
+
+import torch
+from comfy.patcher_extension import WrapperExecutor, WrappersMP
+
+from .. import native
+from .control import residuals_of, span_of
+from .cuda_graphs import has_room, obstacle
+from .hooks import HostHooks, attention_precision, unread_by_engine
+from .host_walk import HostWalk
+from .hosted_unet import HostedUNet, known_unet
+from .run_wrappers import install_run
+from .sampling_run import run_of
+from .settings import KEY, EngineSettings
+from .span import Span, moment
+from .trust import structure_in_force
+from .weights import bind
+
+log = logging.getLogger("asdm")
+_local = threading.local()
+
+
+def _call_refusal(x, context) -> str:
+    """Why nothing of this call can run but the host's own forward; empty where the engine runs it."""
+    if torch.is_grad_enabled():
+        return "gradients are enabled"
+    if not torch.is_tensor(context) or context.dim() != 3:
+        return f"context is {type(context).__name__}"
+    if x.dim() != 4:
+        return f"input has {x.dim()} dimensions"
+    return ""
+
+
+def _control_lists(control) -> dict:
+    """Copies: the host's forward empties its lists while it runs, the engine leaves them as they are."""
+    return {} if control is None else {name: list(control.get(name) or ()) for name in ("input", "middle", "output")}
+
+
+class EngineForward:
+    """Wrapper of the host's DIFFUSION_MODEL kind. In a run, the run's settings are in force."""
+
+    profile = None  # a native Profile that watches all calls, while somebody measures where their time goes
+
+    def __init__(self, settings: EngineSettings):
+        self.settings = settings
+        self._logged = set()
+
+    def __deepcopy__(self, memo):
+        return self
+
+    @torch.compiler.disable
+    def __call__(self, executor, x, timesteps=None, context=None, y=None, control=None, transformer_options=None,
+                 *arguments, **named):
+        """The wrappers behind this one come first, as they would have been around the host's forward."""
+        options = {} if transformer_options is None else transformer_options
+        behind = [wrapper for wrapper in executor.wrappers[executor.idx + 1:]
+                  if not isinstance(wrapper, EngineForward)]
+        forward = partial(self._called, executor.class_obj, executor.original)
+        if not behind:
+            return forward(x, timesteps, context, y, control, options, *arguments, **named)
+        return WrapperExecutor.new_class_executor(forward, executor.class_obj, behind).execute(
+            x, timesteps, context, y, control, options, *arguments, **named)
+
+    def _called(self, module, original, x, timesteps=None, context=None, y=None, control=None,
+                transformer_options=None, *arguments, **named):
+        """One call of the diffusion model `module`, whose own forward is `original`."""
+        options = {} if transformer_options is None else transformer_options
+        run = run_of(options)
+        hosted = run.bound.hosted_for(module) if run is not None else known_unet(module)
+        call = EngineCall(self, run, hosted, module, original, options, arguments, named)
+        if hosted is None or getattr(_local, "inside", False):
+            return call.by_host("its UNet is none that the engine knows", x, timesteps, context, y, control)
+        with hosted.lock:
+            _local.inside = True
+            try:
+                return call.run(x, timesteps, context, y, control)
+            finally:
+                _local.inside = False
+
+    def tell_once(self, message: str):
+        if message not in self._logged:
+            self._logged.add(message)
+            log.warning(message)
+
+
+class EngineCall:
+    """One call of a UNet."""
+
+    def __init__(self, seam: EngineForward, run, hosted: HostedUNet | None, module, original, options: dict,
+                 arguments: tuple, named: dict):
+        self._seam = seam
+        self._run = run if run is not None and hosted is not None and run.hosted is hosted else None
+        self._settings = seam.settings if self._run is None else self._run.settings
+        self._hosted = hosted
+        self._module = module
+        self._original = original
+        self._options = options
+        self._arguments = arguments
+        self._named = named
+
+    def run(self, x, timesteps, context, y, control):
+        reason = _call_refusal(x, context)
+        if reason:
+            return self.by_host(reason, x, timesteps, context, y, control)
+        walk, layers, transformers = unread_by_engine(self._options, self._named, self._arguments)
+        structure = structure_in_force(self._module, self._hosted, self._run, layers, transformers)
+        walk = walk or structure.walk_reason
+        if walk:
+            return self._by_host_walk(walk, x, timesteps, context, y, control)
+        return self._by_engine(structure, x, timesteps, context, y, control)
+
+    def _begin(self, x, control):
+        """(features, residuals) of the call."""
+        if self._run is None:
+            return native.native_module().CallFeatures(), residuals_of(control)
+        return self._run.begin_call(x, control, self._options)
+
+    def _by_engine(self, structure, x, timesteps, context, y, control):
+        started = moment(x.device)
+        run, unet = self._run, self._hosted.unet
+        binding = (bind(self._module, unet, structure, x.device, {}) if run is None
+                   else run.bound.bind(structure, x.device))
+        if run is not None:
+            run.leave_out(structure)
+        features, residuals = self._begin(x, control)
+        self._options["original_shape"] = list(x.shape)
+        inputs = self._inputs(x, timesteps, context, y)
+        hooks = HostHooks(self._options, self._module.model_channels, attention_precision(self._module), inputs)
+        if binding.host is not None:
+            binding.host.begin(self._options, self._named)
+        output = self._forward(binding, inputs, residuals, hooks, features)
+        if run is not None:
+            run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
+        return output
+
+    def _inputs(self, x, timesteps, context, y) -> dict:
+        """As the engine takes them: what the host would spread over the batch is spread, what it would not read is
+        left out."""
+        dtype = self._settings.compute_dtype or x.dtype
+        timesteps = timesteps.to(torch.float32).reshape(-1)
+        inputs = {"x": x.to(dtype), "timesteps": timesteps.expand(x.shape[0]) if timesteps.shape[0] == 1 else timesteps,
+                  "context": context.to(dtype)}
+        if y is not None and getattr(self._module, "num_classes", None) is not None:
+            inputs["y"] = y.to(dtype)
+        return inputs
+
+    def _forward(self, binding, inputs: dict, residuals, hooks, features):
+        run, profile = self._run, self._seam.profile
+        projections = None if run is None else run.projections(binding)
+        host = None if binding.host is None else binding.host.native
+
+        def forward(inputs, features):
+            return self._hosted.unet.forward(
+                **{"y": None} | inputs, control=_control_lists(residuals), weights=binding.source, hooks=hooks,
+                features=features, profile=profile, projections=projections, reuses_sums=projections is not None,
+                host=host)
+
+        if run is None or obstacle(inputs, residuals, hooks, profile, binding):
+            return forward(inputs, features)
+        hooks.poll()  # a graph asks nobody
+        return run.graphs.forward(forward, inputs, features, binding,
+                                  room=lambda: has_room(run.bound.patcher, inputs["x"]))
+
+    def _by_host_walk(self, reason: str, x, timesteps, context, y, control):
+        """The host's own forward, of which whole blocks are inherited where that is due."""
+        if self._run is None or not self._run.inherits:
+            return self.by_host(reason, x, timesteps, context, y, control)
+        started = moment(x.device)
+        walk = HostWalk(self._hosted, self._module, self._run.block_shapes)
+        self._run.leave_out_all_but_blocks()
+        features, residuals = self._begin(x, control)
+        output = walk.run(features, x, lambda: self._original(x, timesteps, context, y, residuals, self._options,
+                                                              *self._arguments, **self._named))
+        self._tell(reason)
+        self._run.end_host_walk(reason, walk, features, x, context.shape[1], output,
+                                Span(started, moment(x.device), span_of(control)))
+        return output
+
+    def by_host(self, reason: str, x, timesteps, context, y, control):
+        self._tell(reason)
+        residuals = residuals_of(control)
+        started = moment(x.device)
+        output = self._original(x, timesteps, context, y, residuals, self._options, *self._arguments, **self._named)
+        if self._run is not None:
+            self._run.end_fallback(reason, Span(started, moment(x.device)))
+        return output
+
+    def _tell(self, reason: str):
+        self._seam.tell_once(f"the host's own forward runs instead of the native engine: {reason}")
+
+
+def add_seam(options: dict, settings: EngineSettings):
+    """Puts the engine into model options, in place of what was there of this pack."""
+    wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+    wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})[KEY] = [EngineForward(settings)]
+
+
+def install(patcher, settings: EngineSettings):
+    """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed."""
+    patcher.set_attachments(KEY, settings)
+    add_seam(patcher.model_options, settings)
+    install_run(patcher, settings)

@@ -1,0 +1,57 @@
+"""What a MODEL carries of this pack: settings, as plain data. They name no model: which UNet runs by them is told when
+one does (hosted_unet.py)."""
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+
+import torch
+
+KEY = "asdm"
+
+# "auto" (compute) and "default" (weights) leave the choice to the host.
+_DTYPES = {"auto": None, "default": None, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Reports are small; a graph with several samplers on one model reads the one that made its latent.
+_REPORTS_KEPT = 16
+log = logging.getLogger("asdm")
+
+
+def new_reports() -> deque:
+    """Where runs leave (latent fingerprints, report)."""
+    return deque(maxlen=_REPORTS_KEPT)
+
+
+@dataclass(frozen=True, eq=False)
+class EngineSettings:
+    """Settings of one clone of a MODEL. Each node makes new ones."""
+
+    compute_dtype: torch.dtype | None = None  # None: the dtype the host brings
+    inheritance: dict | None = None  # nodes::InheritanceOptions or Plan, as the nodes gave it
+    asked_at: str = ""  # the node, or its input, that the inheritance came from
+    node_ids: tuple = ()  # of the nodes in the graph that made these settings; what a run did is shown there
+    chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
+    reports: deque = field(default_factory=new_reports)
+    told: set = field(default_factory=set)  # what was logged already
+
+    def __deepcopy__(self, memo):
+        return self  # the host deep-copies model options when it clones
+
+    def plan(self) -> list | None:
+        """[(sigma, [address])] where a plan is followed."""
+        return self.inheritance.get("evaluations") if self.inheritance else None
+
+    def tell(self, message: str):
+        """Logs once what the user should know, however many runs it holds for."""
+        if message not in self.told:
+            self.told.add(message)
+            log.warning(message)
+
+
+def settings_of(patcher) -> EngineSettings | None:
+    """The settings of a MODEL that runs in the engine; None for any other MODEL."""
+    return patcher.get_attachment(KEY)
+
+
+def dtype_of(name: str) -> torch.dtype | None:
+    """The dtype that a node's `compute_dtype` or `weight_dtype` names; None where the host is to choose."""
+    return _DTYPES[name]

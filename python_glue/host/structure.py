@@ -1,0 +1,295 @@
+"""Who computes which part of a UNet: the engine, or the host's own module.
+
+The engine computes from weights and structure. Where a module is not what it knows (another class, a function of its
+own, a hook, a parameter that it does not read), the smallest part around it that the engine can do without is the
+host's: a leaf, a unit of a transformer block, the block, a layer. What another pack has put between layers is run in
+its place.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from comfy.ldm.modules import attention
+from comfy.ldm.modules.diffusionmodules import openaimodel
+
+from .experts_res_block import ExpertsResBlock
+from .host_code import CONTAINERS, LEAVES, class_names, replaced_function, replaced_layer_call, replaced_walk
+
+_ROOT_CHILDREN = frozenset(("time_embed", "label_emb", "input_blocks", "middle_block", "output_blocks", "out",
+                            "asdm_unet_spec"))
+_LAYER_CLASSES = {"res": (openaimodel.ResBlock, ExpertsResBlock), "transformer": (attention.SpatialTransformer,),
+                  "up": (openaimodel.Upsample,), "down": (openaimodel.Downsample,), "conv": (torch.nn.Conv2d,)}
+# Attributes that say that a module does something else than what the engine does.
+_EXPECTED_ATTRIBUTES = {
+    openaimodel.ResBlock: {"updown": False, "use_scale_shift_norm": False, "exchange_temb_dims": False,
+                           "skip_t_emb": False},
+    openaimodel.Upsample: {"use_conv": True, "dims": 2}, openaimodel.Downsample: {"use_conv": True, "dims": 2},
+    attention.BasicTransformerBlock: {"ff_in": False, "is_res": True, "disable_self_attn": False,
+                                      "switch_temporal_ca_to_sa": False},
+}
+# Where more blocks than this share have layers or leaves of foreign kinds (motion modules, the layers of video UNets,
+# quantised weights), all layers are the host's: what it computes in every block anyway is then right to the bit.
+SHARE_OF_BLOCKS = 0.5
+
+
+_FOREIGN = ("it is a ", "its weight is a ")
+
+
+@dataclass
+class Structure:
+    """Who computes what. Names are those of the checkpoint; addresses those of reports."""
+
+    walk_reason: str = ""  # why the host's own forward must call the blocks; empty where the engine may
+    leaves: list = field(default_factory=list)  # by index: the module, None where it cannot be found
+    host_leaves: dict = field(default_factory=dict)  # index -> why
+    parts: dict = field(default_factory=dict)  # name -> module, of all that may run as a part
+    host_parts: dict = field(default_factory=dict)  # name -> why
+    injected: list = field(default_factory=list)  # (block, position, module)
+    all_reason: str = ""  # why all layers are the host's; empty where they are not
+
+    @property
+    def host_runs_any(self) -> bool:
+        return bool(self.host_leaves or self.host_parts or self.injected or self.all_reason)
+
+
+def structure_of(module, unet, distrusted: dict | None = None) -> Structure:
+    """Who computes what of the diffusion model `module`, whose structure the native `unet` has. `distrusted`: classes
+    of the host whose work is not what the engine does -> why."""
+    return _Survey(module, unet, distrusted or {}).structure
+
+
+def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> set[str]:
+    """Addresses of units and layers that the engine cannot keep apart from what the host runs around them. `blocks`,
+    `leaf_names`: of the native UNet."""
+    closed = set()
+    for block in blocks:
+        for layer in block["layers"]:
+            hosts = bool(structure.all_reason) or layer["key"] in structure.host_parts
+            inside = [part.removeprefix(f"{layer['key']}.transformer_blocks.")
+                      for part in structure.host_parts if part.startswith(f"{layer['key']}.transformer_blocks.")]
+            for unit in layer["units"]:
+                name = unit.removeprefix(f"{layer['address']}.")
+                if hosts or any(name.startswith(f"{part}.") for part in inside):
+                    closed.add(unit)
+            if hosts and layer["has_skip"]:
+                skip = structure.leaves[leaf_names.index(f"{layer['key']}.skip_connection")]
+                if skip is None:  # what goes past the layer cannot be told from what it adds
+                    closed.add(layer["address"])
+    return closed
+
+
+class _Survey:
+    def __init__(self, module, unet, distrusted: dict):
+        self._module = module
+        self._unet = unet
+        self._distrusted = distrusted
+        self._leaf_ids = {name: index for index, (name, _, _) in enumerate(unet.leaves())}
+        self._shapes = unet.leaves()
+        self._blocks = unet.blocks()
+        self._part_names = set(unet.parts())
+        self.structure = Structure(leaves=[None] * len(self._leaf_ids))
+        self._foreign = {}  # blocks with something of a foreign kind -> what it is
+        self._survey()
+
+    def _survey(self):
+        found = self.structure
+        found.walk_reason = (replaced_walk(self._module) or self._foreign_root()
+                             or self._distrusted.get(openaimodel.UNetModel, ""))
+        if not found.walk_reason:
+            for number, block in enumerate(self._blocks):
+                self._survey_block(number, block)
+        if not found.walk_reason:
+            self._survey_root()
+        layer_call = replaced_layer_call() or _global_hooks()
+        if layer_call:
+            found.all_reason = layer_call
+        elif len(self._foreign) > SHARE_OF_BLOCKS * len(self._blocks):
+            found.all_reason = next(iter(self._foreign.values()))
+
+    def _foreign_root(self) -> str:
+        for name, child in self._module.named_children():
+            if name not in _ROOT_CHILDREN and (_has_tensors(child) or name in class_names(type(self._module))):
+                return f"the UNet has a module {name}, a {_class_text(child)}"
+        return ""
+
+    def _survey_root(self):
+        """Embeddings and head: leaves in sequences."""
+        for name in ("time_embed", "label_emb", "out"):
+            child = getattr(self._module, name, None)
+            for path, part in [] if child is None else child.named_modules(prefix=name):
+                if path in self._leaf_ids:
+                    if reason := self._take_leaf(path, part):
+                        self.structure.host_leaves[self._leaf_ids[path]] = reason
+                elif reason := self._fault(part):
+                    self.structure.walk_reason = f"{path}: {reason}"
+
+    def _survey_block(self, number: int, block: dict):
+        keys = [layer["key"] for layer in block["layers"]]
+        parent = keys[0].rpartition(".")[0]
+        try:
+            container = self._module.get_submodule(parent)
+        except AttributeError:
+            self.structure.walk_reason = f"the UNet has no block {parent}"
+            return
+        children = dict(container.named_children())
+        placed = _align(children, block["layers"])
+        if placed is None:
+            classes = ", ".join(map(_class_text, children.values()))
+            self.structure.walk_reason = f"{parent} has the layers {classes}, which are not the UNet's"
+            return
+        layers, injected = placed
+        for position, child in injected:
+            self.structure.injected.append((number, position, child))
+            self._foreign.setdefault(number, f"a {_class_text(child)} was put into {parent}")
+        for layer, child in zip(block["layers"], layers, strict=True):
+            self._survey_layer(number, layer, child)
+
+    def _survey_layer(self, number: int, layer: dict, child):
+        key = layer["key"]
+        expected = {name for name in self._leaf_ids if name == key or name.startswith(f"{key}.")}
+        modules = {f"{key}.{path}" if path else key: part for path, part in child.named_modules()}
+        self.structure.parts[key] = child
+        for path, part in modules.items():
+            if path in self._part_names:
+                self.structure.parts[path] = part
+        faults = {}
+        if type(child) not in _LAYER_CLASSES[layer["kind"]] and key not in expected:
+            faults[key] = f"it is a {_class_text(child)}"
+            self._foreign.setdefault(number, f"{key} is a {_class_text(child)}")
+        for path in sorted(expected - modules.keys()):
+            faults[path] = "it is missing"
+        for path, part in modules.items():
+            if path in expected:
+                reason = self._take_leaf(path, part)
+            else:
+                reason = self._fault(part, modules.get(path.rpartition(".")[0]), path.rpartition(".")[2])
+            if reason:
+                faults.setdefault(path, reason)
+        for path, part in modules.items():
+            if isinstance(part, attention.CrossAttention) and part.heads != layer["heads"]:
+                faults.setdefault(path, f"it has {part.heads} heads, expected {layer['heads']}")
+        self._blame(number, key, expected, faults)
+
+    def _blame(self, number: int, key: str, expected: set, faults: dict):
+        """Gives to the host the smallest parts that have a fault inside."""
+        blamed = {}
+        for path, reason in faults.items():
+            if path in expected and self.structure.leaves[self._leaf_ids[path]] is not None:
+                self.structure.host_leaves[self._leaf_ids[path]] = reason
+            else:
+                part = self._part_around(path, key)
+                blamed.setdefault(part, reason if part == path else f"{path.removeprefix(part + '.')}: {reason}")
+            if path in expected and reason.startswith(_FOREIGN):
+                self._foreign.setdefault(number, f"{path}: {reason}")
+        for part, reason in blamed.items():
+            if not any(part != other and part.startswith(f"{other}.") for other in blamed):
+                self.structure.host_parts[part] = reason
+
+    def _part_around(self, path: str, key: str) -> str:
+        while path != key and path not in self.structure.parts:
+            path = path.rpartition(".")[0]
+        return path
+
+    def _take_leaf(self, path: str, part) -> str:
+        """Notes the module of a leaf; why the engine cannot do its work, empty where it can."""
+        index = self._leaf_ids[path]
+        self.structure.leaves[index] = part
+        return _leaf_fault(part, *self._shapes[index], self._distrusted)
+
+    def _fault(self, part, parent=None, name: str = "") -> str:
+        """Why the engine cannot do the work of a module that is no leaf; empty where it can, or where it does none."""
+        kind = type(part)
+        if kind not in CONTAINERS:
+            return _weightless_fault(part, parent, name)
+        for attribute, expected in _EXPECTED_ATTRIBUTES.get(kind, {}).items():
+            if bool(getattr(part, attribute, expected)) != bool(expected):
+                return f"it has {attribute}={getattr(part, attribute)!r}"
+        return self._distrusted.get(kind, "") or own_code(part) or replaced_function(kind)
+
+
+def _align(children: dict, layers: list):
+    """(the module of each layer, [(position, module)] of what was put between them); None where they do not fit."""
+    names = [layer["key"].rpartition(".")[2] for layer in layers]
+    if list(children) == names:
+        return list(children.values()), []
+    rest, found, injected = list(children.values()), [], []
+    for position, layer in enumerate(layers):
+        place = next((i for i, child in enumerate(rest) if isinstance(child, _LAYER_CLASSES[layer["kind"]])), None)
+        if place is None:
+            return None
+        injected += [(position, child) for child in rest[:place]]
+        found.append(rest[place])
+        rest = rest[place + 1:]
+    return found, injected + [(len(layers), child) for child in rest]
+
+
+def _global_hooks() -> str:
+    hooks = torch.nn.modules.module
+    return "torch has forward hooks for all modules" if hooks._global_forward_hooks or hooks._global_forward_pre_hooks \
+        else ""
+
+
+def _class_text(module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _has_tensors(module) -> bool:
+    return next(module.parameters(), None) is not None or next(module.buffers(), None) is not None
+
+
+def _weightless_fault(part, parent, name: str) -> str:
+    """Why a module of a class that the engine does not know matters; empty where nothing calls it, or it does
+    nothing."""
+    ordered = isinstance(parent, (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict))
+    called = parent is None or ordered or type(parent) not in CONTAINERS or name in class_names(type(parent))
+    if not called and not _has_tensors(part):
+        return ""
+    # The host's place for an attention function of the checkpoint's; without one it does nothing.
+    if type(part).__name__ == "ComfyAttention" and getattr(part, "function", part) is None:
+        return own_code(part)
+    return f"it is a {_class_text(part)}"
+
+
+def own_code(part) -> str:
+    """What this one module does that others of its class do not; empty where nothing."""
+    if part._forward_hooks or part._forward_pre_hooks:
+        return "it has a forward hook"
+    for name, value in part.__dict__.items():
+        if callable(value) and not isinstance(value, type) and hasattr(type(part), name):
+            return f"it has a {name} of its own"
+    return ""
+
+
+def _leaf_fault(part, path: str, shape: list, has_bias: bool, distrusted: dict) -> str:
+    """Why the engine cannot compute the leaf `path` with weights of `shape`; empty where it can."""
+    kind = type(part)
+    if kind not in LEAVES:
+        return f"it is a {_class_text(part)}"
+    reason = distrusted.get(kind, "") or own_code(part) or replaced_function(kind)
+    if reason:
+        return reason
+    weight, bias = part._parameters.get("weight"), part._parameters.get("bias")
+    if weight is None:
+        return "its weight is not there yet"
+    if type(weight) not in (torch.nn.Parameter, torch.Tensor):
+        return f"its weight is a {type(weight).__name__}"
+    if list(weight.shape) != list(shape) or (bias is not None) != has_bias:
+        return f"its weight has the shape {tuple(weight.shape)}, expected {tuple(shape)}"
+    if not weight.is_floating_point():
+        return f"its weight holds {weight.dtype}"
+    return _settings_fault(part, path, shape)
+
+
+def _settings_fault(part, path: str, shape: list) -> str:
+    """A setting of the operation that the leaf `path` of a Stable Diffusion UNet does not have."""
+    if isinstance(part, torch.nn.Conv2d):
+        expected = {"padding": (shape[-1] // 2,) * 2, "stride": (2, 2) if path.endswith(".op") else (1, 1),
+                    "dilation": (1, 1), "groups": 1, "padding_mode": "zeros"}
+    elif isinstance(part, torch.nn.GroupNorm):
+        expected = {"num_groups": 32, "eps": 1e-6 if path.endswith(".norm") else 1e-5}
+    else:
+        expected = {"eps": 1e-5} if isinstance(part, torch.nn.LayerNorm) else {}
+    for name, value in expected.items():
+        if getattr(part, name) != value:
+            return f"it has {name}={getattr(part, name)!r}, expected {value!r}"
+    return ""

@@ -1,0 +1,31 @@
+"""Which parts of a UNet the engine runs in a call: the structure of its modules, and what the host's own classes do."""
+
+from dataclasses import replace
+
+from .conformance import distrusted_classes
+from .hosted_unet import HostedUNet
+from .structure import Structure, structure_of
+
+
+def structure_in_force(module, hosted: HostedUNet, run, layers: str, transformers: str) -> Structure:
+    """Who runs what in a call. `run`: where it is one of a run, which keeps the survey as long as it holds; `layers`,
+    `transformers`: why all layers, or all transformers, must see the call's options."""
+    structure = None if run is None else run.bound.structure()
+    if structure is None:
+        structure = structure_of(module, hosted.unet, distrusted_classes(hosted))
+        if run is not None:
+            run.bound.keep_structure(structure)
+    if layers:
+        return _with_all(structure, layers)
+    if transformers:
+        return _with_transformers(structure, hosted, transformers)
+    return structure
+
+
+def _with_all(structure: Structure, reason: str) -> Structure:
+    return structure if structure.all_reason else replace(structure, all_reason=reason)
+
+
+def _with_transformers(structure: Structure, hosted: HostedUNet, reason: str) -> Structure:
+    keys = [layer["key"] for block in hosted.blocks for layer in block["layers"] if layer["kind"] == "transformer"]
+    return replace(structure, host_parts=dict.fromkeys(keys, reason) | structure.host_parts)

@@ -1,0 +1,136 @@
+"""Binds the engine to the modules of a diffusion model, for as long as they stay what they are: which weights lie
+where, and what the host's own modules run."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import comfy.ops
+import torch
+
+from .. import native
+from .host_modules import HostModules
+from .structure import Structure
+
+# Weights that a run makes something of which outlives a call (prompts' keys and values, sums of held features).
+_DERIVED_FROM = (".attn2.to_k", ".attn2.to_v", ".in_layers.0", ".in_layers.2", ".skip_connection")
+_SAMPLES = 32  # values of each that are looked at
+
+
+@dataclass(eq=False)
+class Binding:
+    """A diffusion model as the engine runs it, until the host moves, patches or replaces something."""
+
+    structure: Structure
+    source: object = None  # native WeightSource
+    all_resident: bool = True  # the host is asked for none at the time of use: all lie where they lie
+    host: HostModules | None = None  # None where the engine runs everything
+    _watched: list = field(default_factory=list)  # (parameters of a leaf, its weight)
+    _children: list = field(default_factory=list)  # (children of a block, those that it had)
+    _samples: list = field(default_factory=list)
+    _seen: torch.Tensor | None = None
+
+    def is_current(self) -> bool:
+        """Whether weights and layers are still the objects that they were."""
+        return (all(parameters.get("weight") is weight for parameters, weight in self._watched)
+                and all(list(children.values()) == before for children, before in self._children))
+
+    def wrote(self) -> bool:
+        """Whether somebody wrote into a weight since this was asked last. Looks at samples of those weights alone that
+        a run makes something lasting of."""
+        if not self._samples:
+            return False
+        now = torch.cat(self._samples)
+        before, self._seen = self._seen, now
+        return before is not None and not torch.equal(before, now)
+
+
+def _needs_host(module, device) -> bool:
+    """Whether only the host knows the effective weight: offloaded, or patched at the time of use."""
+    tensors = [t for t in (module.weight, module.bias) if t is not None]
+    lowvram = getattr(module, "weight_lowvram_function", None) or getattr(module, "bias_lowvram_function", None)
+    replaced = getattr(module, "comfy_cast_weights", False) and comfy.ops.cast_bias_weight.__module__ != "comfy.ops"
+    return bool(module.weight_function or module.bias_function or lowvram or replaced
+                or any(t.device != device for t in tensors))
+
+
+def _fetch(modules, leaf: int, like):
+    """Weight and bias of `modules[leaf]` as the host would use them on `like`; the third value gives them back."""
+    module = modules[leaf]
+    weight, bias, stream = comfy.ops.cast_bias_weight(module, like, offloadable=True)
+    release = None
+    if stream is not None:
+        release = partial(comfy.ops.uncast_bias_weight, module, weight, bias, stream)
+    return weight, bias, release
+
+
+def _cast_fault(modules: list, leaves: list, device) -> str:
+    """Why the host cannot be asked for the weights of `leaves`; empty where it can. Tried on one of them: a host whose
+    cast has other arguments, or gives something else, still computes its leaves itself."""
+    like = torch.empty(0, device=device, dtype=modules[leaves[0]].weight.dtype)
+    try:
+        weight, bias, release = _fetch(modules, leaves[0], like)
+    except (TypeError, ValueError) as error:
+        return f"the host casts weights another way ({error})"
+    if release is not None:
+        release()
+    if type(weight) not in (torch.nn.Parameter, torch.Tensor) or weight.shape != modules[leaves[0]].weight.shape:
+        return f"the host casts a weight to a {type(weight).__name__}"
+    return ""
+
+
+def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
+    """The diffusion model `module`, whose parts `structure` shares out, for calls on `device`. `places`: what runs in
+    the host's code is booked there."""
+    modules = structure.leaves
+    asked = [index for index, leaf in enumerate(modules)
+             if leaf is not None and index not in structure.host_leaves and not structure.all_reason
+             and _is_plain(leaf) and _needs_host(leaf, device)]
+    if asked and (reason := _cast_fault(modules, asked, device)):
+        structure = replace(structure, host_leaves=structure.host_leaves | dict.fromkeys(asked, reason))
+        asked = []
+    left = set(asked) | structure.host_leaves.keys()
+    given = [None if leaf is None or index in left or structure.all_reason or not _is_plain(leaf)
+             else (leaf.weight, leaf.bias) for index, leaf in enumerate(modules)]
+    binding = Binding(
+        structure=structure, source=native.native_module().HostWeights(unet, given, partial(_fetch, modules)),
+        all_resident=not asked,
+        host=HostModules(module, unet, structure, places) if structure.host_runs_any else None)
+    names = [name for name, _, _ in unet.leaves()]
+    _watch(binding, module, unet, modules, names, given)
+    return binding
+
+
+def _is_plain(leaf) -> bool:
+    weight = leaf._parameters.get("weight") if isinstance(leaf, torch.nn.Module) else None
+    return type(weight) in (torch.nn.Parameter, torch.Tensor) and hasattr(leaf, "weight_function")
+
+
+def _watch(binding: Binding, module, unet, modules: list, names: list, given: list):
+    binding._watched = [(leaf._parameters, leaf._parameters.get("weight")) for leaf in modules if leaf is not None]
+    blocks = {layer["key"].rpartition(".")[0] for block in unet.blocks() for layer in block["layers"]}
+    containers = [module.get_submodule(name)._modules for name in blocks]
+    binding._children = [(children, list(children.values())) for children in containers]
+    sampled = [weights[0].detach() for name, weights in zip(names, given, strict=True)
+               if weights is not None and name.endswith(_DERIVED_FROM) and _is_dense(weights[0])]
+    binding._samples = [_sample(weight) for weight in sampled]
+
+
+def _is_dense(weight) -> bool:
+    channels_last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    return weight.device.type == "cpu" and weight.element_size() > 1 and (weight.is_contiguous() or channels_last)
+
+
+def _sample(weight) -> torch.Tensor:
+    """Some of the values of `weight`, spread over its memory, as a view."""
+    step = max(weight.numel() // _SAMPLES, 1)
+    return torch.as_strided(weight, (weight.numel() // step,), (step,), weight.storage_offset())
+
+
+def residency(base_model) -> tuple:
+    """Changes whenever the host may have moved or patched weights; some of those moves fire no callback."""
+    patcher = base_model.current_patcher
+    return (
+        getattr(base_model, "model_lowvram", None), getattr(base_model, "model_loaded_weight_memory", None),
+        getattr(base_model, "lowvram_patch_counter", None), getattr(base_model, "current_weight_patches_uuid", None),
+        getattr(patcher, "is_injected", None), id(getattr(patcher, "current_hooks", None)),
+    )

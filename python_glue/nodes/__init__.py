@@ -1,0 +1,1 @@
+"""The node classes that ComfyUI registers, made from the C++ schemas."""
