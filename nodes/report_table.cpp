@@ -82,6 +82,25 @@ int64_t sum(const json& counts) {
   return total;
 }
 
+/// "0.52 s in 3 places: in.1.attn (it has a forward hook), out.2 (it is a pack.Linear) and 1 more"
+std::string places_text(const json& places) {
+  constexpr size_t kShown = 4;
+  double seconds = 0.0;
+  std::vector<std::string> shown;
+  for (const json& place : places) {
+    seconds += place.at("seconds").get<double>();
+    if (shown.size() < kShown) {
+      shown.push_back(place.at("address").get<std::string>() + " (" + place.at("reason").get<std::string>() + ")");
+    }
+  }
+  std::string out = decimal(seconds, 2) + " s in " + std::to_string(places.size()) +
+                    (places.size() == 1 ? " place: " : " places: ") + join(shown);
+  if (places.size() > kShown) {
+    out += " and " + std::to_string(places.size() - kShown) + " more";
+  }
+  return in_cell(out);
+}
+
 std::string bytes_text(double bytes) {
   const char* const units[] = {"B", "KiB", "MiB", "GiB"};
   size_t unit = 0;
@@ -101,6 +120,12 @@ std::string summary(const json& report) {
   rows.push_back({"native calls", count(report.at("native_calls"))});
   rows.push_back({"fallback calls",
                   total_with_reasons(report.at("fallback_calls").get<int64_t>(), report.at("fallback_reasons"))});
+  if (const json& walks = report.at("host_walks"); !walks.empty()) {
+    rows.push_back({"host's forward", total_with_reasons(sum(walks), walks) + ", its blocks inherited"});
+  }
+  if (const json& places = report.at("places"); !places.empty()) {
+    rows.push_back({"in the host's code", places_text(places)});
+  }
   rows.push_back({"forced refreshes",
                   total_with_reasons(sum(report.at("forced_refreshes")), report.at("forced_refreshes"))});
   rows.push_back({"sampling", decimal(report.at("seconds").get<double>(), 2) + " s, of it " +

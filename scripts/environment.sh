@@ -1,13 +1,14 @@
 # Sourced by the other scripts: where things lie, and which Python and ComfyUI are used.
-# COMFYUI_PATH and PYTHON name the caller's own; the defaults are made by setup.sh.
+# COMFYUI_PATH and PYTHON name the caller's own; the defaults are made by setup.sh. A ComfyUI of the caller's without a
+# Python gets an environment of its own, which lies upon ours and takes torch and the tools from there.
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch="$repo/.test"
 own_venv="$repo/.venv"
 own_host="$repo/.host/ComfyUI"
 
-python="${PYTHON:-$own_venv/bin/python}"
-comfy="${COMFYUI_PATH:-$own_host}"
+comfy=$own_host
+[[ -z "${COMFYUI_PATH:-}" ]] || comfy=$(realpath -m -- "$COMFYUI_PATH")  # tests and servers run in other folders
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() {
@@ -23,6 +24,24 @@ fingerprint() {
   done | sha256sum | cut -d' ' -f1
 }
 is_stamped() { [[ -f "$1" && "$(<"$1")" == "$2" ]]; }
+
+# Where the Python packages of an environment lie.
+packages_of() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+
+# The environment of the host; hosts that ask for the same packages share one.
+host_venv() {
+  local mark
+  if [[ "$comfy" == "$own_host" || "$comfy" -ef "$own_host" ]]; then
+    echo "$own_venv"
+  else
+    mark=$(fingerprint "$comfy/requirements.txt")
+    echo "$scratch/venvs/${mark:0:12}"
+  fi
+}
+
+host_venv=$(host_venv)
+python="${PYTHON:-$host_venv/bin/python}"         # runs the host, the tests and the demo
+torch_python="${PYTHON:-$own_venv/bin/python}"    # builds the module: all environments of ours have this one's torch
 
 # What child processes (pytest, benchmarks, the demo) read.
 export_environment() {

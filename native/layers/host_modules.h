@@ -20,7 +20,7 @@ struct PartInputs {
   at::IntArrayRef output_shape;  ///< of the next skip, which an Upsample enlarges to; empty where there is none
 };
 
-/// Tensors cross contiguous, images in NCHW as the host has them.
+/// Tensors cross contiguous, images in NCHW as the host has them; where runs_all(), as its layers leave them.
 class HostModules {
  public:
   virtual ~HostModules() = default;

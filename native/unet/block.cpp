@@ -15,6 +15,11 @@ bool by_output(const LayerTopology& layer, const CallFeatures& features) {
   return !layer.is_residual() || features.is_whole_output(layer.node);
 }
 
+/// `h` as the host's layers get it from each other.
+at::Tensor for_host(const at::Tensor& h, const LayerContext& layer) {
+  return layer.host->runs_all() ? h : h.contiguous();
+}
+
 bool holds_output(const LayerTopology& layer, const CallFeatures& features) {
   return features.holds(layer.node) && by_output(layer, features);
 }
@@ -106,7 +111,7 @@ at::Tensor Block::with_injected(size_t position, at::Tensor h, const PartInputs&
   if (layer.host == nullptr || !layer.host->has_injected(number_, place)) {
     return h;
   }
-  return layer.host->injected(number_, place, h.contiguous(), inputs);
+  return layer.host->injected(number_, place, for_host(h, layer), inputs);
 }
 
 at::Tensor Block::run(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext layer,
@@ -139,7 +144,7 @@ at::Tensor Block::run(const Layer& step, const at::Tensor& h, const PartInputs& 
 at::Tensor Block::run_hosts(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext& layer,
                             CallFeatures& features) {
   const NodeId node = step.topology.node;
-  at::Tensor output = layer.host->part(step.part, h.contiguous(), inputs);
+  at::Tensor output = layer.host->part(step.part, for_host(h, layer), inputs);
   if (!layer.host->runs_all()) {
     output = output.contiguous(at::MemoryFormat::ChannelsLast);
   }

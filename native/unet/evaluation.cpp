@@ -33,8 +33,9 @@ Evaluation::Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSour
       trunks_(topology_.blocks.size()) {}
 
 at::Tensor Evaluation::laid_out(const at::Tensor& h) const {
+  // What is the host's throughout is left as the host's layers leave it: its order in memory decides on their bits.
   const bool all_hosts = layer_.host != nullptr && layer_.host->runs_all();
-  return h.contiguous(all_hosts ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast);
+  return all_hosts ? h : h.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 at::Tensor Evaluation::output() {

@@ -1,8 +1,11 @@
-"""The UNet of one sampling run: that of the patcher which the sampler holds, bound to its modules for as long as they
-stay what they are."""
+"""A UNet in one sampling run: that of the patcher which the sampler holds, or of one on another device, bound to its
+modules for as long as they stay what they are. What is made of its weights lives as long as that."""
 
 import weakref
 
+from .. import native
+from .chunks import hook_signature
+from .cuda_graphs import RunGraphs
 from .host_modules import Place
 from .hosted_unet import HostedUNet, adopted_unet, hosted_unet
 from .structure import Structure, closed_addresses
@@ -10,28 +13,42 @@ from .weights import Binding, bind, residency
 
 
 class BoundUNet:
-    def __init__(self, patcher, where: str = "ASDM"):
-        """RuntimeError at `where` where the MODEL holds no Stable Diffusion UNet."""
+    """Calls of one thread at a time, which hold the lock of the hosted UNet."""
+
+    def __init__(self, module, hosted: HostedUNet, patcher=None):
+        """`patcher`: of the diffusion model `module`, None where it is known by the call alone."""
         self.patcher = patcher
-        self.hosted = hosted_unet(patcher.model, where)
-        self._module = weakref.ref(patcher.model.diffusion_model)
+        self.hosted = hosted
+        self._module = weakref.ref(module)
         self._residency = None
         self._structure = None
         self._bindings = {}
+        self.graphs = RunGraphs()
+        self.projected = native.native_module().ProjectionCache()
+        self._projected_by = None  # the binding that they are of
         self.places: dict[str, Place] = {}
         self.native_share = 1.0  # of the leaves, in the last call
 
-    @property
-    def base_model(self):
-        return self.patcher.model
+    @classmethod
+    def of(cls, patcher, where: str = "ASDM") -> "BoundUNet":
+        """RuntimeError at `where` where the MODEL holds no Stable Diffusion UNet."""
+        return cls(patcher.model.diffusion_model, hosted_unet(patcher.model, where), patcher)
 
-    def hosted_for(self, module) -> HostedUNet:
-        """The UNet of `module`, which calls of the run bring: the run's own, or on another device one like it."""
-        return self.hosted if module is self._module() else adopted_unet(module, self.hosted.spec_json)
+    def like(self, module) -> "BoundUNet":
+        """`module`, another diffusion model of this structure."""
+        return BoundUNet(module, adopted_unet(module, self.hosted.spec_json))
+
+    def is_of(self, module) -> bool:
+        return self._module() is module
+
+    @property
+    def current_patcher(self):
+        """The patcher that the host has loaded the model by."""
+        return None if self.patcher is None else self.patcher.model.current_patcher
 
     def structure(self) -> Structure | None:
         """Who runs what; None where that is to be told anew."""
-        now = residency(self.base_model)
+        now = None if self.patcher is None else residency(self.patcher.model)
         if now != self._residency or not all(binding.is_current() for binding in self._bindings.values()):
             self._residency = now
             self._structure = None
@@ -49,9 +66,22 @@ class BoundUNet:
             self.native_share = self._share(self._bindings[key].structure)
         return self._bindings[key]
 
+    def projections(self, binding: Binding, forget):
+        """What the run made of prompts so far, for a call with `binding`; what it made of held features goes the same
+        way: `forget()` drops it. None where weights may be others at each call: offloaded, patched at use, or written
+        into by the hooks of a conditioning."""
+        wrote = binding.wrote()
+        if wrote or binding is not self._projected_by:
+            self.projected.clear()
+            forget()
+            self._projected_by = binding
+        return self.projected if binding.all_resident and not hook_signature(self.current_patcher) else None
+
     def closed(self, structure: Structure) -> set[str]:
-        return closed_addresses(structure, self.hosted.blocks, self.hosted.leaf_names) if structure.host_runs_any \
-            else set()
+        """Addresses that the engine cannot keep apart from what the host runs around them."""
+        if not structure.host_runs_any:
+            return set()
+        return closed_addresses(structure, self.hosted.blocks, self.hosted.leaf_names)
 
     def _share(self, structure: Structure) -> float:
         """Of the leaves that the engine computes."""
@@ -62,7 +92,15 @@ class BoundUNet:
                  if index in structure.host_leaves or name.startswith(prefixes) or name in structure.host_parts]
         return 1.0 - len(hosts) / len(self.hosted.leaf_names)
 
+    def forget(self):
+        """Drops what was made of prompts."""
+        self.projected.clear()
+        self._projected_by = None
+
     def release(self):
+        """Drops all but what reports tell."""
+        self.forget()
+        self.graphs.close()
         self._bindings.clear()
         self._structure = None
         self._residency = None

@@ -4,10 +4,12 @@ The engine stands in for the host's own code. Where another pack put code of its
 and where a call carries something that the engine does not know, the host's code tells who would have looked at it.
 """
 
-import sys
+import functools
+import os
 from pathlib import Path
 from types import CodeType, FunctionType
 
+import comfy
 import comfy.ops
 import torch
 from comfy.ldm.modules import attention
@@ -36,19 +38,21 @@ _WALK = ((openaimodel.UNetModel, "forward"), (openaimodel.UNetModel, "_forward")
 _TRANSFORMERS = (attention.SpatialTransformer, attention.BasicTransformerBlock, attention.CrossAttention)
 
 
-def _is_of(function, owner) -> bool:
-    """Whether the code of `function` lies in the package of `owner`: a module or class of the host, torch or this
-    pack."""
-    module = sys.modules[owner.__module__ if isinstance(owner, type) else owner.__name__]
-    levels = module.__name__.count(".") + (module.__spec__.submodule_search_locations is not None)
-    root = Path(module.__file__).resolve().parents[max(levels - 1, 0)]
-    code = getattr(function, "__code__", None)
-    return code is not None and Path(code.co_filename).resolve().is_relative_to(root)
+# Where code lies that may do the work of the host's classes: the host, torch, and this pack's own classes.
+_HOMES = tuple(str(Path(home).resolve()) + os.sep for home in (
+    *comfy.__path__, *torch.__path__, Path(__file__).parent))
+
+
+@functools.cache
+def _is_at_home(file: str) -> bool:
+    return str(Path(file).resolve()).startswith(_HOMES)
 
 
 def _replaced(owner, name: str) -> str:
+    """Who replaced the function `name` of `owner`, a module or class; empty where nobody did."""
     function = getattr(owner, name, None)
-    if function is None or _is_of(function, owner):
+    code = getattr(function, "__code__", None)
+    if function is None or (code is not None and _is_at_home(code.co_filename)):
         return ""
     return f"{owner.__name__}.{name} was replaced by {getattr(function, '__module__', type(function).__name__)}"
 

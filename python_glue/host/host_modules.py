@@ -129,9 +129,10 @@ class HostModules:
                                                   torch.Size(output_shape) if output_shape else None, **self._arguments)
 
     def _injected(self, block: int, module):
-        where = (self._blocks[block]["kind"], self._blocks[block]["number"])
-        address = self._blocks[block]["address"]
-        place = self._place(f"in {address}", f"{type(module).__module__}.{type(module).__qualname__} was put there")
+        found = self._blocks[block]
+        where, address = (found["kind"], found["number"]), found["layers"][0]["address"].rpartition(".")[0]
+        kind = f"{type(module).__module__}.{type(module).__qualname__}"
+        place = self._place(f"{address} (put into it)", f"it is a {kind}")
 
         def run(x, emb, context, output_shape):
             self._options["block"] = where

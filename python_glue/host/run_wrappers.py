@@ -104,7 +104,8 @@ def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
             _begin_evaluation(run, model, x_in, timestep)
         if run.settings.inheritance:
             advance_hooks(conds, run.sigma, timestep, model.current_patcher, model_options)
-        conds = run.begin_pass(conds, "multigpu_clones" in model_options)
+        run.add_devices(model_options.get("multigpu_clones", {}).values())
+        conds = run.begin_pass(conds)
     return executor(model, conds, x_in, timestep, model_options)
 
 

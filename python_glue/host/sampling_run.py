@@ -1,6 +1,7 @@
 """State of one sampling run, found by the seam through `transformer_options`. Nothing of it outlives the run but its
 report."""
 
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -9,9 +10,8 @@ import torch
 
 from .. import native
 from .bound_unet import BoundUNet
-from .chunks import acting_conds, chunk_keys, hook_signature
+from .chunks import acting_conds, chunk_keys
 from .control import ControlKeeper, PromisedControl, with_stand_ins
-from .cuda_graphs import RunGraphs
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
 from .settings import EngineSettings
 from .span import Span
@@ -28,8 +28,12 @@ class SamplingRun:
         """`patcher`: the one that the sampler holds; `switch`: where this is the late UNet's part of a run that several
         UNets share. RuntimeError at `where` where the patcher holds no Stable Diffusion UNet."""
         self.settings = settings
-        self.bound = BoundUNet(patcher, where)
+        self.bound = BoundUNet.of(patcher, where)
+        self._on_other_devices = []
         self.hosted = self.bound.hosted
+        self.lock = threading.RLock()  # what is booked here, by calls that may come in threads
+        self._threads = {threading.get_ident()}
+        self._ambiguous = set()
         self.switch = switch
         self._steps = len(sigmas) - 1
         self._native = native.native_module().Run(self.hosted.inheritance(settings), sigmas.tolist(),
@@ -52,9 +56,6 @@ class SamplingRun:
         self.block_shapes = {}  # of the host's values of blocks, for HostWalk
         self._predicting = False
         self.host_walks = Counter()  # calls that the host's own forward made block by block, by reason
-        self.graphs = RunGraphs()
-        self._projections = native.native_module().ProjectionCache()
-        self._projected_by = None  # the binding that they are of
         self.fallbacks = Counter()
         self.notes = []
         self.other_caches = []
@@ -64,6 +65,21 @@ class SamplingRun:
 
     def __deepcopy__(self, memo):
         return self  # lives in model options, which the host deep-copies when a patcher is cloned
+
+    def add_devices(self, patchers):
+        """The same model on other devices: the host computes conds of one evaluation on all of them at once."""
+        known = [self.bound, *self._on_other_devices]
+        self._on_other_devices += [BoundUNet.of(patcher) for patcher in patchers if not any(
+            bound.is_of(patcher.model.diffusion_model) for bound in known)]
+
+    def bound_for(self, module) -> BoundUNet:
+        """The UNet of a call of the diffusion model `module`."""
+        with self.lock:
+            for bound in (self.bound, *self._on_other_devices):
+                if bound.is_of(module):
+                    return bound
+            self._on_other_devices.append(self.bound.like(module))
+            return self._on_other_devices[-1]
 
     @property
     def inherits(self) -> bool:
@@ -110,11 +126,8 @@ class SamplingRun:
         """Whether a pass at `sigmas` [batch] begins an evaluation, though no guider's prediction was announced."""
         return not self._predicting and (not self._sigmas or float(sigmas.max()) != float(self._sigmas[-1]))
 
-    def begin_pass(self, conds: list, several_devices: bool = False) -> list:
-        """The conds to run, those with a ControlNet behind a stand-in. `several_devices`: they run on several."""
-        if several_devices and self.settings.inheritance:
-            self._native.refuse_rest("several devices compute one evaluation")
-            self.note("several devices compute one evaluation at once: nothing is inherited")
+    def begin_pass(self, conds: list) -> list:
+        """The conds to run, those with a ControlNet behind a stand-in."""
         self._pass += 1
         self._seen.clear()
         if self.settings.inheritance:
@@ -156,13 +169,19 @@ class SamplingRun:
         if text not in self.notes:
             self.notes.append(text)
 
-    def begin_call(self, x, control, transformer_options: dict):
+    def begin_call(self, bound: BoundUNet, x, control, transformer_options: dict):
         """(features, residuals) of a call on `x` [batch, channels, height, width] with the `control` that the host
         brings, promised or given."""
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
-        keys = chunk_keys(x, has_control, transformer_options, self.bound.base_model.current_patcher, self._pass,
-                          self._seen)
+        keys = chunk_keys(x, has_control, transformer_options, bound.current_patcher, self._pass, self._seen)
+        self._threads.add(threading.get_ident())
+        if len(self._threads) > 1:
+            # Chunks that differ in their order alone cannot be told apart where threads bring them in any order.
+            self._ambiguous.update(chunk for chunk, count in self._seen.items() if count > 1)
+            chunks = zip(transformer_options.get("cond_or_uncond") or (), transformer_options.get("uuids") or (),
+                         strict=False)
+            keys = [] if self._ambiguous.intersection(chunks) else keys
         features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x.shape[0])
         return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
 
@@ -178,17 +197,10 @@ class SamplingRun:
             self._control.keep(keys, residuals, rows)
         return residuals
 
-    def projections(self, binding):
-        """What the run made of prompts so far, for a call with `binding`; what it made of held features goes the same
-        way. None where weights may be others at each call: offloaded, patched at use, or written into by the hooks of a
-        conditioning."""
-        wrote = binding.wrote()
-        if wrote or binding is not self._projected_by:
-            self._projections.clear()
-            self._native.forget_derived()
-            self._projected_by = binding
-        hooked = hook_signature(self.bound.base_model.current_patcher)
-        return self._projections if binding.all_resident and not hooked else None
+    def projections(self, bound: BoundUNet, binding):
+        """See BoundUNet.projections()."""
+        with self.lock:
+            return bound.projections(binding, self._native.forget_derived)
 
     def end_call(self, features, x, tokens: int, output, span: Span):
         """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
@@ -201,15 +213,18 @@ class SamplingRun:
     def end_host_walk(self, reason: str, walk, features, x, tokens: int, output, span: Span):
         """Books a call of the host's own forward, whose blocks came by `walk` where it calls them as the host does."""
         if not walk.met and not features.inherits:
+            self.note(f"{reason}: it calls no block the way the host does, so nothing can be inherited")
             self.end_fallback(reason, span)
             return
-        self.host_walks[reason] += 1
-        self.end_call(features, x, tokens, output, span)
+        with self.lock:
+            self.host_walks[reason] += 1
+            self.end_call(features, x, tokens, output, span)
 
     def end_fallback(self, reason: str, span: Span):
-        self.fallbacks[reason] += 1
-        self._fallback_evaluations.add(self._evaluation)
-        self._fallback_spans.append(span)
+        with self.lock:
+            self.fallbacks[reason] += 1
+            self._fallback_evaluations.add(self._evaluation)
+            self._fallback_spans.append(span)
 
     def _seconds_saved(self):
         """In the UNet against the mean full call of equal batch size, and in ControlNets against the mean of those that
@@ -233,25 +248,28 @@ class SamplingRun:
         """What was done, in the terms of ASDMReport (docs/report.md)."""
         record = self._native.record
         settings, log = self.settings, record["log"]
+        inherited = sum(bool(entry["sites"]) for entry in log)
         for entry, sigma in zip(log, self._sigmas, strict=True):
             entry["sigma"] = float(sigma)
         names = self.hosted.addresses
         addresses = address_rows(names, record, self._fallback_evaluations)
         if self._control.calls:
             addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
+        bounds = (self.bound, *self._on_other_devices)
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
-            "evaluations": record["evaluations"], "full": record["full"], "inherited": record["inherited"],
-            "native_calls": sum(map(len, self._spans.values())),
+            "evaluations": record["evaluations"], "full": record["evaluations"] - inherited, "inherited": inherited,
+            "native_calls": sum(map(len, self._spans.values())) - sum(self.host_walks.values()),
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
-            "host_walks": dict(self.host_walks), "native_share": self.bound.native_share,
-            "places": [place.row() for place in self.bound.places.values() if place.calls],
+            "host_walks": dict(self.host_walks), "native_share": min(bound.native_share for bound in bounds),
+            "places": [place.row() for bound in bounds for place in bound.places.values() if place.calls],
             "forced_refreshes": record["forced_refreshes"],
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
-            "cache_bytes": record["peak_cache_bytes"] + self._control.peak_bytes + self._projections.peak_bytes,
+            "cache_bytes": (record["peak_cache_bytes"] + self._control.peak_bytes
+                            + sum(bound.projected.peak_bytes for bound in bounds)),
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
@@ -264,14 +282,14 @@ class SamplingRun:
         """Drops features, residuals and projections: another UNet goes on from here."""
         self._native.release()
         self._control.release()
-        self._projections.clear()
-        self._projected_by = None
+        for bound in (self.bound, *self._on_other_devices):
+            bound.forget()
 
     def close(self):
         """Drops features, residuals, projections, graphs, weights and working memory."""
         self.forget()
-        self.graphs.close()
-        self.bound.release()
+        for bound in (self.bound, *self._on_other_devices):
+            bound.release()
 
 
 def run_of(transformer_options: dict) -> SamplingRun | None:

@@ -74,8 +74,9 @@ class EngineForward:
         """One call of the diffusion model `module`, whose own forward is `original`."""
         options = {} if transformer_options is None else transformer_options
         run = run_of(options)
-        hosted = run.bound.hosted_for(module) if run is not None else known_unet(module)
-        call = EngineCall(self, run, hosted, module, original, options, arguments, named)
+        bound = None if run is None else run.bound_for(module)
+        hosted = known_unet(module) if bound is None else bound.hosted
+        call = EngineCall(self, run, bound, hosted, module, original, options, arguments, named)
         if hosted is None or getattr(_local, "inside", False):
             return call.by_host("its UNet is none that the engine knows", x, timesteps, context, y, control)
         with hosted.lock:
@@ -94,11 +95,13 @@ class EngineForward:
 class EngineCall:
     """One call of a UNet."""
 
-    def __init__(self, seam: EngineForward, run, hosted: HostedUNet | None, module, original, options: dict,
+    def __init__(self, seam: EngineForward, run, bound, hosted: HostedUNet | None, module, original, options: dict,
                  arguments: tuple, named: dict):
+        """`run`, `bound`: the sampling run that it belongs to, and its UNet there; None outside of one."""
         self._seam = seam
-        self._run = run if run is not None and hosted is not None and run.hosted is hosted else None
-        self._settings = seam.settings if self._run is None else self._run.settings
+        self._run = run
+        self._bound = bound
+        self._settings = seam.settings if run is None else run.settings
         self._hosted = hosted
         self._module = module
         self._original = original
@@ -111,7 +114,7 @@ class EngineCall:
         if reason:
             return self.by_host(reason, x, timesteps, context, y, control)
         walk, layers, transformers = unread_by_engine(self._options, self._named, self._arguments)
-        structure = structure_in_force(self._module, self._hosted, self._run, layers, transformers)
+        structure = structure_in_force(self._module, self._hosted, self._bound, layers, transformers)
         walk = walk or structure.walk_reason
         if walk:
             return self._by_host_walk(walk, x, timesteps, context, y, control)
@@ -121,15 +124,17 @@ class EngineCall:
         """(features, residuals) of the call."""
         if self._run is None:
             return native.native_module().CallFeatures(), residuals_of(control)
-        return self._run.begin_call(x, control, self._options)
+        with self._run.lock:
+            return self._run.begin_call(self._bound, x, control, self._options)
 
     def _by_engine(self, structure, x, timesteps, context, y, control):
         started = moment(x.device)
         run, unet = self._run, self._hosted.unet
         binding = (bind(self._module, unet, structure, x.device, {}) if run is None
-                   else run.bound.bind(structure, x.device))
+                   else self._bound.bind(structure, x.device))
         if run is not None:
-            run.leave_out(structure)
+            with run.lock:
+                run.leave_out(structure)
         features, residuals = self._begin(x, control)
         self._options["original_shape"] = list(x.shape)
         inputs = self._inputs(x, timesteps, context, y)
@@ -138,7 +143,8 @@ class EngineCall:
             binding.host.begin(self._options, self._named)
         output = self._forward(binding, inputs, residuals, hooks, features)
         if run is not None:
-            run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
+            with run.lock:
+                run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
         return output
 
     def _inputs(self, x, timesteps, context, y) -> dict:
@@ -154,7 +160,7 @@ class EngineCall:
 
     def _forward(self, binding, inputs: dict, residuals, hooks, features):
         run, profile = self._run, self._seam.profile
-        projections = None if run is None else run.projections(binding)
+        projections = None if run is None else run.projections(self._bound, binding)
         host = None if binding.host is None else binding.host.native
 
         def forward(inputs, features):
@@ -166,8 +172,8 @@ class EngineCall:
         if run is None or obstacle(inputs, residuals, hooks, profile, binding):
             return forward(inputs, features)
         hooks.poll()  # a graph asks nobody
-        return run.graphs.forward(forward, inputs, features, binding,
-                                  room=lambda: has_room(run.bound.patcher, inputs["x"]))
+        return self._bound.graphs.forward(forward, inputs, features, binding,
+                                          room=lambda: has_room(self._bound.patcher, inputs["x"]))
 
     def _by_host_walk(self, reason: str, x, timesteps, context, y, control):
         """The host's own forward, of which whole blocks are inherited where that is due."""

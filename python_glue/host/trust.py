@@ -7,14 +7,14 @@ from .hosted_unet import HostedUNet
 from .structure import Structure, structure_of
 
 
-def structure_in_force(module, hosted: HostedUNet, run, layers: str, transformers: str) -> Structure:
-    """Who runs what in a call. `run`: where it is one of a run, which keeps the survey as long as it holds; `layers`,
-    `transformers`: why all layers, or all transformers, must see the call's options."""
-    structure = None if run is None else run.bound.structure()
+def structure_in_force(module, hosted: HostedUNet, bound, layers: str, transformers: str) -> Structure:
+    """Who runs what in a call. `bound`: the BoundUNet of its run, which keeps the survey as long as it holds, or None
+    outside of one; `layers`, `transformers`: why all layers, or all transformers, must see the call's options."""
+    structure = None if bound is None else bound.structure()
     if structure is None:
         structure = structure_of(module, hosted.unet, distrusted_classes(hosted))
-        if run is not None:
-            run.bound.keep_structure(structure)
+        if bound is not None:
+            bound.keep_structure(structure)
     if layers:
         return _with_all(structure, layers)
     if transformers:

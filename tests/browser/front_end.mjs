@@ -38,10 +38,11 @@ export async function closeDialogs(page) {
   }
 }
 
-// The first line of each dialog on the screen: the missing-node and missing-model warnings are such dialogs.
+// The first line of each dialog on the screen: the missing-node and missing-model warnings are such dialogs, or, in
+// newer front ends, an overlay in the corner.
 export function visibleDialogs(page) {
   return page.evaluate(() =>
-    [...document.querySelectorAll('[role="dialog"], .p-dialog, .comfy-modal')]
+    [...document.querySelectorAll('[role="dialog"], .p-dialog, .comfy-modal, [data-testid="error-overlay"]')]
       .filter((dialog) => dialog.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }))
       .map((dialog) => dialog.innerText.trim().split("\n")[0])
       .filter((line) => line.length > 0),

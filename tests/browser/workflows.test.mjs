@@ -18,6 +18,8 @@ const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, ".test/screenshots");
 const RUN_TIMEOUT = 300_000;
 const MIN_COLOURS = 64;
+// Of asdm_swap_in_sd15; newer front ends say that it is not there.
+const USERS_CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors";
 
 let browser;
 let page;
@@ -39,7 +41,8 @@ async function openWorkflow(name) {
   await dropFile(page, path.join(root, "workflows", name));
   await waitForNodes(page, workflow.nodes.length);
   assert.deepEqual(await unknownNodeTypes(page), []);
-  assert.deepEqual(await visibleDialogs(page), []);
+  const warnings = await visibleDialogs(page);
+  assert.deepEqual(warnings.filter((line) => !line.includes(USERS_CHECKPOINT)), []);
   return workflow;
 }
 

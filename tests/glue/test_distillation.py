@@ -16,7 +16,7 @@ SETTINGS = {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "warm_up": 1}
 @pytest.fixture(scope="module")
 def distil(glue, native):
     """The modules of the training, by name."""
-    return lambda name: glue(f"distil.{name}")
+    return lambda name: glue(f"training.{name}")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def test_latents_are_equal_within_rounding(hosted, runs, forgetful, monkeypatch,
     expected, plain = forgetful(lambda: hosted.sampled(model, steps=STEPS))
     assert 0 < relative_error(expected, latent) < EQUAL
     assert report["plan"] == plain["plan"]
-    prompts = runs[0]._projections.peak_bytes
+    prompts = runs[0].bound.projected.peak_bytes
     assert report["cache_bytes"] - prompts > plain["cache_bytes"]
     assert runs[0]._native.cache_bytes == 0
 

@@ -32,8 +32,8 @@ def test_latents_are_equal_bit_for_bit(hosted, runs, forgetful, monkeypatch, bat
     latent, report = sample()
     expected, plain = forgetful(sample)
     assert torch.equal(latent, expected)
-    assert report["cache_bytes"] - plain["cache_bytes"] == runs[0]._projections.peak_bytes > 0
-    assert runs[1]._projections.peak_bytes == 0
+    assert report["cache_bytes"] - plain["cache_bytes"] == runs[0].bound.projected.peak_bytes > 0
+    assert runs[1].bound.projected.peak_bytes == 0
 
 
 @pytest.mark.parametrize("ends", ["by itself", "by an interrupt", "by an error"])
@@ -42,7 +42,7 @@ def test_a_run_that_ended_keeps_none(hosted, runs, ends):
     kept = []
 
     def callback(step, *_):
-        kept.append(runs[0]._projections.bytes)
+        kept.append(runs[0].bound.projected.bytes)
         if step == 2 and ends == "by an error":
             raise Stop
         if step == 2 and ends == "by an interrupt":
@@ -52,16 +52,16 @@ def test_a_run_that_ended_keeps_none(hosted, runs, ends):
         hosted.sample(hosted.exact(), steps=STEPS, callback=callback)
     assert len(kept) == (STEPS if ends == "by itself" else 3)
     assert kept[-1] > 0
-    assert runs[0]._projections.bytes == 0
+    assert runs[0].bound.projected.bytes == 0
 
 
 def test_a_unet_that_hands_over_keeps_none(hosted, runs):
     kept = []
 
     def callback(*_):
-        kept.append(runs[0]._projections.bytes)
+        kept.append(runs[0].bound.projected.bytes)
         runs[0].forget()
-        kept.append(runs[0]._projections.bytes)
+        kept.append(runs[0].bound.projected.bytes)
 
     hosted.sample(hosted.exact(), steps=1, callback=callback)
     assert kept[0] > 0
@@ -93,7 +93,7 @@ def test_weights_that_are_patched_in_mid_run_count(hosted, runs, forgetful, name
     latent = sample(patching)
     assert torch.equal(latent, forgetful(lambda: sample(patching)))
     assert not torch.equal(latent, sample(lambda *_: None))
-    assert runs[0]._projections.peak_bytes > 0
+    assert runs[0].bound.projected.peak_bytes > 0
 
 
 @pytest.mark.parametrize("hooked", ["cond", "both"])
@@ -111,7 +111,7 @@ def test_hooks_that_write_into_weights_count(hosted, runs, forgetful, hooked):
     assert not torch.equal(constant, changing)
     assert not torch.equal(constant, sample())
     if hooked == "both":
-        assert runs[0]._projections.peak_bytes == 0
+        assert runs[0].bound.projected.peak_bytes == 0
 
 
 def test_offloaded_weights_are_asked_for_at_each_call(hosted, glue, runs, monkeypatch):
@@ -119,8 +119,8 @@ def test_offloaded_weights_are_asked_for_at_each_call(hosted, glue, runs, monkey
     with monkeypatch.context() as patched:
         patched.setattr(glue("host.weights"), "_needs_host", lambda *_: True)
         assert torch.equal(latent, hosted.sample(hosted.exact(), steps=STEPS))
-    assert runs[0]._projections.peak_bytes > 0
-    assert runs[1]._projections.peak_bytes == 0
+    assert runs[0].bound.projected.peak_bytes > 0
+    assert runs[1].bound.projected.peak_bytes == 0
 
 
 @pytest.mark.parametrize("tokens", [77, 154])
@@ -134,7 +134,7 @@ def test_the_bytes_are_declared(hosted, glue, runs, tokens):
                                                        torch.device("cpu"))
     declared = needed([2, 4, 16, 16], cond_shapes=shapes)
     own = type(model.model).memory_required(model.model, [2, 4, 16, 16], cond_shapes=shapes)
-    assert declared - own == pytest.approx(4 * runs[0]._projections.peak_bytes)
+    assert declared - own == pytest.approx(4 * runs[0].bound.projected.peak_bytes)
 
 
 def test_nothing_is_declared_for_a_gpu(hosted, glue):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
-from comfy_client import ComfyClient
+from comfy_client import ComfyClient, PromptRefused
 from comfy_server import ComfyServer, make_base_directory
 from demo_models import UNET, demo_models
 from graphs import Graph
@@ -33,6 +33,17 @@ class Host:
         assert run.status == "error"
         assert self.server.is_alive()
         return run.error
+
+    def complaint(self, graph, node_class):
+        """What is said at the only node of `node_class`, which has to fail: by the node itself, or by a host that
+        looks at the values before anything runs."""
+        try:
+            error = self.fail(graph)
+        except PromptRefused as refusal:
+            (node_id,) = [key for key, node in graph.prompt.items() if node["class_type"] == node_class]
+            return "\n".join(refusal.messages(node_id))
+        assert error["node_type"] == node_class
+        return error["exception_message"]
 
     def latent(self, run, save_id):
         """The tensor a SaveLatent node wrote."""

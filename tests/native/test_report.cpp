@@ -17,7 +17,7 @@ using testing::named;
 using testing::RecordingHost;
 
 const std::string kReport = R"({"found":true,"evaluations":4,"native_calls":38,"fallback_calls":2,
-  "fallback_reasons":{"gligen":2},"full":2,"inherited":2,"forced_refreshes":{"missing feature":2,"sigma rose":1},
+  "fallback_reasons":{"gligen":2},"host_walks":{},"places":[],"full":2,"inherited":2,"forced_refreshes":{"missing feature":2,"sigma rose":1},
   "seconds":12.345,"seconds_in_unet":11.5,"seconds_saved":8.211,"cache_bytes":3565158,"mac_share":0.4123,
   "control_calls":0,"skipped_control_calls":0,"other_caches":[],"notes":[],"plan":"{a plan}",
   "sites":["out.8","out.5"],"sigmas":[14.6,7.5,3.1,0.03],

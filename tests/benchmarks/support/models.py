@@ -13,7 +13,7 @@ def random_unet_(diffusion_model, seed: int = 0):
     with torch.no_grad():
         for name, parameter in diffusion_model.named_parameters():
             module_name, _, kind = name.rpartition(".")
-            weight = modules[module_name].weight
+            weight = getattr(modules[module_name], "weight", parameter)
             values = torch.rand(parameter.shape, generator=generator) * 2 - 1
             if weight.dim() > 1:
                 values *= weight[0].numel() ** -0.5

@@ -1,0 +1,108 @@
+"""The real host in this process, with one of the packs of hosts_to_come/ in it, and what the engine makes of that.
+
+    changed_host.py CHANGE...     one JSON object a line for each change and order of the nodes
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from support import hosted, measure, models  # noqa: E402
+
+CHANGES = Path(__file__).with_name("hosts_to_come")
+STEPS = 5
+SIZE = 16  # of the latent
+WIDTH = 32
+INHERITANCE = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 2}
+
+
+def all_changes() -> list[str]:
+    return sorted(path.stem for path in CHANGES.glob("*.py"))
+
+
+class ChangedHost:
+    """One change, as the host loads a custom node: its node class, and what its module says of itself."""
+
+    def __init__(self, pack, name: str):
+        import nodes
+        self._pack = pack
+        self.name = name
+        before = set(nodes.NODE_CLASS_MAPPINGS)
+        loaded = asyncio.run(nodes.load_custom_node(str(CHANGES / f"{name}.py"), module_parent="custom_nodes"))
+        if not loaded:
+            raise RuntimeError(f"the host did not load {name}")
+        (added,) = set(nodes.NODE_CLASS_MAPPINGS) - before
+        self._node = nodes.NODE_CLASS_MAPPINGS[added]
+        self._module = sys.modules[self._node.__module__]
+
+    def _said(self, name: str, default):
+        return getattr(self._module, name, default)
+
+    def rows(self) -> list[dict]:
+        return [self._row(order) for order in self._said("ORDERS", ("before", "behind"))]
+
+    def _model(self):
+        make = self._said("model", None)
+        return models.make_patcher(self._pack, "sd15", WIDTH) if make is None else make(models.random_unet_)
+
+    def _changed(self, model):
+        return getattr(self._node(), self._node.FUNCTION)(model)[0]
+
+    def _built(self, order: str, ours):
+        """The MODEL of a graph with the change `order` ("before", "behind") the node `ours`."""
+        model = self._model()
+        return ours(self._changed(model)) if order == "before" else self._changed(ours(model))
+
+    def _row(self, order: str) -> dict:
+        host = self._pack.host.comfy_host()
+        plain = self.sample(self._model())[0]
+        expected = self.sample(self._changed(self._model()))[0]
+        native, exact = self.sample(self._built(
+            order, lambda model: host.with_native_engine(model, {"compute_dtype": "auto"})))
+        inherited, report = self.sample(self._built(
+            order, lambda model: host.with_inheritance(model, INHERITANCE, "ASDMFeatureInheritance")))
+        return {"change": self.name, "order": order, "effect": measure.relative_l2(expected, plain),
+                "acts": self._said("ACTS", True), "relative_l2": measure.relative_l2(native, expected),
+                "inherited": report["inherited"], "mac_share": report["mac_share"],
+                "distance_of_inherited": measure.relative_l2(inherited, expected),
+                "must_inherit": self._said("INHERITS", True), "native_share": exact["native_share"],
+                "native_calls": exact["native_calls"], "fallback_reasons": exact["fallback_reasons"],
+                "host_walks": report["host_walks"], "places": len(exact["places"]), "notes": report["notes"]}
+
+    def sample(self, model) -> tuple:
+        """(latent, report) of a run of the host's sampler; the report is empty for a MODEL without the pack."""
+        import comfy.sample
+        import comfy.samplers
+        import torch
+        guider = self._said("guider", comfy.samplers.CFGGuider)(model)
+        guider.set_conds(_cond(model, 1), _cond(model, 2))
+        guider.set_cfg(5.0)
+        latent = torch.zeros(self._said("FRAMES", 1), 4, SIZE, SIZE)
+        sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", STEPS)
+        with torch.inference_mode():
+            noise = comfy.sample.prepare_noise(latent, 3)
+            samples = guider.sample(noise, latent, comfy.samplers.sampler_object("euler"), sigmas, disable_pbar=True,
+                                    callback=lambda *_: None, seed=3)
+        return samples, json.loads(self._pack.host.comfy_host().run_report(model, {"samples": samples}))
+
+
+def _cond(model, seed: int) -> list:
+    import torch
+    config = model.model.model_config.unet_config
+    generator = torch.Generator().manual_seed(seed)
+    extra = {"pooled_output": torch.randn(1, 1280, generator=generator)} if config.get("adm_in_channels") else {}
+    return [[torch.randn(1, 77, config["context_dim"], generator=generator), extra]]
+
+
+def main():
+    hosted.start_host("--use-pytorch-cross-attention")
+    pack = hosted.load_pack()
+    for name in sys.argv[1:]:
+        for row in ChangedHost(pack, name).rows():
+            sys.stdout.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
