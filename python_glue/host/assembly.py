@@ -1,11 +1,12 @@
 """Smaller UNets out of the host's models, and files of UNets."""
 
-import copy
+import inspect
 import json
 import os
 import uuid
 
 import comfy.model_management
+import comfy.model_patcher
 import folder_paths
 
 from ..training.expert_start import start_tensors
@@ -46,29 +47,84 @@ def with_experts(patcher, spec_json: str, starts: list[dict], teacher=None):
 def with_weights(patcher, spec_json: str, tensors: dict, *, keeps_patches: bool):
     """A ModelPatcher like `patcher` around the UNet `spec_json` of `tensors`, themselves and not copies; without its
     patches of weights where they are in these already."""
-    config = copy.copy(patcher.model.model_config)
-    config.unet_config = {**config.unet_config, **unet_config_of(json.loads(spec_json))}
-    config.sampling_settings = dict(config.sampling_settings)
-    model_type = patcher.model.model_type  # alone: a model that the new one held would never be freed
-    config.model_type = lambda state_dict, prefix="": model_type
-    model = make_model(config, spec_json, tensors).to(patcher.offload_device)
-    clone = _with_model(patcher, model)
+    made = _fresh_patcher(patcher, spec_json, tensors)
+    clone = _around(patcher, made)
     if not keeps_patches:
         clone.patches = {}
     return clone
 
 
-def _with_model(patcher, model):
-    """A clone of `patcher` around another model, of which nothing is loaded or patched yet."""
-    fresh = type(patcher)(model, patcher.load_device, patcher.offload_device)
-    clone = patcher.clone()
-    for name in ("model", "backup", "object_patches_backup", "pinned", "parent", "hook_backup"):
-        setattr(clone, name, getattr(fresh, name))
+def _fresh_patcher(patcher, spec_json: str, tensors: dict):
+    """A ModelPatcher of the devices of `patcher` around a new model of its kind, with nothing on it. It knows how to be
+    made once more, for hosts that clone a MODEL around another model."""
+    config = _config_like(patcher.model.model_config)
+    config.unet_config = {**config.unet_config, **unet_config_of(json.loads(spec_json))}
+    config.sampling_settings = dict(config.sampling_settings)
+    model_type = patcher.model.model_type  # alone: a model that the new one held would never be freed
+    config.model_type = lambda state_dict, prefix="": model_type
+    dtype = patcher.model.get_dtype()
+    kept = {name: _cast(tensor, dtype) for name, tensor in tensors.items()} if is_dynamic(patcher) else tensors
+    return remade_patcher(config, spec_json, kept, patcher.load_device, patcher.offload_device)
+
+
+def remade_patcher(config, spec_json: str, tensors: dict, load_device, offload_device, disable_dynamic: bool = False):
+    """A ModelPatcher around a new model of `tensors`, themselves and not copies. `disable_dynamic`: what hosts with
+    dynamic VRAM ask of all that makes patchers; this one's weights never are in dynamic VRAM."""
+    model = make_model(_config_like(config), spec_json, dict(tensors)).to(offload_device)
+    patcher = comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    patcher.cached_patcher_init = (remade_patcher, (config, spec_json, tensors, load_device, offload_device))
+    return patcher
+
+
+def _config_like(own):
+    """A copy of a model config. Newer hosts' have every attribute, also those by which Python copies."""
+    config = type(own).__new__(type(own))
+    config.__dict__.update(own.__dict__)
+    config.unet_config = dict(own.unet_config)
+    return config
+
+
+def _cast(tensor, dtype):
+    """Under dynamic VRAM weights lie in the dtype of their file."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _around(patcher, made):
+    """A clone of `patcher` around the model of `made`, of which nothing is loaded or patched yet."""
+    if "model_override" in inspect.signature(patcher.clone).parameters:
+        clone = patcher.clone(disable_dynamic=True, model_override=made.get_clone_model_override())
+        clone.hook_backup = {}
+    else:
+        clone = patcher.clone()
+        for name in ("model", "backup", "object_patches_backup", "pinned", "parent", "hook_backup"):
+            setattr(clone, name, getattr(made, name))
+    clone.cached_patcher_init = made.cached_patcher_init
     clone.size = 0
-    names = model.state_dict().keys()
+    names = made.model.state_dict().keys()
     clone.patches = {name: patches for name, patches in clone.patches.items() if name in names}
     clone.patches_uuid = uuid.uuid4()
     return clone
+
+
+def is_dynamic(patcher) -> bool:
+    """Whether the host keeps the weights of `patcher` in dynamic VRAM, and patches them at the time of use."""
+    return getattr(patcher, "is_dynamic", bool)()
+
+
+def baked_tensors(patcher) -> dict:
+    """The weights of the UNet in `patcher` with its patches in them, by name without the prefix; not copies where the
+    host keeps them so."""
+    if not is_dynamic(patcher):
+        comfy.model_management.load_models_gpu([patcher], force_patch_weights=True)
+        return patcher.model.diffusion_model.state_dict()
+    comfy.model_management.load_models_gpu([patcher])
+    tensors = patcher.model.diffusion_model.state_dict()
+    for name in tensors:
+        key = _UNET_PREFIX + name
+        if key in patcher.patches:
+            baked = patcher.patch_weight_to_device(key, device_to=patcher.load_device, return_weight=True)
+            tensors[name] = baked.to(tensors[name].device)
+    return tensors
 
 
 def save_unet(patcher, filename_prefix: str) -> str:
@@ -76,8 +132,6 @@ def save_unet(patcher, filename_prefix: str) -> str:
     takes its name when it is whole, so that nobody meets half of one."""
     folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
     path = os.path.join(folder, f"{name}_{counter:05}_.safetensors")
-    comfy.model_management.load_models_gpu([patcher], force_patch_weights=True)
-    tensors = {name: tensor for name, tensor in patcher.model.diffusion_model.state_dict().items()
-               if not name.startswith(_BUFFER_PREFIX)}
+    tensors = {name: tensor for name, tensor in baked_tensors(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
     write_unet(path, describe(patcher.model)["spec_json"], tensors)
     return path

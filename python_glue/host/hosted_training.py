@@ -1,4 +1,4 @@
-"""Calibrating and distilling the host's models: what the graph brings, as python_glue/distil takes it."""
+"""Calibrating and distilling the host's models: what the graph brings, as python_glue/training takes it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from .. import native
 from ..training.data import TrainingData
 from ..training.trainer import DistilSettings, Trainer
 from ..training.weights import calibrate, taken_from
-from .assembly import with_weights
+from .assembly import baked_tensors, with_weights
 from .unet_config import describe
 
 CALIBRATION_STEPS = 8
@@ -37,9 +37,7 @@ class Training:
         self._template = student
 
     def _copies(self, unet, patcher) -> dict[str, torch.Tensor]:
-        comfy.model_management.load_models_gpu([patcher], force_patch_weights=True)
-        tensors = patcher.model.diffusion_model.state_dict()
-        return {name: tensor.to(self.device) for name, tensor in taken_from(unet, tensors).items()}
+        return {name: tensor.to(self.device) for name, tensor in taken_from(unet, baked_tensors(patcher)).items()}
 
     def model(self, learnt: dict[str, torch.Tensor]):
         """A MODEL like the student with the weights `learnt`."""

@@ -59,11 +59,12 @@ def _unpacked(tensors: dict) -> dict:
     return {name: tensor for name, tensor in tensors.items() if tensor.element_size() > 1} or tensors
 
 
-def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
+def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable_dynamic: bool = False):
     """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec_json", "names": name
     in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
 
-    `weight_dtype` None stores them as the host would choose. ValueError naming every tensor that does not fit.
+    `weight_dtype` None stores them as the host would choose. `disable_dynamic`: what hosts with dynamic VRAM ask of all
+    that makes patchers; this one's weights never are in dynamic VRAM. ValueError naming every tensor that does not fit.
     """
     stored_as = comfy.utils.load_torch_file(path)
     tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
@@ -84,4 +85,6 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None):
         log.info("%s: a UNet without %s", path, ", ".join(spec["removed"]))
     offload_device = comfy.model_management.unet_offload_device()
     model = make_model(config, layout["spec_json"], tensors, marks=stored_as).to(offload_device)
-    return comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    patcher = comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    patcher.cached_patcher_init = (load_unet, (path, layout, weight_dtype))  # how a host makes it once more
+    return patcher
