@@ -16,6 +16,7 @@ from .sampler import InheritingSampler, sampler_reports
 from .seam import install
 from .settings import KEY, EngineSettings, dtype_of, new_reports, settings_of
 from .switching import check_pair, unets_of
+from .telling import executing_node
 from .unet_config import describe
 
 
@@ -58,8 +59,9 @@ class ComfyHost:
         return describe(model.model)
 
     def _with(self, model, **changes):
-        settings = dataclasses.replace(settings_of(model) or EngineSettings(), reports=new_reports(), told=set(),
-                                       **changes)
+        settings = settings_of(model) or EngineSettings()
+        settings = dataclasses.replace(settings, node_ids=_with_this_node(settings.node_ids), reports=new_reports(),
+                                       told=set(), **changes)
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
         clone = model.clone()
         install(clone, settings)
@@ -93,7 +95,7 @@ class ComfyHost:
         return switched
 
     def wrap_sampler(self, sampler, inheritance: dict, where: str = ""):
-        return InheritingSampler(sampler, inheritance, where)
+        return InheritingSampler(sampler, inheritance, where, _with_this_node(()))
 
     def run_report(self, model, latent: dict) -> str:
         settings = settings_of(model)
@@ -103,6 +105,12 @@ class ComfyHost:
             if wanted in fingerprints:
                 return json.dumps(report)
         return json.dumps({"found": False, "reason": _why_no_report(settings, known)})
+
+
+def _with_this_node(node_ids: tuple) -> tuple:
+    """`node_ids` and the node that runs now."""
+    node_id = executing_node()
+    return node_ids if node_id is None or node_id in node_ids else (*node_ids, node_id)
 
 
 def _why_no_report(settings, known) -> str:

@@ -12,6 +12,7 @@ from .report import other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .settings import KEY, EngineSettings, settings_of
 from .switching import SWITCH_KEY, switching
+from .telling import tell_run
 
 
 def latent_fingerprint(samples: torch.Tensor) -> str:
@@ -78,6 +79,7 @@ def file_report(run: SamplingRun, fingerprints: set, last: LastPrediction | None
         fingerprints = fingerprints | last.fingerprints(base_model)
     report = run.report() if run.switch is None else run.switch.report(run)
     run.settings.reports.append((fingerprints, report))
+    tell_run(run.settings, report)
 
 
 def _predict_noise(executor, x, timestep, model_options, seed=None):

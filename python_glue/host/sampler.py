@@ -38,8 +38,9 @@ def _with_run(model_options: dict, settings: EngineSettings) -> dict:
 class InheritingSampler(comfy.samplers.Sampler):
     """Samples as `sampler` does; for the time of each call the UNet it meets runs in the engine and inherits."""
 
-    def __init__(self, sampler, inheritance: dict, where: str = ""):
+    def __init__(self, sampler, inheritance: dict, where: str = "", node_ids: tuple = ()):
         self._sampler = sampler
+        self._node_ids = node_ids
         self._inheritance = inheritance
         self._where = where
 
@@ -81,4 +82,5 @@ class InheritingSampler(comfy.samplers.Sampler):
         settings = settings_of(patcher)
         if settings is None:
             settings = EngineSettings(reports=_reports.setdefault(patcher, new_reports()))
-        return dataclasses.replace(settings, inheritance=self._inheritance, asked_at=self._where)
+        return dataclasses.replace(settings, inheritance=self._inheritance, asked_at=self._where,
+                                   node_ids=(*settings.node_ids, *self._node_ids))
