@@ -130,8 +130,8 @@ equip_callers_host() {
 
 # The host's workflow templates without their pictures and films: half a gigabyte that nobody here looks at.
 install_templates() {
-  local templates parts
-  templates=$(grep -i -E '^comfyui[-_]workflow[-_]templates([^a-z-]|$)' "$comfy/requirements.txt" | tr -d ' \r') || return 0
+  local templates parts named='^comfyui[-_]workflow[-_]templates([^a-z-]|$)'
+  templates=$(grep -i -E "$named" "$comfy/requirements.txt" | tr -d ' \r') || return 0
   "$python" -m pip install -qq --no-deps "$templates" >&2
   parts=$("$python" -c 'from importlib.metadata import requires
 print(*(part for part in requires("comfyui-workflow-templates") or () if "-media-" not in part and ";" not in part))')

@@ -20,8 +20,9 @@ suite() {
 
 build() {
   # The cache of another Python would find that one's torch.
-  local mark stamp="$repo/build/ci/.asdm-configured" fresh=()
-  mark=$(fingerprint "$repo/CMakePresets.json" "$("$torch_python" -c 'import sys, torch; print(sys.executable, torch.__version__)')")
+  local torch mark stamp="$repo/build/ci/.asdm-configured" fresh=()
+  torch=$("$torch_python" -c 'import sys, torch; print(sys.executable, torch.__version__)')
+  mark=$(fingerprint "$repo/CMakePresets.json" "$torch")
   if ! is_stamped "$stamp" "$mark"; then
     [[ ! -f "$repo/build/ci/CMakeCache.txt" ]] || fresh=(--fresh)
     (cd "$repo" && cmake --preset ci "-DPython_EXECUTABLE=$torch_python" "${fresh[@]}")

@@ -83,13 +83,14 @@ at::Tensor MECondConv::operator()(const at::Tensor& x, const at::Tensor& emb, La
   if (std::any_of(experts_.begin(), experts_.end(), [&](LeafId leaf) { return layer.host_runs_leaf(leaf); })) {
     return mixed_by_host(x, rows, layer, extras);
   }
-  std::vector<LeafTensors> experts;  // lent until they are used
   std::vector<at::Tensor> weights;
   std::vector<at::Tensor> biases;
   for (const LeafId leaf : experts_) {
-    experts.push_back(layer.weights.fetch(leaf, x));
-    weights.push_back(experts.back().weight);
-    biases.push_back(experts.back().bias);
+    const LeafTensors expert = layer.weights.fetch(leaf, x);
+    // Hosts lend all weights of a stream in one buffer: the next one would be written over this one.
+    const bool is_lent = expert.lease.use_count() > 0;
+    weights.push_back(is_lent ? expert.weight.clone() : expert.weight);
+    biases.push_back(is_lent ? expert.bias.clone() : expert.bias);
   }
   at::Tensor bias = at::matmul(rows, at::stack(biases).to(rows.scalar_type())).to(biases.front().scalar_type());
   if (rows.size(0) == 1) {

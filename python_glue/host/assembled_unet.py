@@ -12,6 +12,7 @@ from .experts_res_block import add_experts
 # Under this name the UNetSpec lies among the weights, as the bytes of its JSON: the host saves and merges buffers, but
 # chooses the metadata of the files that it writes.
 SPEC_BUFFER = "asdm_unet_spec"
+_MIDDLE_PATCH = "middle_block_after_patch"
 
 
 class RemovedTransformerBlock(torch.nn.Module):
@@ -77,12 +78,14 @@ class AssembledUNet(UNetModel):
                 skip = _controlled(skips.pop(block["skip"]), residuals, kind, number)
                 for patch in patches.get("output_block_patch", ()):
                     h, skip = patch(h, skip, options)
-                h = torch.cat([h, skip], dim=1)
+                if skip is not None:  # else a patch joined the two itself
+                    h = torch.cat([h, skip], dim=1)
                 following = self._blocks[index + 1:index + 2]
                 shape = skips[following[0]["skip"]].shape if following else None
             h = self._run(block, h, emb, context, options, shape, kwargs)
             if kind == "middle":
                 h = _controlled(h, residuals, kind, 0)
+                h = self._patched_middle(h, emb, patches, options, x, timesteps, context, y)
             elif kind == "input":
                 h = _controlled(h, residuals, kind, number)
                 for patch in patches.get("input_block_patch", ()):
@@ -91,6 +94,16 @@ class AssembledUNet(UNetModel):
                 for patch in patches.get("input_block_patch_after_skip", ()):
                     h = patch(h, options)
         return self.out(h.type(x.dtype))
+
+    @staticmethod
+    def _patched_middle(h, emb, patches: dict, options: dict, x, timesteps, context, y):
+        """`h` behind the middle block, through patches that newer hosts have a place for there."""
+        if _MIDDLE_PATCH not in openaimodel.UNetModel._forward.__code__.co_consts:
+            return h
+        given = {"x": x, "emb": emb, "context": context, "y": y, "timesteps": timesteps, "transformer_options": options}
+        for patch in patches.get(_MIDDLE_PATCH, ()):
+            h = patch({**given, "h": h})["h"]
+        return h
 
     def _embedding(self, x, timesteps, y, patches, options):
         """[batch, 4 * model_channels]"""

@@ -12,6 +12,7 @@ import torch
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 
 from .. import native
+from .assembled_unet import AssembledUNet
 from .control import residuals_of, span_of
 from .cuda_graphs import has_room, obstacle
 from .hooks import HostHooks, attention_precision, unread_by_engine
@@ -115,10 +116,19 @@ class EngineCall:
             return self.by_host(reason, x, timesteps, context, y, control)
         walk, layers, transformers = unread_by_engine(self._options, self._named, self._arguments)
         structure = structure_in_force(self._module, self._hosted, self._bound, layers, transformers)
+        if walk and isinstance(self._module, AssembledUNet):  # its own forward has no place for it either
+            self._leave_unheard(walk)
+            walk = ""
         walk = walk or structure.walk_reason
         if walk:
             return self._by_host_walk(walk, x, timesteps, context, y, control)
         return self._by_engine(structure, x, timesteps, context, y, control)
+
+    def _leave_unheard(self, what: str):
+        message = f"a compressed UNet has no place for {what}, which is left out"
+        self._seam.tell_once(message)
+        if self._run is not None:
+            self._run.note(message)
 
     def _begin(self, x, control):
         """(features, residuals) of the call."""

@@ -1,6 +1,8 @@
 """The rooms of the house: who may include whom, and how large a file may be."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,12 @@ def test_product_files_stay_small():
     files = [p for top in PRODUCT for p in (REPO / top).rglob("*") if p.suffix in suffixes]
     sizes = {relative(p): len(p.read_text(encoding="utf-8").splitlines()) for p in files}
     assert {name: lines for name, lines in sizes.items() if lines > MAX_LINES} == {}
+
+
+def test_all_that_knows_the_host_lies_in_one_room_and_is_listed():
+    check = subprocess.run([sys.executable, REPO / "scripts" / "host_names.py", "--check"], capture_output=True,
+                           text=True)
+    assert check.returncode == 0, check.stderr
 
 
 def test_only_compat_imports_the_hosts_node_api():

@@ -64,24 +64,31 @@ inline std::optional<double> number(const at::Tensor& scalar) {
 }
 
 enum class Lending {
-  kSame,   ///< the tensors themselves
-  kCopies  ///< a copy per use, spoilt when it comes back, as an offloading host reuses its buffers
+  kSame,       ///< the tensors themselves
+  kOneBuffer,  ///< copies in one buffer for all weights of a shape, as hosts cast weights for one stream
+  kCopies      ///< a copy per use, spoilt when it comes back, as an offloading host reuses its buffers
 };
 
 /// Counts uses and leases.
 class LendingWeights final : public WeightSource {
  public:
   LendingWeights(const std::vector<LeafInfo>& leaves, std::vector<LeafTensors> tensors, Lending lending)
-      : leaves_(leaves), resident_(leaves, std::move(tensors)), copies_(lending == Lending::kCopies) {}
+      : leaves_(leaves), resident_(leaves, std::move(tensors)), lending_(lending) {}
 
   LeafTensors fetch(LeafId leaf, const at::Tensor& input) override {
     LeafTensors lent = resident_.fetch(leaf, input);
     ++fetches_[leaves_.at(static_cast<size_t>(leaf)).name];
     most_lent_ = std::max(most_lent_, ++lent_);
-    lent.weight = copies_ ? lent.weight.clone() : lent.weight;
+    if (lending_ == Lending::kCopies) {
+      lent.weight = lent.weight.clone();
+    } else if (lending_ == Lending::kOneBuffer) {
+      at::Tensor& buffer = buffers_[lent.weight.sizes().vec()];
+      buffer = buffer.defined() ? buffer.copy_(lent.weight) : lent.weight.clone();
+      lent.weight = buffer;
+    }
     lent.lease = std::shared_ptr<void>(nullptr, [this, weight = lent.weight](void*) {
       --lent_;
-      if (copies_) {
+      if (lending_ == Lending::kCopies) {
         weight.fill_(std::numeric_limits<double>::quiet_NaN());
       }
     });
@@ -107,7 +114,8 @@ class LendingWeights final : public WeightSource {
  private:
   std::vector<LeafInfo> leaves_;
   ResidentWeights resident_;
-  bool copies_;
+  Lending lending_;
+  std::map<std::vector<int64_t>, at::Tensor> buffers_;
   std::map<std::string, int64_t> fetches_;
   int64_t lent_ = 0;
   int64_t most_lent_ = 0;

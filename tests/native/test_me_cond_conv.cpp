@@ -113,6 +113,17 @@ TEST(MECondConv, EqualsTheSumOfSeparateConvolutions) {
   }
 }
 
+TEST(MECondConv, ExpertsAreKeptApartWhereTheHostLendsThemInOneBuffer) {
+  Mixed mixed({.experts = 3});
+  const at::Tensor x = noise({2, 32, 8, 8}, 1);
+  const at::Tensor emb = noise({2, kEmb}, 2);
+  testing::LendingWeights weights(mixed.table.leaves(), mixed.tensors, testing::Lending::kOneBuffer);
+  TransformerHooks none;
+  LayerContext layer{weights, none, mixed.workspace};
+  EXPECT_LE(difference(mixed.layer(x, emb, layer), mixed.formula(x, emb)), 2e-5);
+  EXPECT_EQ(weights.most_lent(), 1);
+}
+
 TEST(MECondConv, ExtrasRideAlong) {
   Mixed mixed({.experts = 3});
   const at::Tensor x = noise({2, 32, 10, 6}, 1).contiguous(at::MemoryFormat::ChannelsLast);
