@@ -7,6 +7,7 @@ import comfy.model_management
 from comfy.ldm.modules import attention
 
 from .host_code import vocabulary
+from .host_modules import VIDEO_ARGUMENTS
 
 BLOCK_PATCHES = ("emb_patch", "input_block_patch", "input_block_patch_after_skip", "output_block_patch",
                  "middle_block_after_patch")
@@ -21,7 +22,6 @@ _KNOWN_OPTIONS = frozenset((
     "original_shape", "activations_shape", "optimized_attention_override", "cond_or_uncond", "uuids", "sigmas",
     "sample_sigmas", "n_heads", "dim_head", "attn_precision",
 ))
-_VIDEO_ARGUMENTS = frozenset(("time_context", "num_video_frames", "image_only_indicator"))
 
 
 def unread_by_engine(transformer_options: dict, named: dict, arguments: tuple) -> tuple[str, str, str]:
@@ -31,7 +31,7 @@ def unread_by_engine(transformer_options: dict, named: dict, arguments: tuple) -
     patches = {name for name, found in transformer_options.get("patches", {}).items() if found} - KNOWN_PATCHES
     replacements = {name for name, found in transformer_options.get("patches_replace", {}).items() if found}
     options = transformer_options.keys() - _KNOWN_OPTIONS
-    extra = {name for name, value in named.items() if value is not None} - _VIDEO_ARGUMENTS
+    extra = {name for name, value in named.items() if value is not None} - set(VIDEO_ARGUMENTS)
     unread = {name: f"patch '{name}'" for name in patches}
     unread |= {name: f"replacement '{name}'" for name in replacements - KNOWN_REPLACEMENTS}
     unread |= {name: f"option '{name}'" for name in options}

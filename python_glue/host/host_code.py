@@ -95,9 +95,10 @@ def _codes_of(owner):
         pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
-def names_in(owner) -> set[str]:
-    """The attributes that the code of a function, or of the functions of a class, names."""
-    return {name for code in _codes_of(owner) for name in code.co_names}
+@functools.cache
+def names_in(cls: type) -> frozenset[str]:
+    """The attributes that the functions of a class name; read once."""
+    return frozenset(name for code in _codes_of(cls) for name in code.co_names)
 
 
 def words_in(owner) -> set[str]:
@@ -121,20 +122,6 @@ class HostVocabulary:
         self.transformers = set().union(*(words_in(cls) for cls in _TRANSFORMERS))
 
 
-_vocabulary = []
-
-
+@functools.cache
 def vocabulary() -> HostVocabulary:
-    if not _vocabulary:
-        _vocabulary.append(HostVocabulary())
-    return _vocabulary[0]
-
-
-_own_words = {}
-
-
-def class_names(cls: type) -> set[str]:
-    """The words of the functions of a class, read once."""
-    if cls not in _own_words:
-        _own_words[cls] = names_in(cls)
-    return _own_words[cls]
+    return HostVocabulary()

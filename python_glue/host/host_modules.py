@@ -9,7 +9,8 @@ from .. import native
 from .span import Span, moment
 from .structure import Structure
 
-_VIDEO_ARGUMENTS = ("time_context", "num_video_frames", "image_only_indicator")
+# Arguments of the host's forward that it hands on to its layers, and that the engine does not read.
+VIDEO_ARGUMENTS = ("time_context", "num_video_frames", "image_only_indicator")
 
 
 @dataclass
@@ -20,7 +21,6 @@ class Place:
     reason: str
     calls: int = 0
     spans: list = field(default_factory=list)
-    seconds_before: float = 0.0
 
     def row(self) -> dict:
         return {"address": self.address, "reason": self.reason, "calls": self.calls,
@@ -70,12 +70,9 @@ class HostModules:
     def begin(self, transformer_options: dict, arguments: dict):
         """A call begins. `arguments`: those of the UNet's forward that the engine does not read."""
         self._options = transformer_options
-        self._arguments = {name: arguments.get(name) for name in _VIDEO_ARGUMENTS}
+        self._arguments = {name: arguments.get(name) for name in VIDEO_ARGUMENTS}
         if self._arguments["num_video_frames"] is None:
             self._arguments["num_video_frames"] = getattr(self._module, "default_num_video_frames", None)
-
-    def end(self):
-        self._options, self._arguments = {}, {}
 
     def _place(self, address: str, reason: str) -> Place:
         if self.all_reason:

@@ -13,7 +13,7 @@ from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from .experts_res_block import ExpertsResBlock
-from .host_code import CONTAINERS, LEAVES, class_names, replaced_function, replaced_layer_call, replaced_walk
+from .host_code import CONTAINERS, LEAVES, names_in, replaced_function, replaced_layer_call, replaced_walk
 
 _ROOT_CHILDREN = frozenset(("time_embed", "label_emb", "input_blocks", "middle_block", "output_blocks", "out",
                             "asdm_unet_spec"))
@@ -30,9 +30,7 @@ _EXPECTED_ATTRIBUTES = {
 # Where more blocks than this share have layers or leaves of foreign kinds (motion modules, the layers of video UNets,
 # quantised weights), all layers are the host's: what it computes in every block anyway is then right to the bit.
 SHARE_OF_BLOCKS = 0.5
-
-
-_FOREIGN = ("it is a ", "its weight is a ")
+_FOREIGN = ("it is a ", "its weight is a ")  # how reasons of such leaves begin
 
 
 @dataclass
@@ -81,7 +79,6 @@ def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> se
 class _Survey:
     def __init__(self, module, unet, distrusted: dict):
         self._module = module
-        self._unet = unet
         self._distrusted = distrusted
         self._leaf_ids = {name: index for index, (name, _, _) in enumerate(unet.leaves())}
         self._shapes = unet.leaves()
@@ -108,7 +105,7 @@ class _Survey:
 
     def _foreign_root(self) -> str:
         for name, child in self._module.named_children():
-            if name not in _ROOT_CHILDREN and (_has_tensors(child) or name in class_names(type(self._module))):
+            if name not in _ROOT_CHILDREN and (_has_tensors(child) or name in names_in(type(self._module))):
                 return f"the UNet has a module {name}, a {_class_text(child)}"
         return ""
 
@@ -241,7 +238,7 @@ def _weightless_fault(part, parent, name: str) -> str:
     """Why a module of a class that the engine does not know matters; empty where nothing calls it, or it does
     nothing."""
     ordered = isinstance(parent, (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict))
-    called = parent is None or ordered or type(parent) not in CONTAINERS or name in class_names(type(parent))
+    called = parent is None or ordered or type(parent) not in CONTAINERS or name in names_in(type(parent))
     if not called and not _has_tensors(part):
         return ""
     # The host's place for an attention function of the checkpoint's; without one it does nothing.
