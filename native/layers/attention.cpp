@@ -40,9 +40,8 @@ at::Tensor CrossAttention::operator()(const at::Tensor& x, const at::Tensor& con
                                       LayerContext& layer) const {
   const bool hooked = layer.hooks.hooks_transformers();
   if (!hooked && layer.host_runs(part_)) {
-    const PartInputs inputs{.emb = {}, .context = unit_ == AttentionUnit::kAttn2 ? context : at::Tensor(), .output_shape = {}};
-    const at::Tensor out = layer.host->part(part_, x, inputs);
-    return residual.defined() ? residual + out : out;
+    const at::Tensor other = unit_ == AttentionUnit::kAttn2 ? context : at::Tensor();
+    return with_residual(layer.host->part(part_, x, {.emb = {}, .context = other, .output_shape = {}}), residual);
   }
   at::Tensor query = x;
   at::Tensor key = context;

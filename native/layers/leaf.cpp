@@ -24,10 +24,6 @@ at::Tensor host_image(LayerContext& layer, LeafId leaf, const at::Tensor& x) {
   return x.is_contiguous() ? out : out.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor with_residual(const at::Tensor& out, const at::Tensor& residual) {
-  return residual.defined() ? residual + out : out;
-}
-
 /// A convolution of the host's, and what else was to ride along with it.
 at::Tensor host_convolution(LayerContext& layer, LeafId leaf, const at::Tensor& x, const ConvolutionExtras& extras) {
   const at::Tensor input = extras.size.empty() ? x : at::upsample_nearest2d(x, extras.size);
@@ -39,6 +35,10 @@ at::Tensor host_convolution(LayerContext& layer, LeafId leaf, const at::Tensor& 
 }
 
 }  // namespace
+
+at::Tensor with_residual(const at::Tensor& out, const at::Tensor& residual) {
+  return residual.defined() ? residual + out : out;
+}
 
 LeafId ModuleTable::add(LeafInfo leaf) {
   leaves_.push_back(std::move(leaf));

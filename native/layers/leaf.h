@@ -22,6 +22,10 @@ class ModuleTable {
   std::vector<std::string> parts_;
 };
 
+/// What a module of the host's gave, and the residual that a layer of the engine would have added in passing;
+/// `residual` may be undefined.
+[[nodiscard]] at::Tensor with_residual(const at::Tensor& out, const at::Tensor& residual);
+
 /// y = x W^T + b over the last dimension.
 class Linear {
  public:

@@ -24,8 +24,7 @@ FeedForward::FeedForward(ModuleTable& table, const std::string& name, int64_t ch
 
 at::Tensor FeedForward::operator()(const at::Tensor& x, const at::Tensor& residual, LayerContext& layer) const {
   if (layer.host_runs(part_)) {
-    const at::Tensor out = layer.host->part(part_, x, {});
-    return residual.defined() ? residual + out : out;
+    return with_residual(layer.host->part(part_, x, {}), residual);
   }
   return out_(proj_.gated(x, layer), layer, residual);
 }
