@@ -10,7 +10,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 PAGE = REPO / "docs" / "host_names.md"
 ROOM = REPO / "python_glue" / "host"
-HOST = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server")
+HOST = ("comfy", "comfy_aimdo", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server")
 HEAD = """# Names of the host
 
 Each name of ComfyUI's that the pack uses, and the files of `python_glue/host` that use it. Made by

@@ -12,6 +12,7 @@ import folder_paths
 from ..training.expert_start import start_tensors
 from ..unet_file import expected_tensors, write_unet
 from .assembled_unet import SPEC_BUFFER
+from .dynamic_vram import is_dynamic
 from .loader import make_model
 from .unet_config import describe, unet_config_of
 
@@ -106,11 +107,6 @@ def _around(patcher, made):
     return clone
 
 
-def is_dynamic(patcher) -> bool:
-    """Whether the host keeps the weights of `patcher` in dynamic VRAM, and patches them at the time of use."""
-    return getattr(patcher, "is_dynamic", bool)()
-
-
 def baked_tensors(patcher) -> dict:
     """The weights of the UNet in `patcher` with its patches in them, by name without the prefix; not copies where the
     host keeps them so."""
@@ -121,7 +117,7 @@ def baked_tensors(patcher) -> dict:
     tensors = patcher.model.diffusion_model.state_dict()
     for name in tensors:
         key = _UNET_PREFIX + name
-        if key in patcher.patches:
+        if key in patcher.patches and key not in patcher.backup:  # small ones are patched as they are loaded
             baked = patcher.patch_weight_to_device(key, device_to=patcher.load_device, return_weight=True)
             tensors[name] = baked.to(tensors[name].device)
     return tensors

@@ -7,6 +7,7 @@ import folder_paths
 
 from .. import native
 from .assembly import assemble_unet, save_unet, with_experts
+from .dynamic_vram import engine_clone
 from .hosted_training import calibrate_unet, distil_unet
 from .hosted_unet import hosted_unet
 from .loader import load_unet
@@ -63,7 +64,7 @@ class ComfyHost:
         settings = dataclasses.replace(settings, node_ids=_with_this_node(settings.node_ids), reports=new_reports(),
                                        told=set(), **changes)
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
-        clone = model.clone()
+        clone = engine_clone(model)
         install(clone, settings)
         return clone
 

@@ -10,8 +10,10 @@ import logging
 import comfy.model_management
 import torch
 
+from .dynamic_vram import outside_allocation_graph, wants_no_graphs
+
 _MOST_KINDS = 16  # of calls in one run; area conds and context windows bring many, and each graph takes memory
-_ROOM = 3  # a call's memory times over: for the pool, and twice for the host, which asks for 1.5 times to batch conds
+_ROOM = 3  # calls' memory: for the pool of graphs, and twice for the host, which asks for 1.5 times to batch conds
 log = logging.getLogger("asdm")
 
 
@@ -33,16 +35,19 @@ def obstacle(inputs: dict, control, hooks, profile, binding) -> str:
     device = inputs["x"].device
     if device.type != "cuda":
         return "not on a CUDA device"
+    if wants_no_graphs():
+        return "the host was started with --disable-cuda-graphs"
     if any(tensor.device != device for tensor in inputs.values()) or device.index != torch.cuda.current_device():
         return "several devices"
     return "another capture is underway" if torch.cuda.is_current_stream_capturing() else ""
 
 
-def has_room(patcher, x) -> bool:
-    """Whether the device has memory for graphs of calls on `x` beside what the host plans with."""
+def has_room(patcher, x, kept: int = 0, calls: int = _ROOM) -> bool:
+    """Whether the device has memory for `calls` calls on `x` beside what the host plans with; `kept`: bytes that it
+    would count as free, as it could take them back, but must not."""
     # Newer hosts count pages that they would give up.
     ask = getattr(patcher, "get_free_memory", comfy.model_management.get_free_memory)
-    return ask(x.device) >= _ROOM * patcher.model.memory_required(list(x.shape))
+    return ask(x.device) - kept >= calls * patcher.model.memory_required(list(x.shape))
 
 
 class CudaRecorder:
@@ -59,7 +64,7 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         # The outer context is for a capture that fails: torch then stays on the capture's stream. Other threads, such
         # as those that make previews, may use the GPU meanwhile.
-        with torch.cuda.stream(torch.cuda.current_stream()), \
+        with outside_allocation_graph(), torch.cuda.stream(torch.cuda.current_stream()), \
                 torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             given = work()
         return given, graph.replay

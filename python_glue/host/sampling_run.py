@@ -57,6 +57,7 @@ class SamplingRun:
         self._predicting = False
         self.host_walks = Counter()  # calls that the host's own forward made block by block, by reason
         self.fallbacks = Counter()
+        self.without_graphs = Counter()  # calls on a GPU that could not be CUDA graphs, by reason
         self.notes = []
         self.other_caches = []
         self.superseded = False  # by a sampler with settings of its own: this run is none
@@ -274,8 +275,9 @@ class SamplingRun:
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
             "other_caches": self.other_caches,
-            "notes": self.notes + (plan_notes(settings.inheritance, self.hosted.family, log)
-                                   if settings.plan() else []),
+            "notes": [*self.notes,
+                      *(f"{calls} calls without CUDA graphs: {why}" for why, calls in self.without_graphs.items()),
+                      *(plan_notes(settings.inheritance, self.hosted.family, log) if settings.plan() else ())],
         }
 
     def forget(self):

@@ -15,6 +15,7 @@ from .. import native
 from .assembled_unet import AssembledUNet
 from .control import residuals_of, span_of
 from .cuda_graphs import has_room, obstacle
+from .dynamic_vram import outside_allocation_graph
 from .hooks import HostHooks, attention_precision, unread_by_engine
 from .host_walk import HostWalk
 from .hosted_unet import HostedUNet, known_unet
@@ -151,11 +152,17 @@ class EngineCall:
         hooks = HostHooks(self._options, self._module.model_channels, attention_precision(self._module), inputs)
         if binding.host is not None:
             binding.host.begin(self._options, self._named)
-        output = self._forward(binding, inputs, residuals, hooks, features)
+        with outside_allocation_graph(), binding.for_call(tuple(x.shape), partial(self._has_room, x)) as at_hand:
+            output = self._forward(at_hand, inputs, residuals, hooks, features)
         if run is not None:
             with run.lock:
                 run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
         return output
+
+    def _has_room(self, x, pages: int) -> bool:
+        """Whether a call on `x` has the memory while pages of so many bytes stay where they are."""
+        patcher = None if self._bound is None else self._bound.patcher
+        return patcher is not None and has_room(patcher, x, kept=pages, calls=1)
 
     def _inputs(self, x, timesteps, context, y) -> dict:
         """As the engine takes them: what the host would spread over the batch is spread, what it would not read is
@@ -179,7 +186,10 @@ class EngineCall:
                 features=features, profile=profile, projections=projections, reuses_sums=projections is not None,
                 host=host)
 
-        if run is None or obstacle(inputs, residuals, hooks, profile, binding):
+        reason = "" if run is None else obstacle(inputs, residuals, hooks, profile, binding)
+        if run is None or reason:
+            if inputs["x"].device.type == "cuda" and run is not None:
+                run.without_graphs[reason] += 1
             return forward(inputs, features)
         hooks.poll()  # a graph asks nobody
         return self._bound.graphs.forward(forward, inputs, features, binding,

@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy.sampler_helpers import prepare_model_patcher
 
 from .. import native
+from .dynamic_vram import hookable
 from .kept_memory import kept_memory_counted
 from .report import switched_report
 from .sampling_run import SamplingRun
@@ -135,10 +136,14 @@ class SwitchedRun:
 def switching(settings, guider, sigmas, settings_of, running):
     """The SwitchedRun of a run of `settings`, found through the options of `guider`; all of it goes with the run.
     `settings_of` and `running`: of the seam and the wrappers, which know this module."""
-    early = unets_of(guider.model_patcher, settings)[1][:-1]
+    given = unets_of(guider.model_patcher, settings)[1][:-1]
+    early = [hookable(patcher, guider.conds) for patcher in given]
     options = guider.model_options.setdefault("transformer_options", {})
     modes = [patcher.hook_mode for patcher in early]
     with ExitStack() as stack:
+        if early != given:  # what the host loads are a MODEL's additional models
+            stack.callback(guider.model_patcher.set_additional_models, KEY, given)
+            guider.model_patcher.set_additional_models(KEY, early)
         try:
             for patcher in early:
                 patcher.hook_mode = guider.model_patcher.hook_mode

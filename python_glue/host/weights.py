@@ -1,6 +1,7 @@
 """Binds the engine to the modules of a diffusion model, for as long as they stay what they are: which weights lie
 where, and what the host's own modules run."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import torch
 
 from .. import native
 from .host_modules import HostModules
+from .paged_weights import PagedWeights, is_paged
 from .structure import Structure
 
 # Weights that a run makes something of which outlives a call (prompts' keys and values, sums of held features).
@@ -24,6 +26,9 @@ class Binding:
     source: object = None  # native WeightSource
     all_resident: bool = True  # the host is asked for none at the time of use: all lie where they lie
     host: HostModules | None = None  # None where the engine runs everything
+    pages: PagedWeights | None = None  # where all that the host is asked for may lie in pages of the device
+    _filled: tuple = (0, None)  # (how often the pages were found filled, the binding to what is in them)
+    _filled_source: object = None  # native WeightSource of weights in pages, by their (weight, bias)
     _watched: list = field(default_factory=list)  # (parameters of a leaf, its weight)
     _children: list = field(default_factory=list)  # (children of a block, those that it had)
     _samples: list = field(default_factory=list)
@@ -33,6 +38,21 @@ class Binding:
         """Whether weights and layers are still the objects that they were."""
         return (all(parameters.get("weight") is weight for parameters, weight in self._watched)
                 and all(list(children.values()) == before for children, before in self._children))
+
+    @contextmanager
+    def for_call(self, shape: tuple, room):
+        """The binding for a call on an input of `shape`: where the host keeps weights in pages and all are filled, one
+        that reads them there. `room(bytes)`: whether a call has the memory while pages of `bytes` stay."""
+        if self.pages is None or not self.pages.pin(shape, room):
+            yield self
+            return
+        try:
+            if self._filled[0] != self.pages.fillings:
+                source = self._filled_source(self.pages.tensors())
+                self._filled = self.pages.fillings, Binding(self.structure, source)
+            yield self._filled[1]
+        finally:
+            self.pages.unpin()
 
     def wrote(self) -> bool:
         """Whether somebody wrote into a weight since this was asked last. Looks at samples of those weights alone that
@@ -45,11 +65,11 @@ class Binding:
 
 
 def _needs_host(module, device) -> bool:
-    """Whether only the host knows the effective weight: offloaded, or patched at the time of use."""
+    """Whether only the host knows the effective weight: offloaded, in pages, or patched at the time of use."""
     tensors = [t for t in (module.weight, module.bias) if t is not None]
     lowvram = getattr(module, "weight_lowvram_function", None) or getattr(module, "bias_lowvram_function", None)
     replaced = getattr(module, "comfy_cast_weights", False) and comfy.ops.cast_bias_weight.__module__ != "comfy.ops"
-    return bool(module.weight_function or module.bias_function or lowvram or replaced
+    return bool(module.weight_function or module.bias_function or lowvram or replaced or hasattr(module, "_v")
                 or any(t.device != device for t in tensors))
 
 
@@ -91,13 +111,22 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
     left = set(asked) | structure.host_leaves.keys()
     given = [None if leaf is None or index in left or structure.all_reason or not _is_plain(leaf)
              else (leaf.weight, leaf.bias) for index, leaf in enumerate(modules)]
+    source = partial(native.native_module().HostWeights, unet, fetch=partial(_fetch, modules))
     binding = Binding(
-        structure=structure, source=native.native_module().HostWeights(unet, given, partial(_fetch, modules)),
-        all_resident=not asked,
+        structure=structure, source=source(leaves=given), all_resident=not asked,
         host=HostModules(module, unet, structure, places) if structure.host_runs_any else None)
+    if asked and binding.host is None and all(is_paged(modules[index]) for index in asked):
+        binding.pages = PagedWeights([modules[index] for index in asked], device)
+        binding._filled_source = partial(_with_pages, source, given, asked)
     names = [name for name, _, _ in unet.leaves()]
     _watch(binding, module, unet, modules, names, given)
     return binding
+
+
+def _with_pages(source, given: list, asked: list, tensors: list):
+    """A native WeightSource of the `given` leaves, and of `tensors` for those that were `asked` for."""
+    filled = dict(zip(asked, tensors, strict=True))
+    return source(leaves=[filled.get(index, leaf) for index, leaf in enumerate(given)])
 
 
 def _is_plain(leaf) -> bool:
