@@ -34,7 +34,11 @@ def engine_clone(patcher):
     found = _static.get(patcher.model)
     static = None if found is None else found()
     override = None if static is None else static.get_clone_model_override()
-    clone = patcher.clone(disable_dynamic=True, model_override=override)
+    try:
+        clone = patcher.clone(disable_dynamic=True, model_override=override)
+    except (OSError, RuntimeError) as error:  # its file is gone, or memory is short
+        log.warning("%s stays in dynamic VRAM: it could not be loaded whole (%s)", type(patcher.model).__name__, error)
+        return patcher.clone()
     clone.hook_backup = {}
     if static is None:
         log.info("%s is loaded whole, outside of dynamic VRAM: it fits, and CUDA graphs need weights that stay",

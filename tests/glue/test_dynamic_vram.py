@@ -148,6 +148,15 @@ def test_a_model_that_does_not_fit_stays(hosted, dynamic, small_device):
     assert hosted.inheriting(dynamic).is_dynamic()
 
 
+def test_a_model_whose_file_is_gone_stays(hosted, dynamic, caplog):
+    def gone(disable_dynamic=False):
+        raise FileNotFoundError("model.safetensors")
+
+    dynamic.cached_patcher_init = (gone, ())
+    assert hosted.inheriting(dynamic).is_dynamic()
+    assert "model.safetensors" in caplog.text
+
+
 def test_a_saved_unet_has_the_lora_in_it(hosted, dynamic, tmp_path, monkeypatch):
     import folder_paths
     import safetensors.torch
