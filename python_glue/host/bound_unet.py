@@ -34,9 +34,10 @@ class BoundUNet:
         """RuntimeError at `where` where the MODEL holds no Stable Diffusion UNet."""
         return cls(patcher.model.diffusion_model, hosted_unet(patcher.model, where), patcher)
 
-    def like(self, module) -> "BoundUNet":
-        """`module`, another diffusion model of this structure."""
-        return BoundUNet(module, adopted_unet(module, self.hosted.spec_json))
+    def like(self, module) -> "BoundUNet | None":
+        """`module`, another diffusion model of this structure; None where it has another."""
+        hosted = adopted_unet(module, self.hosted.spec_json)
+        return BoundUNet(module, hosted) if hosted and hosted.spec_json == self.hosted.spec_json else None
 
     def is_of(self, module) -> bool:
         return self._module() is module

@@ -10,6 +10,7 @@ import weakref
 import torch
 
 from .. import native
+from .assembled_unet import AssembledUNet
 from .settings import EngineSettings
 from .unet_config import SD_FAMILIES, describe
 
@@ -86,13 +87,21 @@ def hosted_unet(base_model, where: str = "ASDM") -> HostedUNet:
     return found
 
 
-def adopted_unet(module, spec_json: str) -> HostedUNet:
-    """The UNet of a diffusion model of the host that has the structure `spec_json`: a copy of one that is known."""
-    if module not in _known:
-        _known[module] = HostedUNet(spec_json)
-    return _known[module]
+def adopted_unet(module, spec_json: str) -> HostedUNet | None:
+    """The UNet of a diffusion model that nobody has met before, such as a copy of one that has the structure
+    `spec_json`; None where it has other blocks."""
+    found = _known.get(module)
+    if found is None:
+        spec_json = module.spec_json if isinstance(module, AssembledUNet) else spec_json
+        adopted = HostedUNet(spec_json)
+        if not _has_blocks(module, adopted.blocks):
+            return None
+        found = _known[module] = adopted
+    return found
 
 
-def known_unet(module) -> HostedUNet | None:
-    """The UNet of a diffusion model of the host that some node or run has met; None for any other."""
-    return _known.get(module)
+def _has_blocks(module, blocks: list) -> bool:
+    for kind, name in (("input", "input_blocks"), ("output", "output_blocks")):
+        if len(getattr(module, name, ())) != sum(block["kind"] == kind for block in blocks):
+            return False
+    return True

@@ -73,14 +73,15 @@ class SamplingRun:
         self._on_other_devices += [BoundUNet.of(patcher) for patcher in patchers if not any(
             bound.is_of(patcher.model.diffusion_model) for bound in known)]
 
-    def bound_for(self, module) -> BoundUNet:
-        """The UNet of a call of the diffusion model `module`."""
+    def bound_for(self, module) -> BoundUNet | None:
+        """The UNet of a call of the diffusion model `module`; None where it is none like that of the run."""
         with self.lock:
             for bound in (self.bound, *self._on_other_devices):
                 if bound.is_of(module):
                     return bound
-            self._on_other_devices.append(self.bound.like(module))
-            return self._on_other_devices[-1]
+            found = self.bound.like(module)
+            self._on_other_devices += [] if found is None else [found]
+            return found
 
     @property
     def inherits(self) -> bool:

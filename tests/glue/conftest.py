@@ -11,10 +11,17 @@ from torchvision_operators import declare_torchvision_operators
 
 PACK = "asdm_pack_under_test"
 HOST = Path(os.environ.get("COMFYUI_PATH") or REPO / ".host" / "ComfyUI")
-PATCHERS = HOST / "comfy" / "model_patcher.py"
-# Dynamic VRAM came with 0.18; the tests of it are none of an older host's.
-collect_ignore = [] if PATCHERS.is_file() and "class ModelPatcherDynamic" in PATCHERS.read_text(encoding="utf-8") \
-    else ["test_dynamic_vram.py"]
+# What came to the host with 0.18 and 0.24; its tests are none of an older host's.
+NEWER = {"class ModelPatcherDynamic": "test_dynamic_vram.py", "def deepclone_multigpu": "test_several_devices.py"}
+
+
+def not_of_this_host() -> list[str]:
+    patchers = HOST / "comfy" / "model_patcher.py"
+    text = patchers.read_text(encoding="utf-8") if patchers.is_file() else ""
+    return [tests for needed, tests in NEWER.items() if needed not in text]
+
+
+collect_ignore = not_of_this_host()
 
 
 @pytest.fixture(scope="session")
