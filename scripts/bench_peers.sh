@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Installs the benchmarks' peers, each into an environment of its own: scripts/bench_peers.sh [NAME...], default all.
-# Such an environment lies upon the main one: it sees torch and the host, and nothing of it changes the main one.
+# Such an environment lies upon the host's, which may lie upon the main one: it sees torch and the host, and changes
+# nothing of theirs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-
-packages_of() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 
 known_peers() {
   local file
@@ -16,6 +15,9 @@ install_peer() {
   local wanted="$repo/scripts/requirements-$name.txt" home="$scratch/peers/$name" main mark
   [[ -f "$wanted" ]] || fail "no peer '$name'; known: $(known_peers | tr '\n' ' ')"
   main=$(packages_of "$python")
+  if [[ "$python" == "$host_venv/bin/python" && "$host_venv" != "$own_venv" ]]; then
+    main+=$'\n'$(packages_of "$own_venv/bin/python")
+  fi
   mark=$(fingerprint "$wanted" "$main" "$("$python" --version)")
   is_stamped "$home/.asdm-stamp" "$mark" && return 0
   say "installing the peer $name into .test/peers"

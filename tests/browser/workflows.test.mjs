@@ -93,6 +93,14 @@ test("the dropped demo workflow runs and shows its picture", async () => {
 
   const run = await runOnce();
   assert.equal(run.outputs[saveId].images.length, 1);
+  await page.waitForFunction(
+    () =>
+      window.app.graph._nodes
+        .find(({ type }) => type === "ASDMFeatureInheritance")
+        .widgets.some(({ value }) => /^ASDM: [\d.]+ times as fast in the UNet/.test(value)),
+    undefined,
+    { timeout: 30_000 },
+  );
 
   await page.waitForFunction(
     (id) => window.app.graph._nodes.find((node) => String(node.id) === id).imgs?.[0]?.naturalWidth > 0,
