@@ -11,6 +11,15 @@ import torch
 from . import native
 
 
+# What newer hosts note beside the weights of an attention: how the checkpoint wants it computed, as bytes of JSON.
+_NOTE = ".comfy_attention.config"
+
+
+def is_note(name: str) -> bool:
+    """Whether a tensor of this name is no weight, but something that the host notes beside them."""
+    return name.endswith(_NOTE)
+
+
 def expected_tensors(spec_json: str) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor of a UNet, by checkpoint name."""
     expected = {}
@@ -22,8 +31,10 @@ def expected_tensors(spec_json: str) -> dict[str, tuple[int, ...]]:
 
 
 def check_tensors(path: str, spec_json: str, tensors: dict[str, torch.Tensor]):
-    """ValueError naming every missing and unexpected tensor, and those of another shape or kind."""
+    """ValueError naming every missing and unexpected tensor, and those of another shape or kind. The host's notes are
+    free to be there."""
     expected = expected_tensors(spec_json)
+    tensors = {name: tensor for name, tensor in tensors.items() if not is_note(name)}
     faults = [f"missing {name}" for name in expected if name not in tensors]
     faults += [f"unexpected {name}" for name in tensors if name not in expected]
     faults += [f"{name} has shape {tuple(tensor.shape)}, expected {expected[name]}"

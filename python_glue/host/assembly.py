@@ -10,7 +10,7 @@ import comfy.model_patcher
 import folder_paths
 
 from ..training.expert_start import start_tensors
-from ..unet_file import expected_tensors, write_unet
+from ..unet_file import expected_tensors, is_note, write_unet
 from .assembled_unet import SPEC_BUFFER
 from .dynamic_vram import is_dynamic
 from .loader import make_model
@@ -24,7 +24,7 @@ def _stored_weights(patcher) -> dict:
     """The weights of the UNet in `patcher` before any patch, by name without the prefix. Where a clone of it is loaded
     with its patches, the host keeps the unpatched ones aside."""
     return {name.removeprefix(_UNET_PREFIX): patches[0][0].detach()
-            for name, patches in patcher.get_key_patches(_UNET_PREFIX).items()}
+            for name, patches in patcher.get_key_patches(_UNET_PREFIX).items() if not is_note(name)}
 
 
 def assemble_unet(patcher, spec_json: str):
@@ -65,7 +65,8 @@ def _fresh_patcher(patcher, spec_json: str, tensors: dict):
     config.model_type = lambda state_dict, prefix="": model_type
     dtype = patcher.model.get_dtype()
     kept = {name: _cast(tensor, dtype) for name, tensor in tensors.items()} if is_dynamic(patcher) else tensors
-    return remade_patcher(config, spec_json, kept, patcher.load_device, patcher.offload_device)
+    notes = {name: tensor for name, tensor in patcher.model.diffusion_model.state_dict().items() if is_note(name)}
+    return remade_patcher(config, spec_json, {**kept, **notes}, patcher.load_device, patcher.offload_device)
 
 
 def remade_patcher(config, spec_json: str, tensors: dict, load_device, offload_device, disable_dynamic: bool = False):

@@ -12,7 +12,7 @@ import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ..unet_file import check_tensors
+from ..unet_file import check_tensors, is_note
 from .assembled_unet import AssembledUNet
 from .unet_config import unet_config_of
 
@@ -80,7 +80,7 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
         weight_dtype=comfy.utils.weight_dtype(_unpacked(tensors) if layout["carries_spec"] else tensors))
     config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
     for name, tensor in tensors.items():
-        tensors[name] = tensor.to(stored)
+        tensors[name] = tensor if is_note(name) else tensor.to(stored)
     if spec.get("removed"):
         log.info("%s: a UNet without %s", path, ", ".join(spec["removed"]))
     offload_device = comfy.model_management.unet_offload_device()
