@@ -10,7 +10,6 @@ import torch
 
 from . import native
 
-
 # What newer hosts note beside the weights of an attention: how the checkpoint wants it computed, as bytes of JSON.
 _NOTE = ".comfy_attention.config"
 
