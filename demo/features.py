@@ -1,4 +1,4 @@
-"""Text features and latents of the captioned pictures, by the host's own route."""
+"""Text features and latents of captions and pictures, by the host's own route."""
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -19,12 +19,8 @@ def encode_prompt(clip, text):
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def encode_captions(clip, captions, cache):
-    """Features fp16 [1 + len(TEMPLATES) * N, 77, 768].
-
-    Row 0 is the empty prompt; then all captions in the first wording, and so on.
-    """
-    prompts = [""] + [t.format(c) for t in TEMPLATES for c in captions]
+def encode_prompts(clip, prompts, cache):
+    """Features fp16 [len(prompts), 77, 768], kept in the file `cache`."""
     if cache.is_file():
         with safe_open(str(cache), "pt") as stored:
             if stored.metadata() == {"prompts": "\n".join(prompts)}:
@@ -36,18 +32,32 @@ def encode_captions(clip, captions, cache):
     return features
 
 
-def encode_pictures(vae_path, pictures):
-    """UNet latents [N, 4, H/8, W/8] of uint8 pictures [N, 3, H, W].
+def encode_captions(clip, captions, cache):
+    """Features fp16 [1 + len(TEMPLATES) * N, 77, 768].
 
-    Through the host's VAE and its SD1.x latent format, as VAEEncode and
-    KSampler would do.
+    Row 0 is the empty prompt; then all captions in the first wording, and so on.
     """
-    import comfy.latent_formats
-    import comfy.sd
+    return encode_prompts(clip, [""] + [t.format(c) for t in TEMPLATES for c in captions], cache)
 
-    vae = comfy.sd.VAE(sd=load_file(str(vae_path)))
-    latent_format = comfy.latent_formats.SD15()
-    pixels = pictures.permute(0, 2, 3, 1).float() / 255
-    with torch.no_grad():
-        latents = torch.cat([vae.encode(batch) for batch in pixels.split(16)])
-    return latent_format.process_in(latents).float()
+
+class Encoder:
+    """The host's VAE and its SD1.x latent format, as VAEEncode and KSampler use them."""
+
+    def __init__(self, vae_path):
+        import comfy.latent_formats
+        import comfy.sd
+
+        self._vae = comfy.sd.VAE(sd=load_file(str(vae_path)))
+        self._format = comfy.latent_formats.SD15()
+
+    def encode(self, pictures):
+        """UNet latents [N, 4, H/8, W/8] of uint8 pictures [N, 3, H, W]."""
+        pixels = pictures.permute(0, 2, 3, 1).float() / 255
+        with torch.no_grad():
+            latents = torch.cat([self._vae.encode(batch) for batch in pixels.split(16)])
+        return self._format.process_in(latents).float()
+
+
+def encode_pictures(vae_path, pictures):
+    """UNet latents [N, 4, H/8, W/8] of uint8 pictures [N, 3, H, W]."""
+    return Encoder(vae_path).encode(pictures)
