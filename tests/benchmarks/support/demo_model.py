@@ -1,6 +1,7 @@
 """The demo model in this process: loaded, sampled and decoded by the host's own code, several pictures a batch."""
 
 import sys
+from pathlib import Path
 
 import torch
 from support import hosted
@@ -15,15 +16,16 @@ LATENT = 16  # height and width; the model was trained on this size alone
 class DemoModel:
     """`host_model` is the ModelPatcher of the host; what is sampled is derived from it by the caller."""
 
-    def __init__(self, pack):
+    def __init__(self, pack, unet: Path | None = None, vae: Path | None = None):
         import comfy.sd
         import comfy.utils
         from demo_models import TEXT_ENCODER, UNET, VAE, demo_models
         from features import encode_prompt, load_text_encoder
         demo_models()  # makes the text encoder where it is missing
-        layout = pack.native.native_module().read_unet_file(str(UNET))
-        self.host_model = pack.host.comfy_host().load_unet(str(UNET), layout, "default")
-        self._vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(VAE)))
+        unet = str(unet or UNET)
+        self.host_model = pack.host.comfy_host().load_unet(unet, pack.native.native_module().read_unet_file(unet),
+                                                           "default")
+        self._vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(vae or VAE)))
         self._clip, self._encode_prompt = load_text_encoder(TEXT_ENCODER), encode_prompt
         self._encoded = {}
 
