@@ -1,0 +1,36 @@
+"""Runs changed_host.py over the packs of hosts_to_come/, and how far its results may be from the changed host's own."""
+
+import ast
+import json
+import subprocess
+import sys
+
+from changed_host import CHANGES, all_changes
+
+LIMIT = 1e-3  # relative L2 to the changed host's own result
+LEAST_EFFECT = 1e-4  # of a change that acts; a smaller one was not there
+MINUTES = 15
+
+
+def is_alone(name: str) -> bool:
+    """Whether a change is one for all models of the process, so that no other can be tried beside it."""
+    tree = ast.parse((CHANGES / f"{name}.py").read_text(encoding="utf-8"))
+    return any(isinstance(line, ast.Assign) and line.targets[0].id == "ALONE" for line in tree.body
+               if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name))
+
+
+def processes() -> list[tuple[str, ...]]:
+    """The changes by the process that they are tried in: most together, the others each alone."""
+    alone = [name for name in all_changes() if is_alone(name)]
+    return [tuple(name for name in all_changes() if name not in alone), *((name,) for name in alone)]
+
+
+def rows_of(names: tuple[str, ...], python: str = sys.executable, environment: dict | None = None) -> dict:
+    """{change: its rows}, from one process. RuntimeError where that fails."""
+    command = [python, str(CHANGES.parent / "changed_host.py"), *names]
+    result = subprocess.run(command, text=True, capture_output=True, timeout=MINUTES * 60, env=environment)
+    if result.returncode != 0:
+        raise RuntimeError(f"changed_host.py {' '.join(names)}: expected exit status 0, got {result.returncode}:\n"
+                           f"{result.stderr[-4000:]}")
+    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    return {name: [row for row in rows if row["change"] == name] for name in names}
