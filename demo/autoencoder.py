@@ -9,6 +9,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from colour_carrying import carry_colours
 from precision import fast_precision
 from safetensors.torch import load_file, save_file
 from training_log import Stopwatch, TrainingLog
@@ -151,19 +152,22 @@ def _save(checkpoint, net, optimizer, step, elapsed):
 
 def train_autoencoder(captioned, others, seconds, log_path, start_from=None,
                       decoder_only=False, peak_lr=1.5e-3, own_share=0.6, phases=PHASES,
-                      checkpoint=None, seed=1):
+                      carrying=False, checkpoint=None, seed=1):
     """Train for `seconds` of work; returns the net, statistics folded in.
 
     captioned, others: uint8 [N, 3, H, W]; start_from: a saved autoencoder to
     train on, with a fresh learning-rate decay; decoder_only: leave the encoder
     and the statistics alone, so that a UNet trained on them stays valid;
     own_share: of the crops, from `captioned`, the rest from all; phases: as
-    PHASES; checkpoint: file to resume from and to save to.
+    PHASES; carrying: begin with weights that pass on colours; checkpoint:
+    file to resume from and to save to.
     """
     stage = "ae_decoder" if decoder_only else "ae_more" if start_from else "ae"
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     net = build_autoencoder()
+    if carrying:
+        carry_colours(net)
     if start_from is not None:
         net.load_state_dict(load_file(str(start_from)))
     net.taesd_encoder.requires_grad_(not decoder_only)

@@ -56,7 +56,8 @@ def run_scene_ae(options):
     probe, others = pictures.split([PROBE_SCENES, len(pictures) - PROBE_SCENES])
     net = train_autoencoder(probe, others, options.seconds, options.work_dir / "scene_log.jsonl",
                             start_from=options.start_from, decoder_only=options.decoder_only, peak_lr=options.lr,
-                            own_share=0.0, phases=SCENE_PHASES, checkpoint=options.work_dir / options.checkpoint)
+                            own_share=0.0, phases=SCENE_PHASES,
+                            carrying=True, checkpoint=options.work_dir / options.checkpoint)
     save_autoencoder(net, options.work_dir / "scene_vae.safetensors")
 
 
