@@ -1,4 +1,5 @@
-"""Runs every measurement of results/plan.py, stores each result under docs/benchmarks and writes docs/benchmarks.md.
+"""Runs every measurement of results/plan.py, stores each result under docs/benchmarks and writes docs/benchmarks.md and
+the README's table of hosts.
 
 A measurement that fails or is interrupted leaves the stored result that it had. --from-stored only writes the page.
 """
@@ -57,11 +58,11 @@ def measure_all(chosen: list[Measurement]) -> list[str]:
 
 
 def write_page():
-    from results import plots
+    from results import plots, texts
     results = stored.load()
     stored.FOLDER.mkdir(parents=True, exist_ok=True)
     plots.draw(results, stored.FOLDER)
-    stored.FOLDER.with_suffix(".md").write_text(page.page(results), encoding="utf-8")
+    texts.write(results)
 
 
 def chosen_measurements(options) -> list[Measurement]:

@@ -9,7 +9,7 @@ from changed_host import CHANGES, all_changes
 
 LIMIT = 1e-3  # relative L2 to the changed host's own result
 LEAST_EFFECT = 1e-4  # of a change that acts; a smaller one was not there
-MINUTES = 15
+MINUTES = 30  # for the changes of one process, on a machine that others use too
 
 
 def is_alone(name: str) -> bool:

@@ -1,6 +1,6 @@
 """docs/benchmarks.md, made of stored results alone."""
 
-from . import frontiers, tables
+from . import frontiers, hosts, tables
 from .plan import PLAN, Measurement
 
 INTRODUCTION = """# Benchmarks
@@ -155,6 +155,8 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     if "bypass" in results:
         words = "equal bit for bit" if results["bypass"]["holds"] else "**not equal**"
         parts += ["## Bypass", f"Latents of a graph without these nodes, before, with and after the pack: {words}."]
+    if "hosts" in results:
+        parts += hosts.section(results["hosts"])
     return parts
 
 

@@ -1,0 +1,92 @@
+"""Which hosts hold: one row for each version of ComfyUI, with the suites' counts (host, glue, browser), the largest
+difference of native calls to that host's own on checkpoints of the published size (calls), the nodes that did their
+work in prompts of a real server (nodes), and what became of packs that change the host (changes).
+
+COMFYUI_DIR names hosts, each of which gets an environment of its own as in scripts/setup.sh; without any it is the host
+and the Python of COMFYUI_PATH and PYTHON. What is measured takes its place in docs/benchmarks/hosts.json at once, so
+that hosts and parts may be measured one after the other; the verdict is on all that is stored. Logs: .test/logs/hosts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from results import stored, texts  # noqa: E402
+from support import host_rows  # noqa: E402
+from support.host_parts import PARTS  # noqa: E402
+from support.measure import machine  # noqa: E402
+from support.measured_host import MeasuredHost, commit  # noqa: E402
+
+NAME = "hosts"
+
+
+def stored_rows() -> list[dict]:
+    return stored.load().get(NAME, {}).get("rows", [])
+
+
+def result_of(rows: list[dict]) -> dict:
+    faults = host_rows.faults(rows)
+    return {"benchmark": NAME, "holds": not faults, "bounds": host_rows.bounds(rows), "faults": faults, "rows": rows,
+            "machine": machine()}
+
+
+def measure(host: MeasuredHost, part: str):
+    """Measures one part, and stores it at once."""
+    started, sources = time.perf_counter(), commit()
+    figures = PARTS[part].measure(host)
+    figures |= {"seconds": round(time.perf_counter() - started), "commit": sources, "machine": host.machine()}
+    # Read only now: another session may have stored its host meanwhile.
+    result = result_of(host_rows.merged(stored_rows(), host.version, part, figures))
+    stored.store(NAME, {"command": "bash scripts/bench.sh hosts", **result})
+    texts.write(stored.load())
+    shown = {name: value for name, value in figures.items() if name not in ("machine", "rows")}
+    print(json.dumps({"host": host.version, "part": part, "holds": PARTS[part].holds(figures), **shown}), flush=True)
+
+
+def measure_all(host: MeasuredHost, parts: list[str]) -> list[str]:
+    """What could not be measured, in words; what was stored of it stays."""
+    failed = []
+    for part in parts:
+        print(f"== {host.version}, {part}", flush=True)
+        try:
+            measure(host, part)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
+            failed.append(f"{host.version}: {part} not measured anew: {fault}")
+            print(f"error: {failed[-1]}", flush=True)
+    return failed
+
+
+def chosen_parts(words: str) -> list[str]:
+    names = words.split(",")
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no part {', '.join(unknown)}; known: {', '.join(PARTS)}")
+    return names
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="*", metavar="COMFYUI_DIR")
+    parser.add_argument("--only", type=chosen_parts, default=list(PARTS), metavar="PART,PART",
+                        help=f"of {', '.join(PARTS)}; by default all")
+    options = parser.parse_args()
+    failed = []
+    for folder in options.folders or [None]:
+        try:
+            host = MeasuredHost.of_this_process() if folder is None else MeasuredHost.prepared(folder)
+        except (ValueError, subprocess.SubprocessError) as fault:
+            failed.append(f"{folder}: cannot be made ready: {fault}")
+            continue
+        failed += measure_all(host, options.only)
+    result = result_of(stored_rows())
+    holds = result["holds"] and not failed
+    print(json.dumps({**result, "holds": holds, "faults": [*failed, *result["faults"]]}))
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
