@@ -1,7 +1,10 @@
 #include "native/inheritance/run.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "native/base/error.h"
 
 namespace asdm {
 namespace {
@@ -172,7 +175,19 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
   return CallFeatures(std::move(order));
 }
 
+void Run::check_nodes(const CallFeatures& call) const {
+  for (const auto* nodes : {&call.computed_nodes(), &call.inherited_nodes(), &call.forecast_nodes()}) {
+    for (const NodeId node : *nodes) {
+      if (node < 0 || node >= nodes_.nodes) {
+        throw internal_fault("Run::end_call", "a call of a UNet of " + std::to_string(nodes_.nodes) +
+                                                  " nodes is due, node " + std::to_string(node) + " came");
+      }
+    }
+  }
+}
+
 void Run::end_call(CallFeatures& call, const at::Tensor& prediction) {
+  check_nodes(call);
   ++record_.calls;
   const auto book = [](const std::vector<NodeId>& nodes, std::vector<int64_t>& counts) {
     for (const NodeId node : nodes) {

@@ -52,6 +52,7 @@ class Run {
                           int64_t rows = 0);
 
   /// Books what a finished call did and stores its features. `prediction`: what the UNet gave for the whole batch.
+  /// Throws Error where it was a call of a UNet with other nodes.
   void end_call(CallFeatures& call, const at::Tensor& prediction = {});
 
   [[nodiscard]] const RunRecord& record() const noexcept { return record_; }
@@ -83,6 +84,7 @@ class Run {
   void refuse(const std::string& reason) { ++record_.forced_refreshes[reason]; }
   /// The whole call computes, and so do those after it.
   void refuse_call(const std::string& reason);
+  void check_nodes(const CallFeatures& call) const;
   void store(const CallFeatures& call);
   void log(const CallFeatures& call);
 

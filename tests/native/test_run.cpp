@@ -455,5 +455,18 @@ TEST(Run, AnAbandonedCallCountsAsFullAndStores) {
   EXPECT_EQ(evaluate(run, 8, {"cond"}, {-1}), Values{2});
 }
 
+TEST(Run, RefusesACallOfAnotherUNet) {
+  SamplingRun run(every(kNever), kTenSteps, kNodes);
+  run.begin_evaluation(10);
+  CallFeatures features = run.begin_call({"cond"});
+  features.computed(kNodeCount, feature({1}));
+  expect_contains(error_of([&] {
+                    run.end_call(features);
+                    return 0;
+                  }),
+                  "a call of a UNet of 4 nodes is due, node 4 came");
+  EXPECT_EQ(run.record().calls, 0);
+}
+
 }  // namespace
 }  // namespace asdm
