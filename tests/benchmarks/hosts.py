@@ -5,13 +5,16 @@ work in prompts of a real server (nodes), and what became of packs that change t
 COMFYUI_DIR names hosts, each of which gets an environment of its own as in scripts/setup.sh; without any it is the host
 and the Python of COMFYUI_PATH and PYTHON. What is measured takes its place in docs/benchmarks/hosts.json at once, so
 that hosts and parts may be measured one after the other; the verdict is on all that is stored. Logs: .test/logs/hosts.
+A second session in the same tree waits for the first one's part, as both would use the same folders.
 """
 
 import argparse
+import fcntl
 import json
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -19,7 +22,7 @@ from results import stored, texts  # noqa: E402
 from support import host_rows  # noqa: E402
 from support.host_parts import PARTS  # noqa: E402
 from support.measure import machine  # noqa: E402
-from support.measured_host import MeasuredHost, commit  # noqa: E402
+from support.measured_host import LOGS, MeasuredHost, commit  # noqa: E402
 
 NAME = "hosts"
 
@@ -32,6 +35,19 @@ def result_of(rows: list[dict]) -> dict:
     faults = host_rows.faults(rows)
     return {"benchmark": NAME, "holds": not faults, "bounds": host_rows.bounds(rows), "faults": faults, "rows": rows,
             "machine": machine()}
+
+
+@contextmanager
+def alone():
+    """Servers of two sessions would empty each other's base directories under .test."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another session that measures hosts in this tree", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def measure(host: MeasuredHost, part: str):
@@ -53,7 +69,8 @@ def measure_all(host: MeasuredHost, parts: list[str]) -> list[str]:
     for part in parts:
         print(f"== {host.version}, {part}", flush=True)
         try:
-            measure(host, part)
+            with alone():
+                measure(host, part)
         except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
             failed.append(f"{host.version}: {part} not measured anew: {fault}")
             print(f"error: {failed[-1]}", flush=True)
