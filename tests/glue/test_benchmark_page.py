@@ -96,12 +96,15 @@ def test_parts_are_shown_beside_what_they_are_held_against():
     text = page.page({
         "me_cond_conv-fp32": {"benchmark": "me_cond_conv", "dtype": "fp32", "batch": 2, "experts": 3, "limit": 0.05,
                               "rows": convolutions, "machine": MACHINE},
+        "host_leaf": {"benchmark": "host_leaf", "holds": False, "limit_s": 20e-6, "host_s": 2e-6, "native_s": 25e-6,
+                      "over_host_s": 23e-6, "machine": MACHINE},
         "reused-fp32": {"benchmark": "reused", "model": "sd15", "dtype": "fp32", "batch": 2, "rows": calls,
                         "machine": MACHINE}})
     assert "| fp32 | 320 channels, 64x64 | 3 | 80.0 | 4.0% |" in text
     assert "| fp32 | 640 channels, 32x32 | 3 | 80.0 | **7.0%** |" in text
     assert "| fp32 | 64x64 | inherited | sums of held features | 1 s (0.9–1.1) | 0.970 | 2.0e-07 |" in text
     assert "anew |" not in text
+    assert "| 2.0 | 25.0 | **23.0** | 20.0 |" in text
 
 
 def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():

@@ -155,6 +155,9 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     if "bypass" in results:
         words = "equal bit for bit" if results["bypass"]["holds"] else "**not equal**"
         parts += ["## Bypass", f"Latents of a graph without these nodes, before, with and after the pack: {words}."]
+    if "host_leaf" in results:
+        parts += ["## A leaf in the host's code", "From the end of one such leaf to the start of the next, between the "
+                  "projections of an attention.", tables.host_leaf(results["host_leaf"])]
     if "hosts" in results:
         parts += hosts.section(results["hosts"])
     return parts

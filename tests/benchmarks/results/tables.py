@@ -117,6 +117,16 @@ def reused(results: list[dict]) -> str:
     return table(["dtype", "latent", "call", "reused", "time", "over a call without", "relative L2 to it"], rows)
 
 
+def host_leaf(result: dict) -> str:
+    def microseconds(value: float) -> str:
+        return f"{value * 1e6:.1f}"
+
+    over = microseconds(result["over_host_s"])
+    row = [microseconds(result["host_s"]), microseconds(result["native_s"]), over if result["holds"] else f"**{over}**",
+           microseconds(result["limit_s"])]
+    return table(["in the host's forward, us", "in the engine, us", "more, us", "at most, us"], [row])
+
+
 def me_cond_conv(results: list[dict]) -> str:
     rows = []
     for result in results:
