@@ -2,8 +2,10 @@
 `parity` at reduced width, held to the same bounds as at full width."""
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from comfy_server import REPO
@@ -11,9 +13,22 @@ from comfy_server import REPO
 BENCHMARK = REPO / "tests" / "benchmarks" / "parity.py"
 
 
-@pytest.mark.parametrize("preset", ["sd15", "sd21", "sdxl", "sdxl_refiner"])
-def test_native_engine_equals_the_host(preset):
-    result = subprocess.run([sys.executable, str(BENCHMARK), "--presets", preset], capture_output=True, text=True)
+def run(preset: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(BENCHMARK), "--presets", preset], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def results(request):
+    """By preset, of those that are asked for; made side by side, as each takes minutes."""
+    asked = [item.callspec.params["preset"] for item in request.session.items if item.path == request.path]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(asked, pool.map(run, asked), strict=True))
+
+
+# The longest first, so that none of them is left alone at the end.
+@pytest.mark.parametrize("preset", ["sdxl", "sdxl_refiner", "sd21", "sd15"])
+def test_native_engine_equals_the_host(results, preset):
+    result = results[preset]
     assert result.stdout, result.stderr[-4000:]
     report = json.loads(result.stdout.splitlines()[-1])
     assert report["fallbacks"] == []

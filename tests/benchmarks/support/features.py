@@ -37,7 +37,8 @@ def _deep_shrink(patcher):
 
 def _hyper_tile(patcher):
     from comfy_extras.nodes_hypertile import HyperTile
-    return _model_of(HyperTile.execute(patcher, 128, 2, 1, False))
+    # Tiles of 4, the smallest: 4 x 4 of them in a latent of 16.
+    return _model_of(HyperTile.execute(patcher, 32, 2, 1, False))
 
 
 def _attention_replace(patcher):
@@ -139,6 +140,7 @@ def cases(patcher) -> list[Case]:
         Case("plain", acts=False),
         Case("odd size", acts=False, inputs={"height": 17, "width": 23}),
         Case("batch 3", acts=False, inputs={"batch": 3}),
+        Case("64 x 64", acts=False, inputs={"height": 64, "width": 64, "batch": 1}),
         Case("control", control=control),
         Case("FreeU", _free_u),
         Case("attention replace", _attention_replace),
@@ -146,7 +148,7 @@ def cases(patcher) -> list[Case]:
         Case("attention override", _attention_override),
         Case("embedding patch", _embedding_patch),
         Case("deep shrink", _deep_shrink),
-        Case("HyperTile", _hyper_tile, inputs={"height": 64, "width": 64}),
+        Case("HyperTile", _hyper_tile),
         Case("LoRA resident", _lora),
         Case("LoRA offloaded", _lora, offload=True),
         Case("control, FreeU and odd size", _free_u, control=control,
