@@ -1,28 +1,21 @@
 """Runs changed_host.py over the packs of hosts_to_come/, and how far its results may be from the changed host's own."""
 
-import ast
 import json
 import subprocess
 import sys
 
-from changed_host import CHANGES, all_changes
+from changed_host import CHANGES
 
 LIMIT = 1e-3  # relative L2 to the changed host's own result
 LEAST_EFFECT = 1e-4  # of a change that acts; a smaller one was not there
 MINUTES = 30  # for the changes of one process, on a machine that others use too
+PROCESSES = 2
 
 
-def is_alone(name: str) -> bool:
-    """Whether a change is one for all models of the process, so that no other can be tried beside it."""
-    tree = ast.parse((CHANGES / f"{name}.py").read_text(encoding="utf-8"))
-    return any(isinstance(line, ast.Assign) and line.targets[0].id == "ALONE" for line in tree.body
-               if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name))
-
-
-def processes() -> list[tuple[str, ...]]:
-    """The changes by the process that they are tried in: most together, the others each alone."""
-    alone = [name for name in all_changes() if is_alone(name)]
-    return [tuple(name for name in all_changes() if name not in alone), *((name,) for name in alone)]
+def processes(names: list[str]) -> list[tuple[str, ...]]:
+    """The changes `names` shared out to processes, which are few as each imports the host."""
+    shares = [tuple(names[number::PROCESSES]) for number in range(PROCESSES)]
+    return [share for share in shares if share]
 
 
 def rows_of(names: tuple[str, ...], python: str = sys.executable, environment: dict | None = None) -> dict:

@@ -1,18 +1,21 @@
 """Hosts to come: packs that make one change each, such as newer hosts or other packs make, on the real host. Whatever
 changes, the engine gives what the changed host gives, and goes on inheriting."""
 
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from change_runs import LEAST_EFFECT, LIMIT, processes, rows_of
+from change_runs import LEAST_EFFECT, LIMIT, PROCESSES, processes, rows_of
 from changed_host import all_changes
 
-run = cache(rows_of)
 
-
-def rows(name: str) -> list[dict]:
-    (names,) = [names for names in processes() if name in names]
-    return run(names)[name]
+@pytest.fixture(scope="module")
+def results(request):
+    """By change, of those that are asked for, what its process gives; all run side by side."""
+    asked = [name for name in all_changes()
+             if any(item.path == request.path and item.name.endswith(f"[{name}]") for item in request.session.items)]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        runs = {names: pool.submit(rows_of, names) for names in processes(asked)}
+    return {name: run for names, run in runs.items() for name in names}
 
 
 def test_there_are_at_least_twenty():
@@ -20,8 +23,8 @@ def test_there_are_at_least_twenty():
 
 
 @pytest.mark.parametrize("name", all_changes())
-def test_a_changed_host_is_right_and_inherits(name):
-    found = rows(name)
+def test_a_changed_host_is_right_and_inherits(results, name):
+    found = results[name].result()[name]
     assert found
     if any(row["acts"] for row in found):
         assert max(row["effect"] for row in found) > LEAST_EFFECT

@@ -10,6 +10,7 @@ from .measured_host import ROOT, MeasuredHost
 
 sys.path.append(str(ROOT / "tests" / "host"))
 from change_runs import LEAST_EFFECT, LIMIT, processes, rows_of  # noqa: E402
+from changed_host import all_changes  # noqa: E402
 
 TESTS = ROOT / "tests"
 PRESETS = ("sdxl", "sdxl_refiner", "sd21", "sd15")  # the largest first: a memory that is too small shows at once
@@ -74,7 +75,7 @@ def nodes_hold(figures: dict) -> bool:
 
 def changes(host: MeasuredHost) -> dict:
     found = {}
-    for names in processes():
+    for names in processes(all_changes()):
         found.update(rows_of(names, host.python, host.environment))
         print(f"{host.version}, changes: {len(found)} tried", flush=True)
     return judged(found)

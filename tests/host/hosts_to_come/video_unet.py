@@ -7,6 +7,7 @@ import torch
 
 ACTS = False
 FRAMES = 3
+TOKENS = 7  # each place of the picture looks at them once more over time; this family has one, of a picture
 CONFIG = {
     "image_size": 32, "out_channels": 4, "use_spatial_transformer": True, "legacy": False, "model_channels": 64,
     "in_channels": 8, "num_res_blocks": [2, 2, 2, 2], "channel_mult": [1, 2, 4, 4], "context_dim": 1024,
