@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch  # noqa: E402
-from parity import Fallbacks, compare_forward  # noqa: E402
+from parity import Comparison, Fallbacks  # noqa: E402
 from support import calls, hosted, measure  # noqa: E402
 from support.features import cases  # noqa: E402
 
@@ -57,9 +57,10 @@ def load(pack, preset: str, folder: Path):
 def compare(pack, preset: str, folder: Path) -> dict:
     fallbacks = Fallbacks()
     patcher = load(pack, preset, folder)
+    comparison = Comparison(pack, patcher, torch.float32, preset)
     waiting, rows = sorted(cases(patcher), key=lambda case: case.control is None), []
     while waiting:  # a case that is done keeps no ControlNet beside what the next ones need
-        rows.append(compare_forward(pack, patcher, waiting.pop(0), torch.float32, preset))
+        rows.append(comparison.row(waiting.pop(0)))
     host = pack.host.comfy_host()
     native = host.with_native_engine(patcher, {"compute_dtype": "auto"})
     latent = calls.sample(native, "euler")
