@@ -1,5 +1,7 @@
 """Tables of the hosts that were tried, for docs/benchmarks.md and for the README."""
 
+from collections.abc import Callable
+
 from support.host_parts import PARTS
 
 from .tables import NONE, table
@@ -20,12 +22,19 @@ def _suite(row: dict, name: str) -> str:
     return _marked(row, name, f"{figures['passed']} / {figures['total']}{gpu}")
 
 
-def _nodes(row: dict) -> str:
-    if "nodes" not in row:
+def _counted(row: dict, part: str, words: Callable[[dict], str], names: Callable[[dict], list[str]],
+             kind: str = "") -> str:
+    """A count in `words` of the figures of a part; behind it the `names` of those that it is about."""
+    if part not in row:
         return NONE
-    figures = row["nodes"]
-    idle = f" (not {', '.join(figures['idle'])})" if figures["idle"] else ""
-    return _marked(row, "nodes", f"{figures['at_work']} / {figures['total']}{idle}")
+    figures = row[part]
+    named = f" ({kind}{', '.join(names(figures))})" if names(figures) else ""
+    return _marked(row, part, words(figures) + named)
+
+
+def _nodes(row: dict) -> str:
+    return _counted(row, "nodes", lambda nodes: f"{nodes['at_work']} / {nodes['total']}",
+                    lambda nodes: nodes["idle"], "not ")
 
 
 def _calls(row: dict) -> str:
@@ -37,20 +46,13 @@ def _native_share(row: dict) -> str:
 
 
 def _silently_wrong(row: dict) -> str:
-    if "changes" not in row:
-        return NONE
-    figures = row["changes"]
-    names = f" ({', '.join(figures['silently_wrong'])})" if figures["silently_wrong"] else ""
-    return _marked(row, "changes", f"{len(figures['silently_wrong'])} of {figures['packs']}{names}")
+    return _counted(row, "changes", lambda changes: f"{len(changes['silently_wrong'])} of {changes['packs']}",
+                    lambda changes: changes["silently_wrong"])
 
 
 def _inheriting(row: dict) -> str:
-    if "changes" not in row:
-        return NONE
-    figures = row["changes"]
-    names = [f"`{name}`" for name in figures["not_inheriting"]]
-    others = f" (not {', '.join(names)})" if names else ""
-    return _marked(row, "changes", f"{figures['inherits']} of {figures['packs']}{others}")
+    return _counted(row, "changes", lambda changes: f"{changes['inherits']} of {changes['packs']}",
+                    lambda changes: [f"`{name}`" for name in changes["not_inheriting"]], "not ")
 
 
 def _measured(row: dict, *keys: str) -> str:
