@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,17 @@ def runs(glue, monkeypatch):
     """The SamplingRuns of models, as they are made."""
     from hosted_model import recorded_runs
     return recorded_runs(monkeypatch, glue("host.run_wrappers"))
+
+
+@pytest.fixture
+def engine_calls(glue, monkeypatch):
+    """(thread, diffusion model) of each call that the engine makes."""
+    seen = []
+    EngineCall = glue("host.seam").EngineCall
+    plain = EngineCall._by_engine
+    monkeypatch.setattr(EngineCall, "_by_engine", lambda self, *arguments: seen.append(
+        (threading.get_ident(), self._module)) or plain(self, *arguments))
+    return seen
 
 
 @pytest.fixture

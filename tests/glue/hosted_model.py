@@ -99,6 +99,20 @@ def actions(report: dict, address: str) -> str:
     return row["actions"]
 
 
+def lora(model) -> dict:
+    """Patches by weight, of each query."""
+    generator = torch.Generator().manual_seed(4)
+    return {name: ("diff", (torch.randn(weight.shape, generator=generator) * 0.1,))
+            for name, weight in model.model.named_parameters() if name.endswith("to_q.weight")}
+
+
+def with_lora(model):
+    """A clone of the MODEL with these patches at half their strength."""
+    patched = model.clone()
+    assert patched.add_patches(lora(model), 0.5)
+    return patched
+
+
 def lora_schedule(patches: dict, switch=0.25, strengths=(1.0, 0.3)):
     """A LoRA (patches by weight) as a hook of conditionings, whose strength changes at `switch`, a share of the model's
     schedule."""

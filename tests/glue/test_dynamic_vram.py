@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 from closeness import relative_error
-from hosted_model import lora_schedule
+from hosted_model import lora, lora_schedule, with_lora
 from paged_vram import PagedMemory
 
 DEVICE = torch.device("cpu", 0)  # not equal to where tensors of the CPU say they are
@@ -71,19 +71,6 @@ def model_of_its_own(hosted, seed=0):
     """The host's model of the weights that `hosted` has, or of those of another `seed`."""
     from support import models
     return models.make_patcher(hosted.pack, "sd15", 32, seed=seed).model
-
-
-def lora(model) -> dict:
-    """Patches by weight."""
-    generator = torch.Generator().manual_seed(4)
-    return {name: ("diff", (torch.randn(weight.shape, generator=generator) * 0.1,))
-            for name, weight in model.model.named_parameters() if name.endswith("to_q.weight")}
-
-
-def with_lora(model):
-    patched = model.clone()
-    assert patched.add_patches(lora(model), 0.5)
-    return patched
 
 
 def loaded_again(hosted, seed=0):
@@ -162,9 +149,7 @@ def test_a_saved_unet_has_the_lora_in_it(hosted, dynamic, tmp_path, monkeypatch)
     import safetensors.torch
     monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
     saved = safetensors.torch.load_file(hosted.host.save_unet(with_lora(dynamic), "dynamic"))
-    of_host = hosted.patcher.clone()
-    of_host.add_patches(lora(hosted.patcher), 0.5)
-    expected = safetensors.torch.load_file(hosted.host.save_unet(of_host, "whole"))
+    expected = safetensors.torch.load_file(hosted.host.save_unet(with_lora(hosted.patcher), "whole"))
     assert saved.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(saved[name], tensor), name
@@ -205,9 +190,7 @@ def test_a_lora_of_a_conditioning_acts_on_each_of_two_unets(hosted, dynamic, sma
 @pytest.fixture
 def whole(hosted):
     """The model of `hosted` with the same LoRA, loaded whole."""
-    patched = hosted.patcher.clone()
-    patched.add_patches(lora(hosted.patcher), 0.5)
-    return patched
+    return with_lora(hosted.patcher)
 
 
 def test_calibration_is_that_of_the_same_model_loaded_whole(hosted, native, dynamic, whole):
