@@ -10,7 +10,7 @@ import logging
 import comfy.model_management
 import torch
 
-from .dynamic_vram import outside_allocation_graph, wants_no_graphs
+from .dynamic_vram import wants_no_graphs
 
 _MOST_KINDS = 16  # of calls in one run; area conds and context windows bring many, and each graph takes memory
 _ROOM = 3  # calls' memory: for the pool of graphs, and twice for the host, which asks for 1.5 times to batch conds
@@ -64,7 +64,7 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         # The outer context is for a capture that fails: torch then stays on the capture's stream. Other threads, such
         # as those that make previews, may use the GPU meanwhile.
-        with outside_allocation_graph(), torch.cuda.stream(torch.cuda.current_stream()), \
+        with torch.cuda.stream(torch.cuda.current_stream()), \
                 torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             given = work()
         return given, graph.replay

@@ -3,6 +3,7 @@
 Found when it is needed and never kept in a MODEL: the host clones MODELs around other models, and copies models.
 """
 
+import functools
 import json
 import threading
 import weakref
@@ -93,15 +94,19 @@ def adopted_unet(module, spec_json: str) -> HostedUNet | None:
     found = _known.get(module)
     if found is None:
         spec_json = module.spec_json if isinstance(module, AssembledUNet) else spec_json
-        adopted = HostedUNet(spec_json)
-        if not _has_blocks(module, adopted.blocks):
+        if not _has_blocks(module, spec_json):
             return None
-        found = _known[module] = adopted
+        found = _known[module] = HostedUNet(spec_json)
     return found
 
 
-def _has_blocks(module, blocks: list) -> bool:
-    for kind, name in (("input", "input_blocks"), ("output", "output_blocks")):
-        if len(getattr(module, name, ())) != sum(block["kind"] == kind for block in blocks):
-            return False
-    return True
+def _has_blocks(module, spec_json: str) -> bool:
+    counts = _block_counts(spec_json)
+    return all(len(getattr(module, name, ())) == count for name, count in counts.items())
+
+
+@functools.lru_cache(maxsize=8)  # a UNet that is refused comes again at each of its calls
+def _block_counts(spec_json: str) -> dict[str, int]:
+    """How many blocks each list of the diffusion model of a UNetSpec has."""
+    kinds = [block["kind"] for block in native.native_module().UNet(spec_json).blocks()]
+    return {"input_blocks": kinds.count("input"), "output_blocks": kinds.count("output")}
