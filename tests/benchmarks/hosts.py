@@ -1,11 +1,11 @@
 """Which hosts hold: one row for each version of ComfyUI, with the suites' counts (host, glue, browser), the largest
-difference of native calls to that host's own on checkpoints of the published size (calls), the nodes that did their
-work in prompts of a real server (nodes), and what became of packs that change the host (changes).
+difference of native calls to that host's own on checkpoints of the published size (calls), and, out of the suite host,
+the nodes that did their work in prompts of a real server and what became of packs that change the host.
 
 COMFYUI_DIR names hosts, each of which gets an environment of its own as in scripts/setup.sh; without any it is the host
 and the Python of COMFYUI_PATH and PYTHON. What is measured takes its place in docs/benchmarks/hosts.json at once, so
-that hosts and parts may be measured one after the other; the verdict is on all that is stored. Logs: .test/logs/hosts.
-A second session in the same tree waits for the first one's part, as both would use the same folders.
+that one may come after the other; the verdict is on all that is stored. Logs: .test/logs/hosts. A second session in
+the same tree waits for the first one's measurement, as both would use the same folders.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from results import stored, texts  # noqa: E402
 from support import host_rows  # noqa: E402
-from support.host_parts import PARTS  # noqa: E402
+from support.host_parts import MEASUREMENTS, PARTS  # noqa: E402
 from support.measure import machine  # noqa: E402
 from support.measured_host import LOGS, MeasuredHost, commit  # noqa: E402
 
@@ -50,46 +50,48 @@ def alone():
         yield
 
 
-def measure(host: MeasuredHost, part: str):
-    """Measures one part, and stores it at once."""
+def measure(host: MeasuredHost, name: str):
+    """Makes one measurement, and stores its parts at once."""
     started, sources = time.perf_counter(), commit()
-    figures = PARTS[part].measure(host)
-    figures |= {"seconds": round(time.perf_counter() - started), "commit": sources, "machine": host.machine()}
-    # Read only now: another session may have stored its host meanwhile.
-    result = result_of(host_rows.merged(stored_rows(), host.version, part, figures))
-    stored.store(NAME, {"command": "bash scripts/bench.sh hosts", **result})
+    parts = MEASUREMENTS[name](host)
+    of_all = {"seconds": round(time.perf_counter() - started), "commit": sources, "machine": host.machine()}
+    rows = stored_rows()  # only now: another session may have stored its host meanwhile
+    for part, figures in parts.items():
+        rows = host_rows.merged(rows, host.version, part, {**figures, **of_all})
+    stored.store(NAME, {"command": "bash scripts/bench.sh hosts", **result_of(rows)})
     texts.write(stored.load())
-    shown = {name: value for name, value in figures.items() if name not in ("machine", "rows")}
-    print(json.dumps({"host": host.version, "part": part, "holds": PARTS[part].holds(figures), **shown}), flush=True)
+    for part, figures in parts.items():
+        shown = {word: value for word, value in figures.items() if word != "rows"}
+        print(json.dumps({"host": host.version, "part": part, "holds": PARTS[part](figures), **shown}), flush=True)
 
 
-def measure_all(host: MeasuredHost, parts: list[str]) -> list[str]:
+def measure_all(host: MeasuredHost, names: list[str]) -> list[str]:
     """What could not be measured, in words; what was stored of it stays."""
     failed = []
-    for part in parts:
-        print(f"== {host.version}, {part}", flush=True)
+    for name in names:
+        print(f"== {host.version}, {name}", flush=True)
         try:
             with alone():
-                measure(host, part)
+                measure(host, name)
         except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
-            failed.append(f"{host.version}: {part} not measured anew: {fault}")
+            failed.append(f"{host.version}: {name} not measured anew: {fault}")
             print(f"error: {failed[-1]}", flush=True)
     return failed
 
 
-def chosen_parts(words: str) -> list[str]:
+def chosen(words: str) -> list[str]:
     names = words.split(",")
-    unknown = [name for name in names if name not in PARTS]
+    unknown = [name for name in names if name not in MEASUREMENTS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no part {', '.join(unknown)}; known: {', '.join(PARTS)}")
+        raise argparse.ArgumentTypeError(f"no measurement {', '.join(unknown)}; known: {', '.join(MEASUREMENTS)}")
     return names
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="*", metavar="COMFYUI_DIR")
-    parser.add_argument("--only", type=chosen_parts, default=list(PARTS), metavar="PART,PART",
-                        help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument("--only", type=chosen, default=list(MEASUREMENTS), metavar="NAME,NAME",
+                        help=f"of {', '.join(MEASUREMENTS)}; by default all")
     options = parser.parse_args()
     failed = []
     for folder in options.folders or [None]:

@@ -1,6 +1,7 @@
 """The benchmark of hosts: counts out of logs, rows that come together from several sessions, the verdict, and the
 tables that tell of it."""
 
+import subprocess
 import sys
 
 import pytest
@@ -13,17 +14,20 @@ from support.measured_host import MeasuredHost  # noqa: E402
 
 MACHINE = {"cpu": "Some CPU", "cores": 2, "gpu": None, "torch": "2.13.0", "date": "2026-11-28"}
 OF_A_SESSION = {"seconds": 60, "commit": "abc1234", "machine": MACHINE}
-PYTEST = """============================= test session starts ==============================
-host/test_nodes.py::test_every_node_is_looked_at PASSED                  [ 25%]
-host/test_nodes.py::test_a_node_does_its_work[ASDMLoadUNet] PASSED       [ 50%]
-host/test_nodes.py::test_a_node_does_its_work[ASDMReport] FAILED         [ 75%]
-ERROR    asdm:run.py:12 what a test logged
-=========================== short test summary info ============================
-SKIPPED [2] glue/test_cuda_graphs.py:256: needs a GPU
-SKIPPED [1] glue/test_other.py:3: another reason
-FAILED host/test_nodes.py::test_a_node_does_its_work[ASDMReport] - assert 1 == 2
-ERROR glue/test_span.py
-====== 1 failed, 640 passed, 3 skipped, 2 warnings, 1 error in 601.25s (0:10:01) ======
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("node", ["ASDMLoadUNet", "ASDMReport"])
+def test_a_node_does_its_work(node, record_property):
+    record_property("rows", f'["{node}"]')
+    assert node != "ASDMReport"
+
+@pytest.mark.parametrize("words", ["needs a GPU", "needs two GPUs", "another reason"])
+def test_skipped(words):
+    pytest.skip(words)
+
+def test_fixture(no_such):
+    pass
 """
 NODE = """✔ one opens whole (1200.5ms)
 ✖ two opens whole (800.1ms)
@@ -56,17 +60,43 @@ def row(version="0.3.75", **changed):
     return {"version": version, **{name: {**part, **OF_A_SESSION} for name, part in {**parts, **changed}.items()}}
 
 
-def test_counts_come_out_of_the_logs_and_a_skip_is_not_passed():
-    assert suite_counts.of_pytest(PYTEST) == {
-        "passed": 640, "total": 645, "needs_gpu": 2,
-        "not_passed": ["glue/test_span.py", "host/test_nodes.py::test_a_node_does_its_work[ASDMReport]"]}
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Of a real run, by two workers, of a suite in which each outcome is."""
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "test_some.py").write_text(SUITE)
+    (folder / "test_broken.py").write_text("import no_such_module\n")
+    subprocess.run([sys.executable, "-m", "pytest", "-n", "2", "--junitxml=report.xml", "."], cwd=folder,
+                   capture_output=True)
+    return suite_counts.PytestReport(folder / "report.xml")
+
+
+def test_a_skip_is_not_passed_and_an_error_has_its_name(report):
+    assert report.counts() == {
+        "passed": 1, "total": 7, "needs_gpu": 1,
+        "not_passed": ["test_broken", "test_some::test_a_node_does_its_work[ASDMReport]", "test_some::test_fixture"]}
     assert suite_counts.of_node(NODE) == {"passed": 7, "total": 8, "needs_gpu": 0, "not_passed": ["two opens whole"]}
-    assert suite_counts.by_case(PYTEST) == {"ASDMLoadUNet": True, "ASDMReport": False}
 
 
-def test_a_suite_that_did_not_end_has_no_counts():
-    assert suite_counts.of_pytest(PYTEST.partition("======")[0] + "Killed\n") is None
+def test_the_cases_of_a_test_tell_what_they_recorded(report):
+    assert report.passed("test_a_node_does_its_work") == {"ASDMLoadUNet": True, "ASDMReport": False}
+    assert set(report.passed("test_skipped").values()) == {False}
+    assert report.recorded("test_a_node_does_its_work", "rows") == {
+        "ASDMLoadUNet": ["ASDMLoadUNet"], "ASDMReport": ["ASDMReport"]}
+    assert set(report.recorded("test_skipped", "rows").values()) == {None}
+
+
+def test_a_suite_that_did_not_end_has_no_counts(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        suite_counts.PytestReport(tmp_path / "report.xml")
     assert suite_counts.of_node("npm error\n") is None
+
+
+def test_what_was_not_seen_does_not_hold():
+    assert host_parts.nodes({"ASDMLoadUNet": True, "ASDMReport": False}, ["ASDMLoadUNet", "ASDMReport", "ASDMPlan"]) \
+        == {"at_work": 1, "total": 3, "idle": ["ASDMPlan", "ASDMReport"]}
+    unseen = host_parts.judged({"one": [], "two": [change()]})
+    assert (unseen["silently_wrong"], unseen["not_inheriting"]) == (["one"], ["one"])
 
 
 def test_parts_take_their_place_in_the_row_of_their_host():

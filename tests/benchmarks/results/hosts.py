@@ -11,7 +11,7 @@ SUITES = ("host", "glue", "browser")
 
 def _marked(row: dict, part: str, words: str) -> str:
     """In bold where the bound of the part does not hold."""
-    return words if PARTS[part].holds(row[part]) else f"**{words}**"
+    return words if PARTS[part](row[part]) else f"**{words}**"
 
 
 def _suite(row: dict, name: str) -> str:

@@ -1,42 +1,58 @@
-"""The parts of the benchmark `hosts`: each measures one thing on a host, and says in one word whether that holds."""
+"""What the benchmark `hosts` measures on a host, the parts of a row that come of it, and whether each holds."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from . import suite_counts
 from .measured_host import ROOT, MeasuredHost
 
 sys.path.append(str(ROOT / "tests" / "host"))
-from change_runs import LEAST_EFFECT, LIMIT, processes, rows_of  # noqa: E402
+from change_runs import LEAST_EFFECT, LIMIT  # noqa: E402
 from changed_host import all_changes  # noqa: E402
 
 TESTS = ROOT / "tests"
+JOBS = min(os.cpu_count() or 1, 8)  # as in scripts/test.sh
 PRESETS = ("sdxl", "sdxl_refiner", "sd21", "sd15")  # the largest first: a memory that is too small shows at once
 CALL_BOUND = 1e-5
 LEAST_CHANGES = 20
 
 
-def _ended(figures: dict | None, host: MeasuredHost, name: str, text: str) -> dict:
-    if figures is None:
-        raise RuntimeError(f"{host.version}, {name}: expected the suite's closing counts, got {text[-2000:]!r}")
-    return figures
+def pytest_suite(host: MeasuredHost, name: str, distribution: str) -> suite_counts.PytestReport:
+    """The folder `name` of the tests, as scripts/test.sh runs it."""
+    report = host.logs / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    text = host.log_of(name, [host.python, "-m", "pytest", "--no-skips", "-n", str(JOBS), "--dist", distribution,
+                              f"--junitxml={report}", name], TESTS,
+                       OMP_NUM_THREADS=str((os.cpu_count() or 1) // JOBS))
+    if not report.is_file():
+        raise RuntimeError(f"{host.version}, {name}: expected the suite's report, got {text[-2000:]!r}")
+    return suite_counts.PytestReport(report)
 
 
-def python_suite(name: str, *selection: str) -> Callable[[MeasuredHost], dict]:
-    """The suite as scripts/test.sh runs it."""
-    def measure(host: MeasuredHost) -> dict:
-        text = host.log_of(name, [host.python, "-m", "pytest", "--no-skips", *selection], TESTS)
-        return _ended(suite_counts.of_pytest(text), host, name, text)
-    return measure
+def host_suite(host: MeasuredHost) -> dict:
+    """The suite, and what two of its tests tell more of: the nodes, and packs that change the host."""
+    report = pytest_suite(host, "host", "loadfile")
+    schemas = json.loads((ROOT / "python_glue" / "schemas.json").read_text(encoding="utf-8"))["nodes"]
+    rows = report.recorded("test_a_changed_host_is_right_and_inherits", "rows")
+    return {"host": report.counts(),
+            "nodes": nodes(report.passed("test_a_node_does_its_work"), [node["id"] for node in schemas]),
+            "changes": judged({name: rows.get(name) or [] for name in all_changes()})}
 
 
-def browser(host: MeasuredHost) -> dict:
+def glue_suite(host: MeasuredHost) -> dict:
+    return {"glue": pytest_suite(host, "glue", "worksteal").counts()}
+
+
+def browser_suite(host: MeasuredHost) -> dict:
     host.output([str(ROOT / "scripts" / "setup.sh"), "browser"])
     server = [host.python, str(TESTS / "host" / "with_server.py"), "browser"]
     text = host.log_of("browser", [*server, "npm", "--prefix", str(TESTS / "browser"), "test"])
-    return _ended(suite_counts.of_node(text), host, "browser", text)
+    counts = suite_counts.of_node(text)
+    if counts is None:
+        raise RuntimeError(f"{host.version}, browser: expected the suite's closing counts, got {text[-2000:]!r}")
+    return {"browser": counts}
 
 
 def suite_holds(figures: dict) -> bool:
@@ -48,10 +64,11 @@ def calls(host: MeasuredHost) -> dict:
     """Each preset in a process of its own, as two of them fit into few memories."""
     worker = str(TESTS / "benchmarks" / "workers" / "hosted_calls.py")
     found = [json.loads(host.output([host.python, worker, preset]).splitlines()[-1]) for preset in PRESETS]
-    return {"relative_l2": max(value for row in found for value in row["relative_l2"].values()),
-            "native_share": min(row["native_share"] for row in found),
-            "left_to_the_host": [f"{row['preset']}: {words}" for row in found for words in row["fallbacks"]],
-            "least_effect": min(value for row in found for value in row["effect"].values()), "rows": found}
+    return {"calls": {
+        "relative_l2": max(value for row in found for value in row["relative_l2"].values()),
+        "native_share": min(row["native_share"] for row in found),
+        "left_to_the_host": [f"{row['preset']}: {words}" for row in found for words in row["fallbacks"]],
+        "least_effect": min(value for row in found for value in row["effect"].values()), "rows": found}}
 
 
 def calls_hold(figures: dict) -> bool:
@@ -59,26 +76,13 @@ def calls_hold(figures: dict) -> bool:
             and not figures["left_to_the_host"] and figures["least_effect"] > LEAST_EFFECT)
 
 
-def nodes(host: MeasuredHost) -> dict:
-    selection = ["-v", "host/test_nodes.py", "-k", "test_a_node_does_its_work"]
-    text = host.log_of("nodes", [host.python, "-m", "pytest", "--no-skips", *selection], TESTS)
-    _ended(suite_counts.of_pytest(text), host, "nodes", text)
-    found = suite_counts.by_case(text)
-    schemas = json.loads((ROOT / "python_glue" / "schemas.json").read_text(encoding="utf-8"))["nodes"]
-    idle = sorted(node["id"] for node in schemas if not found.get(node["id"]))
-    return {"at_work": len(schemas) - len(idle), "total": len(schemas), "idle": idle}
+def nodes(passed: dict[str, bool], known: list[str]) -> dict:
+    idle = sorted(node for node in known if not passed.get(node))
+    return {"at_work": len(known) - len(idle), "total": len(known), "idle": idle}
 
 
 def nodes_hold(figures: dict) -> bool:
     return figures["total"] > 0 and figures["at_work"] == figures["total"]
-
-
-def changes(host: MeasuredHost) -> dict:
-    found = {}
-    for names in processes(all_changes()):
-        found.update(rows_of(names, host.python, host.environment))
-        print(f"{host.version}, changes: {len(found)} tried", flush=True)
-    return judged(found)
 
 
 def judged(found: dict[str, list[dict]]) -> dict:
@@ -93,9 +97,9 @@ def judged(found: dict[str, list[dict]]) -> dict:
         "without_effect": those(lambda rows: any(row["acts"] for row in rows)
                                 and not max(row["effect"] for row in rows) > LEAST_EFFECT),
         "inherits": len(those(lambda rows: bool(rows) and all(map(_inherits, rows)))),
-        "not_inheriting": those(lambda rows: not all(map(_inherits, rows))),
+        "not_inheriting": those(lambda rows: not rows or not all(map(_inherits, rows))),
         "whole_forward": those(lambda rows: any(not row["must_inherit"] for row in rows)),
-        "worst_relative_l2": max(row["relative_l2"] for rows in found.values() for row in rows),
+        "worst_relative_l2": max((row["relative_l2"] for rows in found.values() for row in rows), default=None),
     }
 
 
@@ -108,17 +112,10 @@ def changes_hold(figures: dict) -> bool:
             and set(figures["not_inheriting"]) <= set(figures["whole_forward"]))
 
 
-@dataclass(frozen=True)
-class Part:
-    measure: Callable[[MeasuredHost], dict]
-    holds: Callable[[dict], bool]
-
-
-PARTS = {
-    "host": Part(python_suite("host", "host"), suite_holds),
-    "glue": Part(python_suite("glue", "glue"), suite_holds),
-    "browser": Part(browser, suite_holds),
-    "calls": Part(calls, calls_hold),
-    "nodes": Part(nodes, nodes_hold),
-    "changes": Part(changes, changes_hold),
-}
+# What is measured together. Each gives the figures of one or more parts, by name.
+MEASUREMENTS: dict[str, Callable[[MeasuredHost], dict]] = {
+    "host": host_suite, "glue": glue_suite, "browser": browser_suite, "calls": calls}
+# The parts of a row: whether the figures of each hold.
+PARTS: dict[str, Callable[[dict], bool]] = {
+    "host": suite_holds, "glue": suite_holds, "browser": suite_holds, "calls": calls_hold, "nodes": nodes_hold,
+    "changes": changes_hold}

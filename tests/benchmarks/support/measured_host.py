@@ -73,11 +73,11 @@ class MeasuredHost:
                                f"\n{result.stderr[-4000:]}")
         return result.stdout
 
-    def log_of(self, name: str, command: list[str], folder: Path = ROOT) -> str:
+    def log_of(self, name: str, command: list[str], folder: Path = ROOT, **environment: str) -> str:
         """What a command that may fail says, which is kept as the log `name` too."""
         self.logs.mkdir(parents=True, exist_ok=True)
         path = self.logs / f"{name}.log"
         with path.open("wb") as log:
-            subprocess.run(command, env=self.environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log,
-                           stderr=subprocess.STDOUT)
+            subprocess.run(command, env=self.environment | environment, cwd=folder, stdin=subprocess.DEVNULL,
+                           stdout=log, stderr=subprocess.STDOUT)
         return path.read_text(encoding="utf-8", errors="replace")
