@@ -95,6 +95,7 @@ def test_a_suite_that_did_not_end_has_no_counts(tmp_path):
 def test_what_was_not_seen_does_not_hold():
     assert host_parts.nodes({"ASDMLoadUNet": True, "ASDMReport": False}, ["ASDMLoadUNet", "ASDMReport", "ASDMPlan"]) \
         == {"at_work": 1, "total": 3, "idle": ["ASDMPlan", "ASDMReport"]}
+    assert host_parts.rows_that_came(None) == host_parts.rows_that_came([change(), {"error": "it failed"}]) == []
     unseen = host_parts.judged({"one": [], "two": [change()]})
     assert (unseen["silently_wrong"], unseen["not_inheriting"]) == (["one"], ["one"])
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import multiprocessing
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -116,7 +117,12 @@ def _cond(model, seed: int, tokens: int) -> list:
 
 
 def print_rows(pack, name: str):
-    for row in ChangedHost(pack, name).rows():
+    """The rows of one change, or one that says how it failed, so that those of others come all the same."""
+    try:
+        rows = ChangedHost(pack, name).rows()
+    except Exception:
+        rows = [{"change": name, "error": traceback.format_exc()}]
+    for row in rows:
         sys.stdout.write(json.dumps(row) + "\n")
     sys.stdout.flush()
 

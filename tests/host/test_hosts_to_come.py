@@ -28,6 +28,7 @@ def test_a_changed_host_is_right_and_inherits(results, name, record_property):
     found = results[name].result()[name]
     record_property("rows", json.dumps(found))  # for the benchmark of hosts
     assert found
+    assert [row["error"] for row in found if "error" in row] == []
     if any(row["acts"] for row in found):
         assert max(row["effect"] for row in found) > LEAST_EFFECT
     for row in found:

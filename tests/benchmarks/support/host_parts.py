@@ -38,7 +38,12 @@ def host_suite(host: MeasuredHost) -> dict:
     rows = report.recorded("test_a_changed_host_is_right_and_inherits", "rows")
     return {"host": report.counts(),
             "nodes": nodes(report.passed("test_a_node_does_its_work"), [node["id"] for node in schemas]),
-            "changes": judged({name: rows.get(name) or [] for name in all_changes()})}
+            "changes": judged({name: rows_that_came(rows.get(name)) for name in all_changes()})}
+
+
+def rows_that_came(rows: list[dict] | None) -> list[dict]:
+    """None where the test of a change did not come to its rows, or one of them failed."""
+    return [] if rows is None or any("error" in row for row in rows) else rows
 
 
 def glue_suite(host: MeasuredHost) -> dict:

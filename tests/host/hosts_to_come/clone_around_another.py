@@ -19,7 +19,8 @@ class Change:
         return {"required": {"model": ("MODEL",)}}
 
     def change(self, model):
-        other = copy.deepcopy(model.model)
+        config = model.model.model_config  # one that answers everything cannot be copied
+        other = copy.deepcopy(model.model, {id(config): config})
         with torch.no_grad():
             for name, parameter in other.diffusion_model.named_parameters():
                 if name.endswith("to_q.weight"):

@@ -8,7 +8,8 @@ import torch
 
 
 def delegate_of(patcher):
-    other = copy.deepcopy(patcher.model)
+    config = patcher.model.model_config  # one that answers everything cannot be copied
+    other = copy.deepcopy(patcher.model, {id(config): config})
     with torch.no_grad():
         for name, parameter in other.diffusion_model.named_parameters():
             if name.endswith("to_v.weight"):

@@ -22,7 +22,8 @@ class Change:
     def change(self, model):
         comfy.model_management.load_models_gpu([model])
         changed = model.clone()
-        changed.model = copy.deepcopy(model.model)
+        config = model.model.model_config  # one that answers everything cannot be copied
+        changed.model = copy.deepcopy(model.model, {id(config): config})
         changed.backup, changed.object_patches_backup, changed.pinned = {}, {}, set()
         weight = changed.model.diffusion_model.middle_block[1].proj_out.weight
         patch = ("diff", (torch.ones_like(weight) * 0.05,))
