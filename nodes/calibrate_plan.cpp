@@ -1,14 +1,19 @@
 // ASDMCalibratePlan: looks for the plan that keeps a run closest to itself at a wanted speed.
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
-#include "nodes/calibration_plot.h"
 #include "nodes/factories.h"
-#include "nodes/plot_frame.h"
 #include "nodes/unet_check.h"
 
 namespace asdm::nodes {
 namespace {
+
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3g", value);
+  return text;
+}
 
 std::string summary(const CalibratedPlan& calibrated, double target_speedup) {
   const TriedPlan& chosen = calibrated.tried.at(calibrated.chosen);
@@ -67,10 +72,9 @@ class CalibratePlan final : public Node {
                                .target_speedup = inputs.number("target_speedup")};
     require_unet(host, asked.model, inputs.where("model"));
     const CalibratedPlan calibrated = host.calibrate_plan(asked);
-    const Image plot = calibration_plot(calibrated, asked.target_speedup);
-    return {.outputs = {to_json(calibrated.plan), plot},
+    return {.outputs = {to_json(calibrated.plan), calibrated.plot},
             .ui_text = summary(calibrated, asked.target_speedup),
-            .ui_image = plot};
+            .ui_image = calibrated.plot};
   }
 };
 

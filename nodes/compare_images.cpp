@@ -1,42 +1,21 @@
 // ASDMCompareImages: how far a picture is from its reference.
 #include <cstdio>
 
-#include "native/base/error.h"
 #include "nodes/factories.h"
-#include "nodes/image_metrics.h"
 
 namespace asdm::nodes {
 namespace {
 
-constexpr float kGain = 10.0F;  // a difference of 0.1 becomes white; the tooltip says so
+constexpr double kGain = 10.0;  // a difference of 0.1 becomes white; the tooltip says so
 
-std::string size_text(const Image& image) {
-  return "a batch of " + std::to_string(image.batch) + " with " + std::to_string(image.width) + " x " +
-         std::to_string(image.height) + " pixels";
-}
-
-void check_sizes(const Inputs& inputs, const Image& reference, const Image& image) {
-  if (reference.batch != image.batch || reference.height != image.height || reference.width != image.width) {
-    throw invalid_input(inputs.where("image"), size_text(reference) + ", as the reference has", size_text(image));
-  }
-  if (reference.pixels.empty()) {
-    throw invalid_input(inputs.where("reference"), "at least one pixel", size_text(reference));
-  }
-  if (reference.pixels.size() != image.pixels.size()) {
-    throw internal_fault("ASDMCompareImages", "an Image whose pixels do not fill its size");
-  }
-}
-
-std::string scores(const Image& reference, const Image& image) {
+std::string text_of(const ImageScores& scores) {
   char buffer[96];
-  const std::optional<double> similarity = ssim(reference, image);
-  std::snprintf(buffer, sizeof buffer, "PSNR %.2f dB, ", psnr(reference, image));  // "inf" for equal pictures
-  std::string text = buffer;
-  if (!similarity) {
-    return text + "SSIM needs 11 x 11 pixels";
+  if (scores.ssim) {
+    std::snprintf(buffer, sizeof buffer, "PSNR %.2f dB, SSIM %.4f", scores.psnr, *scores.ssim);  // "inf" for equal ones
+  } else {
+    std::snprintf(buffer, sizeof buffer, "PSNR %.2f dB, SSIM needs 11 x 11 pixels", scores.psnr);
   }
-  std::snprintf(buffer, sizeof buffer, "SSIM %.4f", *similarity);
-  return text + buffer;
+  return buffer;
 }
 
 class CompareImages final : public Node {
@@ -63,12 +42,10 @@ class CompareImages final : public Node {
   }
 
  private:
-  Result run(Host&, const Inputs& inputs) const override {
-    const Image& reference = inputs.image("reference");
-    const Image& image = inputs.image("image");
-    check_sizes(inputs, reference, image);
-    const std::string text = scores(reference, image);
-    return {.outputs = {text, amplified_difference(reference, image, kGain)}, .ui_text = text};
+  Result run(Host& host, const Inputs& inputs) const override {
+    const ImageScores scores = host.compare_images(inputs.handle("reference"), inputs.handle("image"), kGain);
+    const std::string text = text_of(scores);
+    return {.outputs = {text, scores.difference}, .ui_text = text};
   }
 };
 

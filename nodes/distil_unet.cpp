@@ -1,6 +1,5 @@
 // ASDMDistillUNet: trains a compressed UNet back to what its teacher does.
 #include "nodes/factories.h"
-#include "nodes/loss_plot.h"
 #include "nodes/unet_check.h"
 
 namespace asdm::nodes {
@@ -64,7 +63,7 @@ class DistilUNet final : public Node {
                                 .checkpoint = inputs.text("checkpoint")};
     const Distilled distilled =
         host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"), options);
-    return {.outputs = {host.with_native_engine(distilled.model, EngineOptions{}), loss_plot(distilled.losses)}};
+    return {.outputs = {host.with_native_engine(distilled.model, EngineOptions{}), distilled.loss_plot}};
   }
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -13,20 +14,12 @@
 
 namespace asdm::nodes {
 
-/// Something of the host's that nodes pass on without looking inside (a MODEL, a LATENT, a SAMPLER).
+/// Something of the host's that nodes pass on without looking inside (a MODEL, a LATENT, a SAMPLER, an IMAGE).
 class HostObject {
  public:
   virtual ~HostObject() = default;
 };
 using Handle = std::shared_ptr<HostObject>;
-
-/// A batch of pictures, float32, values 0..1, layout [batch, height, width, 3], contiguous.
-struct Image {
-  int64_t batch = 0;
-  int64_t height = 0;
-  int64_t width = 0;
-  std::vector<float> pixels;
-};
 
 /// How the engine computes for one MODEL.
 struct EngineOptions {
@@ -66,10 +59,10 @@ struct DistilOptions {
   std::string checkpoint;  ///< name under which the training is kept and resumed; empty = it is not
 };
 
-/// A trained UNet, and its loss after each step.
+/// A trained UNet, and a picture of its loss over the steps.
 struct Distilled {
   Handle model;
-  std::vector<double> losses;
+  Handle loss_plot;
 };
 
 /// A sampling run as the host's KSampler makes it, and how much faster one shall become.
@@ -99,6 +92,14 @@ struct CalibratedPlan {
   std::vector<TriedPlan> tried;
   size_t chosen = 0;  ///< index into `tried`
   bool reached = false;  ///< whether it is as fast as was asked; else it is the fastest
+  Handle plot = {};      ///< a picture of `tried`
+};
+
+/// How far pictures are from their references.
+struct ImageScores {
+  double psnr = 0.0;           ///< dB, of the batch; inf where they are equal
+  std::optional<double> ssim;  ///< none where pictures are smaller than its window
+  Handle difference;           ///< a picture of the absolute difference, amplified
 };
 
 /// What is inherited, and when: by rules, or by a plan that is followed.
@@ -156,6 +157,10 @@ class Host {
   virtual CalibratedPlan calibrate_plan(const CalibrationRun& run) = 0;
   /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.
   virtual std::string run_report(const Handle& model, const Handle& latent) = 0;
+  /// A picture of such a report: addresses by evaluations, coloured by what was done.
+  virtual Handle run_strip(std::string_view report_json) = 0;
+  /// Throws where the two IMAGEs differ in number or size.
+  virtual ImageScores compare_images(const Handle& reference, const Handle& image, double gain) = 0;
 };
 
 }  // namespace asdm::nodes

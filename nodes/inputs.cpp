@@ -24,7 +24,6 @@ std::string describe(const Value& value) {
     std::string operator()(double number) const { return number_text(number); }
     std::string operator()(const std::string& text) const { return "the text '" + text + "'"; }
     std::string operator()(const Handle& handle) const { return handle ? "an object of the host" : "nothing"; }
-    std::string operator()(const Image&) const { return "an image"; }
   };
   return std::visit(Describer{}, value);
 }
@@ -35,9 +34,8 @@ bool has_kind(const Value& value, Kind kind) {
     case Kind::kLatent:
     case Kind::kConditioning:
     case Kind::kSampler:
-      return std::holds_alternative<Handle>(value) && std::get<Handle>(value) != nullptr;
     case Kind::kImage:
-      return std::holds_alternative<Image>(value);
+      return std::holds_alternative<Handle>(value) && std::get<Handle>(value) != nullptr;
     case Kind::kString:
     case Kind::kCombo:
       return std::holds_alternative<std::string>(value);
@@ -129,6 +127,5 @@ Handle Inputs::optional_handle(const std::string& name) const {
   const bool missing = found != values_.end() && std::holds_alternative<std::monostate>(found->second);
   return missing ? nullptr : handle(name);
 }
-const Image& Inputs::image(const std::string& name) const { return get<Image>(name); }
 
 }  // namespace asdm::nodes

@@ -12,7 +12,7 @@
 namespace asdm::nodes {
 
 /// Anything that goes into or comes out of a node. monostate stands for a missing value.
-using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Handle, Image>;
+using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Handle>;
 
 /// One call's values after the check: every input of the schema is there, of its kind, in its range or choices.
 class Inputs {
@@ -30,7 +30,6 @@ class Inputs {
   [[nodiscard]] const Handle& handle(const std::string& name) const;
   /// Null where the optional input is not connected.
   [[nodiscard]] Handle optional_handle(const std::string& name) const;
-  [[nodiscard]] const Image& image(const std::string& name) const;
 
  private:
   template <typename T>

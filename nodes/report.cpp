@@ -1,6 +1,5 @@
 // ASDMReport: what a sampling run did and what it cost.
 #include "nodes/factories.h"
-#include "nodes/plan_strip.h"
 #include "nodes/report_json.h"
 #include "nodes/report_table.h"
 
@@ -43,7 +42,7 @@ class Report final : public Node {
     const Handle& latent = inputs.handle("latent");
     const std::string report = host.run_report(inputs.handle("model"), latent);
     const std::string table = report_table(report);
-    const Image strip = plan_strip(report);
+    const Handle strip = host.run_strip(report);
     const std::string plan = recorded_plan(report);
     return {.outputs = {latent, table, strip, plan}, .ui_text = table, .ui_image = strip, .plan = plan};
   }

@@ -30,7 +30,7 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
   PyHost adapter(host);
   nodes::Result result;
   {
-    // Nodes compute on whole images; PyHost and PyHandle take the GIL where they touch Python.
+    // Nodes read and write files; PyHost and PyHandle take the GIL where they touch Python.
     const py::gil_scoped_release nogil;
     result = node.execute(adapter, std::move(values));
   }
@@ -41,7 +41,7 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
   py::dict out;
   out["outputs"] = std::move(outputs);
   out["ui_text"] = result.ui_text;
-  out["ui_image"] = result.ui_image ? value_to_python(std::move(*result.ui_image)) : py::none();
+  out["ui_image"] = result.ui_image ? object_of(result.ui_image) : py::none();
   out["plan"] = result.plan;
   return out;
 }
@@ -52,7 +52,7 @@ void init_nodes(py::module_& m) {
   m.def("list_nodes", &list_nodes, "Ids of all nodes.");
   m.def("schemas_json", &nodes::schemas_json, "All node schemas; the same text as the file schemas.json of the build.");
   m.def("execute", &execute, py::arg("node_id"), py::arg("host"), py::arg("inputs"),
-        "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": array or None, "
+        "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None, "
         "\"plan\": JSON text, empty for none}. `host` has the methods of nodes/host.h.");
 }
 

@@ -1,10 +1,7 @@
 #include "python_glue/bindings/node_values.h"
 
-#include <cstring>
 #include <memory>
 #include <utility>
-
-#include <pybind11/numpy.h>
 
 #include "native/base/error.h"
 #include "python_glue/bindings/python_host.h"
@@ -14,40 +11,8 @@ namespace py = pybind11;
 namespace asdm::python {
 namespace {
 
-using nodes::Image;
 using nodes::Kind;
 using nodes::Value;
-
-std::string shape_text(const py::buffer_info& info) {
-  std::vector<std::string> extents;
-  for (const py::ssize_t extent : info.shape) {
-    extents.push_back(std::to_string(extent));
-  }
-  return info.format + " [" + join(extents) + "]";
-}
-
-Image image_from_python(const std::string& where, const py::handle& object) {
-  if (!py::isinstance<py::buffer>(object)) {
-    throw invalid_input(where, "an IMAGE as float32 array [batch, height, width, 3]",
-                        "an object of type " + py::type::of(object).attr("__name__").cast<std::string>());
-  }
-  const py::buffer_info info = py::reinterpret_borrow<py::buffer>(object).request();
-  if (!info.item_type_is_equivalent_to<float>() || info.ndim != 4 || info.shape[3] != 3) {
-    throw invalid_input(where, "an IMAGE as float32 array [batch, height, width, 3]", shape_text(info));
-  }
-  py::ssize_t stride = sizeof(float);
-  for (size_t i = 4; i-- > 0;) {
-    if (info.shape[i] > 1 && info.strides[i] != stride) {
-      throw invalid_input(where, "a contiguous array", "strides that skip or repeat pixels");
-    }
-    stride *= info.shape[i];
-  }
-  Image image{info.shape[0], info.shape[1], info.shape[2], std::vector<float>(static_cast<size_t>(info.size))};
-  if (info.size > 0) {
-    std::memcpy(image.pixels.data(), info.ptr, image.pixels.size() * sizeof(float));
-  }
-  return image;
-}
 
 Value widget_from_python(const std::string& where, Kind kind, const py::handle& object) {
   if (py::isinstance<py::bool_>(object)) {
@@ -80,9 +45,8 @@ Value value_from_python(const std::string& where, Kind kind, const py::handle& o
     case Kind::kLatent:
     case Kind::kConditioning:
     case Kind::kSampler:
-      return nodes::Handle(std::make_shared<PyHandle>(py::reinterpret_borrow<py::object>(object)));
     case Kind::kImage:
-      return image_from_python(where, object);
+      return nodes::Handle(std::make_shared<PyHandle>(py::reinterpret_borrow<py::object>(object)));
     case Kind::kString:
     case Kind::kInt:
     case Kind::kFloat:
@@ -92,13 +56,6 @@ Value value_from_python(const std::string& where, Kind kind, const py::handle& o
   throw internal_fault(where, "a kind without a conversion");
 }
 
-/// The array owns the pixels through a capsule, so that nothing is copied.
-py::object image_to_python(Image image) {
-  auto* pixels = new std::vector<float>(std::move(image.pixels));
-  const py::capsule owner(pixels, [](void* memory) { delete static_cast<std::vector<float>*>(memory); });
-  return py::array_t<float>({image.batch, image.height, image.width, int64_t{3}}, pixels->data(), owner);
-}
-
 struct ToPython {
   py::object operator()(std::monostate) const { return py::none(); }
   py::object operator()(bool value) const { return py::bool_(value); }
@@ -106,7 +63,6 @@ struct ToPython {
   py::object operator()(double value) const { return py::float_(value); }
   py::object operator()(const std::string& value) const { return py::str(value); }
   py::object operator()(const nodes::Handle& value) const { return object_of(value); }
-  py::object operator()(Image& value) const { return image_to_python(std::move(value)); }
 };
 
 }  // namespace

@@ -141,11 +141,11 @@ nodes::Distilled PyHost::distil_unet(const nodes::Handle& teacher, const nodes::
                                      const nodes::Handle& latents, const nodes::Handle& conditioning,
                                      const nodes::DistilOptions& options) {
   const py::gil_scoped_acquire gil;
-  const auto [model, losses] =
+  const auto [model, loss_plot] =
       object_.attr("distil_unet")(object_of(teacher), object_of(student), object_of(latents), object_of(conditioning),
                                   to_dict(options))
-          .cast<std::pair<py::object, std::vector<double>>>();
-  return {wrap(model), losses};
+          .cast<std::pair<py::object, py::object>>();
+  return {wrap(model), wrap(loss_plot)};
 }
 
 nodes::Handle PyHost::with_experts(const nodes::Handle& model, const MECondConvStart& start,
@@ -190,7 +190,8 @@ nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::CalibrationRun& run) {
   nodes::CalibratedPlan calibrated{.plan = plan_from_json(found["plan"].cast<std::string>()),
                                    .tried = {},
                                    .chosen = found["chosen"].cast<size_t>(),
-                                   .reached = found["reached"].cast<bool>()};
+                                   .reached = found["reached"].cast<bool>(),
+                                   .plot = wrap(found["plot"])};
   for (const auto& [speedup, psnr] : found["tried"].cast<std::vector<std::pair<double, double>>>()) {
     calibrated.tried.push_back({speedup, psnr});
   }
@@ -200,6 +201,18 @@ nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::CalibrationRun& run) {
 std::string PyHost::run_report(const nodes::Handle& model, const nodes::Handle& latent) {
   const py::gil_scoped_acquire gil;
   return object_.attr("run_report")(object_of(model), object_of(latent)).cast<std::string>();
+}
+
+nodes::Handle PyHost::run_strip(std::string_view report_json) {
+  const py::gil_scoped_acquire gil;
+  return wrap(object_.attr("run_strip")(report_json));
+}
+
+nodes::ImageScores PyHost::compare_images(const nodes::Handle& reference, const nodes::Handle& image, double gain) {
+  const py::gil_scoped_acquire gil;
+  auto [psnr, ssim, difference] = object_.attr("compare_images")(object_of(reference), object_of(image), gain)
+                                      .cast<std::tuple<double, std::optional<double>, py::object>>();
+  return {psnr, ssim, wrap(std::move(difference))};
 }
 
 }  // namespace asdm::python

@@ -56,6 +56,8 @@ class PyHost final : public nodes::Host {
                              std::string_view where) override;
   nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override;
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override;
+  nodes::Handle run_strip(std::string_view report_json) override;
+  nodes::ImageScores compare_images(const nodes::Handle& reference, const nodes::Handle& image, double gain) override;
 
  private:
   pybind11::handle object_;

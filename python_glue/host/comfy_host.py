@@ -4,8 +4,12 @@ import dataclasses
 import json
 
 import folder_paths
+import torch
 
 from .. import native
+from ..pictures.plots import loss_plot
+from ..pictures.run_strip import run_strip
+from ..pictures.scores import compare
 from .assembly import assemble_unet, save_unet, with_experts
 from .dynamic_vram import engine_clone
 from .hosted_training import calibrate_unet, distil_unet
@@ -22,7 +26,8 @@ from .unet_config import describe
 
 
 class ComfyHost:
-    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler."""
+    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler,
+    an IMAGE a tensor [batch, height, width, channels] of values 0..1."""
 
     def list_models(self, folder: str) -> list[str]:
         return folder_paths.get_filename_list(folder)
@@ -54,7 +59,7 @@ class ComfyHost:
 
     def distil_unet(self, teacher, student, latents: dict, conditioning: list, options: dict) -> tuple:
         model, losses = distil_unet(teacher, student, latents, conditioning, options)
-        return self._with_settings_of(student, model), losses
+        return self._with_settings_of(student, model), loss_plot(losses)
 
     def describe_model(self, model) -> dict:
         return describe(model.model)
@@ -106,6 +111,12 @@ class ComfyHost:
             if wanted in fingerprints:
                 return json.dumps(report)
         return json.dumps({"found": False, "reason": _why_no_report(settings, known)})
+
+    def run_strip(self, report_json: str) -> torch.Tensor:
+        return run_strip(json.loads(report_json))
+
+    def compare_images(self, reference: torch.Tensor, image: torch.Tensor, gain: float) -> tuple:
+        return compare(reference, image, gain)
 
 
 def _with_this_node(node_ids: tuple) -> tuple:

@@ -9,6 +9,7 @@ import torch
 import nodes as host_nodes  # ComfyUI's
 
 from .. import native
+from ..pictures.plots import calibration_plot
 from .hosted_unet import hosted_unet
 from .settings import settings_of
 
@@ -19,7 +20,8 @@ _TRIALS_PER_FULL_RUN = 5
 
 
 def calibrate_plan(host, model, asked: dict) -> dict:
-    """{"plan": JSON, "tried": [(speedup, psnr)], "chosen", "reached"}; see nodes/host.h. `host`: a ComfyHost."""
+    """{"plan": JSON, "tried": [(speedup, psnr)], "chosen", "reached", "plot"}; see nodes/host.h. `host`: a
+    ComfyHost."""
     exact = host.without_inheritance(model)
     settings = settings_of(exact)
     if settings.chain is not None:
@@ -40,8 +42,9 @@ def calibrate_plan(host, model, asked: dict) -> dict:
         search.add_trial(seconds, _psnr(reference, latents))
     tried, chosen = search.trials, search.best
     plan = native.native_module().plan_json(**_followed(recorded, tried[chosen]["sites"]))
-    return {"plan": plan, "tried": [(trial["speedup"], trial["psnr"]) for trial in tried], "chosen": chosen,
-            "reached": search.reached}
+    pairs = [(trial["speedup"], trial["psnr"]) for trial in tried]
+    return {"plan": plan, "tried": pairs, "chosen": chosen, "reached": search.reached,
+            "plot": calibration_plot(pairs, chosen, search.reached, asked["target_speedup"])}
 
 
 def _search(model, recorded: dict, latents: torch.Tensor, asked: dict):

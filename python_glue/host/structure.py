@@ -30,7 +30,7 @@ _EXPECTED_ATTRIBUTES = {
 # Where more blocks than this share have layers or leaves of foreign kinds (motion modules, the layers of video UNets,
 # quantised weights), all layers are the host's: what it computes in every block anyway is then right to the bit.
 SHARE_OF_BLOCKS = 0.5
-_FOREIGN = ("it is a ", "its weight is a ")  # how reasons of such leaves begin
+_WEIGHTS = (torch.nn.Parameter, torch.Tensor, type(None))  # classes; None until another pack has loaded it
 
 
 @dataclass
@@ -176,7 +176,7 @@ class _Survey:
             else:
                 part = self._part_around(path, key)
                 blamed.setdefault(part, reason if part == path else f"{path.removeprefix(part + '.')}: {reason}")
-            if path in expected and reason.startswith(_FOREIGN):
+            if path in expected and _is_foreign_leaf(self.structure.leaves[self._leaf_ids[path]]):
                 self._foreign.setdefault(number, f"{path}: {reason}")
         for part, reason in blamed.items():
             if not any(part != other and part.startswith(f"{other}.") for other in blamed):
@@ -257,6 +257,11 @@ def own_code(part) -> str:
     return ""
 
 
+def _is_foreign_leaf(part) -> bool:
+    """Whether its class or that of its weight is one that the engine does not know."""
+    return part is not None and (type(part) not in LEAVES or type(part._parameters.get("weight")) not in _WEIGHTS)
+
+
 def _leaf_fault(part, path: str, shape: list, has_bias: bool, distrusted: dict) -> str:
     """Why the engine cannot compute the leaf `path` with weights of `shape`; empty where it can."""
     kind = type(part)
@@ -268,7 +273,7 @@ def _leaf_fault(part, path: str, shape: list, has_bias: bool, distrusted: dict) 
     weight, bias = part._parameters.get("weight"), part._parameters.get("bias")
     if weight is None:
         return "its weight is not there yet"
-    if type(weight) not in (torch.nn.Parameter, torch.Tensor):
+    if type(weight) not in _WEIGHTS:
         return f"its weight is a {type(weight).__name__}"
     if list(weight.shape) != list(shape) or (bias is not None) != has_bias:
         return f"its weight has the shape {tuple(weight.shape)}, expected {tuple(shape)}"

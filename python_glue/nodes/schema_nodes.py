@@ -8,8 +8,6 @@ import logging
 import os
 from pathlib import Path
 
-import torch
-
 from ..host.compat import ComfyExtension, host_list, io, model_file, model_files, ui
 from ..native import CURE, installed_fault, native_module
 
@@ -59,7 +57,6 @@ def read_schemas(path: Path) -> list[dict]:
 
 def make_node(schema: dict) -> type[io.ComfyNode]:
     """A V3 class for one node. Stateless, as ComfyUI locks the classes it hosts."""
-    kinds = {given["name"]: given["kind"] for given in schema["inputs"]}
     folders = {given["name"]: given["choices_folder"] for given in schema["inputs"] if "choices_folder" in given}
 
     def define_schema(cls) -> io.Schema:
@@ -74,7 +71,7 @@ def make_node(schema: dict) -> type[io.ComfyNode]:
         )
 
     def execute(cls, **inputs) -> io.NodeOutput:
-        return run_node(cls, schema["id"], kinds, inputs)
+        return run_node(cls, schema["id"], inputs)
 
     def fingerprint_inputs(cls, **inputs) -> list:
         return [file_fingerprint(folder, inputs.get(name)) for name, folder in folders.items()]
@@ -105,24 +102,22 @@ def make_output(given: dict) -> io.Output:
     return TYPES[given["kind"]].Output(display_name=given["name"], tooltip=given["tooltip"])
 
 
-def run_node(cls: type[io.ComfyNode], node_id: str, kinds: dict[str, str], inputs: dict) -> io.NodeOutput:
+def run_node(cls: type[io.ComfyNode], node_id: str, inputs: dict) -> io.NodeOutput:
     """Runs a node in C++; `cls` is its class. Errors reach ComfyUI, and so the user, as they are."""
     native = native_module()
     from ..host.comfy_host import comfy_host  # the native module is there: only now may the host be imported
 
-    values = {name: to_native(kinds.get(name), value) for name, value in inputs.items()}
-    result = native.execute(node_id, comfy_host(), values)
+    result = native.execute(node_id, comfy_host(), inputs)
     if result["plan"]:
         send_with_pictures(cls, json.loads(result["plan"]))
-    outputs = [from_native(value) for value in result["outputs"]]
-    return io.NodeOutput(*outputs, ui=shown(cls, result["ui_text"], result["ui_image"]) or None)
+    return io.NodeOutput(*result["outputs"], ui=shown(cls, result["ui_text"], result["ui_image"]) or None)
 
 
 def shown(cls: type[io.ComfyNode], text: str | None, image) -> dict:
     """What the front end shows on the node."""
     parts = {} if text is None else ui.PreviewText(text).as_dict()
     if image is not None:
-        parts |= ui.PreviewImage(from_native(image), cls=cls).as_dict()
+        parts |= ui.PreviewImage(image, cls=cls).as_dict()
     return parts
 
 
@@ -132,18 +127,6 @@ def send_with_pictures(cls: type[io.ComfyNode], plan: dict):
     carried = cls.hidden.extra_pnginfo if cls.hidden else None
     if carried is not None:
         carried.setdefault(PLANS, []).append(plan)
-
-
-def to_native(kind: str | None, value):
-    """An IMAGE tensor becomes the float32 array that C++ reads; anything else passes as it is."""
-    if kind == "IMAGE" and isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", torch.float32).contiguous().numpy()
-    return value
-
-
-def from_native(value):
-    """An image comes out of C++ as an array; ComfyUI wants a tensor."""
-    return torch.from_numpy(value) if hasattr(value, "__array_interface__") else value
 
 
 def file_fingerprint(folder: str, name: str | None) -> tuple | None:

@@ -9,7 +9,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 
 
@@ -54,6 +53,12 @@ class Host:
 
     def run_report(self, model, latent):
         return '{"found": false, "reason": ""}'
+
+    def run_strip(self, report_json):
+        return torch.zeros(1, 8, 8, 3)
+
+    def compare_images(self, reference, image, gain):
+        return 40.0, None, (reference - image).abs() * gain
 
 
 def test_the_module_is_the_one_that_the_build_described(native, glue):
@@ -218,8 +223,8 @@ def test_the_report_passes_the_latent_on(native):
     assert result["outputs"][0] is latent
     assert "no run of this model made this latent" in result["outputs"][1]
     assert result["ui_text"] == result["outputs"][1]
-    assert result["outputs"][2].shape[0] == 1
-    assert np.array_equal(result["ui_image"], result["outputs"][2])
+    assert result["outputs"][2].shape == (1, 8, 8, 3)
+    assert result["ui_image"] is result["outputs"][2]
     assert result["outputs"][3] == result["plan"] == ""
 
 
@@ -234,58 +239,14 @@ def test_nothing_of_pythons_is_kept(native):
     assert alive() is None
 
 
-def reference_ssim(a, b):
-    """SSIM by convolution with the whole 11x11 window, channel by channel."""
-    x = torch.arange(11, dtype=torch.float64) - 5
-    line = torch.exp(-(x**2) / (2 * 1.5**2))
-    window = torch.outer(line, line)[None, None] / line.sum() ** 2
-
-    def mean(t):
-        return F.conv2d(t.movedim(-1, 1).reshape(-1, 1, *t.shape[1:3]), window)
-
-    a, b = a.double(), b.double()
-    ma, mb = mean(a), mean(b)
-    va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
-    c1, c2 = 0.01**2, 0.03**2
-    return (((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))).mean().item()
-
-
-def test_compare_images_agrees_with_a_plain_reference(native):
-    generator = torch.Generator().manual_seed(0)
-    a = torch.rand(2, 33, 47, 3, generator=generator)
-    b = (a + 0.1 * torch.randn(a.shape, generator=generator)).clamp(0, 1)
-    result = native.execute("ASDMCompareImages", Host(), {"reference": a.numpy(), "image": b.numpy()})
-    text, difference = result["outputs"]
-    psnr = -10 * torch.log10(((a - b).double() ** 2).mean()).item()
-    assert text == f"PSNR {psnr:.2f} dB, SSIM {reference_ssim(a, b):.4f}"
-    assert difference.dtype == np.float32
-    torch.testing.assert_close(torch.from_numpy(difference), ((a - b).abs() * 10).clamp(max=1))
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((1, 16, 16, 4), np.float32), r"expected an IMAGE as float32 array .* got f \[1, 16, 16, 4\]"),
-        (np.zeros((16, 16, 3), np.float32), r"got f \[16, 16, 3\]"),
-        (np.zeros((1, 16, 16, 3), np.float64), r"got d \[1, 16, 16, 3\]"),
-        (np.zeros((1, 16, 32, 3), np.float32)[:, :, ::2], "contiguous"),
-        ("a text", "object of type str"),
-    ],
-)
-def test_only_real_images_are_taken(native, image, message):
-    good = np.zeros((1, 16, 16, 3), np.float32)
-    with pytest.raises(ValueError, match=message):
-        native.execute("ASDMCompareImages", Host(), {"reference": good, "image": image})
-
-
 def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
     fake = ModuleType("comfy_host")
     fake.comfy_host = Host
     monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host.comfy_host", fake)
     nodes = glue("nodes.schema_nodes")
     schema = next(node for node in nodes.read_schemas(nodes.SCHEMAS) if node["id"] == "ASDMCompareImages")
-    image = torch.rand(1, 12, 12, 3)
-    output = nodes.make_node(schema).execute(reference=image, image=image.clone().requires_grad_())
-    assert output.args[0] == "PSNR inf dB, SSIM 1.0000"
-    assert torch.equal(output.args[1], torch.zeros(1, 12, 12, 3))
-    assert output.ui == {"text": ("PSNR inf dB, SSIM 1.0000",)}
+    image = torch.rand(1, 8, 8, 3)
+    output = nodes.make_node(schema).execute(reference=image, image=image.clone())
+    assert output.args[0] == "PSNR 40.00 dB, SSIM needs 11 x 11 pixels"
+    assert torch.equal(output.args[1], torch.zeros(1, 8, 8, 3))
+    assert output.ui == {"text": ("PSNR 40.00 dB, SSIM needs 11 x 11 pixels",)}

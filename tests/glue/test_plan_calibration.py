@@ -86,7 +86,7 @@ def test_the_node_brings_all_that_the_host_asks_for(native):
         def calibrate_plan(self, model, run):
             given.update(run)
             plan = native.plan_json(family="sd1", steps=1, value="hold", storage="compute", evaluations=[(1.0, [])])
-            return {"plan": plan, "tried": [(1.0, 100.0)], "chosen": 0, "reached": True}
+            return {"plan": plan, "tried": [(1.0, 100.0)], "chosen": 0, "reached": True, "plot": None}
 
     result = native.execute("ASDMCalibratePlan", Host(), {
         "model": object(), "positive": [], "negative": [], "latent_image": {}, "sampler_name": "euler",

@@ -38,6 +38,7 @@ class RecordingHost final : public nodes::Host {
   std::string inheritance_where;   ///< and where it came from
   nodes::CalibrationRun calibration_run;  ///< the last
   nodes::CalibratedPlan calibrated{.plan = {}, .tried = {{2.0, 40.0}}};
+  nodes::ImageScores scores;
 
   std::vector<std::string> list_models(std::string_view folder) override {
     calls.push_back("list_models " + std::string(folder));
@@ -72,7 +73,7 @@ class RecordingHost final : public nodes::Host {
                                const nodes::Handle& conditioning, const nodes::DistilOptions& options) override {
     calls.push_back("distil_unet " + label_of(teacher) + " " + label_of(latents) + " " + label_of(conditioning));
     distil_options = options;
-    return {named(label_of(student) + "+distilled"), {2.0, 1.0}};
+    return {named(label_of(student) + "+distilled"), named("loss plot")};
   }
   nodes::Handle with_experts(const nodes::Handle& model, const MECondConvStart& asked,
                              const nodes::Handle& teacher) override {
@@ -109,6 +110,11 @@ class RecordingHost final : public nodes::Host {
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override {
     calls.push_back("run_report " + label_of(model) + " " + label_of(latent));
     return report;
+  }
+  nodes::Handle run_strip(std::string_view report_json) override { return named("strip of " + std::string(report_json)); }
+  nodes::ImageScores compare_images(const nodes::Handle& reference, const nodes::Handle& image, double gain) override {
+    calls.push_back("compare_images " + label_of(reference) + " " + label_of(image) + " " + std::to_string(gain));
+    return scores;
   }
 };
 

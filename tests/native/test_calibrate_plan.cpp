@@ -1,8 +1,5 @@
-#include <cmath>
-
 #include <gtest/gtest.h>
 
-#include "nodes/calibration_plot.h"
 #include "nodes/registry.h"
 #include "tests/native/error_of.h"
 #include "tests/native/recording_host.h"
@@ -12,6 +9,7 @@ namespace {
 
 using testing::error_of;
 using testing::expect_contains;
+using testing::label_of;
 using testing::named;
 using testing::RecordingHost;
 
@@ -27,14 +25,16 @@ Plan short_plan() {
 
 TEST(CalibratePlan, GivesThePlanThatTheHostFound) {
   RecordingHost host;
-  host.calibrated = {.plan = short_plan(), .tried = {{2.0, 40.0}, {2.1, 45.0}}, .chosen = 1, .reached = true};
+  host.calibrated = {.plan = short_plan(), .tried = {{2.0, 40.0}, {2.1, 45.0}}, .chosen = 1, .reached = true,
+                     .plot = named("plot")};
   auto values = linked();
   values["steps"] = int64_t{30};
   values["denoise"] = 0.6;
   values["target_speedup"] = 1.7;
   const Result result = find_node("ASDMCalibratePlan").execute(host, values);
   EXPECT_EQ(plan_from_json(std::get<std::string>(result.outputs.at(0))), short_plan());
-  EXPECT_EQ(std::get<Image>(result.outputs.at(1)).batch, 1);
+  EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(1))), "plot");
+  EXPECT_EQ(label_of(result.ui_image), "plot");
   EXPECT_EQ(host.calls.back(), "calibrate_plan full blank euler");
   EXPECT_EQ(host.calibration_run.steps, 30);
   EXPECT_EQ(host.calibration_run.scheduler, "normal");
@@ -61,38 +61,6 @@ TEST(CalibratePlan, RefusesOtherModelsAndSpeeds) {
   host.description = {"Flux", "", "a transformer, no UNet"};
   expect_contains(error_of([&] { return find_node("ASDMCalibratePlan").execute(host, linked()); }),
                   "ASDMCalibratePlan.model: expected the UNet of");
-}
-
-/// Mean column and row of the pixels in the colour of the chosen plan.
-std::pair<double, double> chosen_at(const Image& image) {
-  double x = 0.0;
-  double y = 0.0;
-  double count = 0.0;
-  for (int64_t i = 0; i < image.height * image.width; ++i) {
-    const float* pixel = image.pixels.data() + i * 3;
-    if (std::abs(pixel[0] - 0.80F) < 0.01F && std::abs(pixel[2] - 0.15F) < 0.01F) {
-      x += static_cast<double>(i % image.width);
-      y += static_cast<double>(i / image.width);
-      count += 1.0;
-    }
-  }
-  return {x / count, y / count};
-}
-
-TEST(CalibrationPlot, FasterIsFurtherRightAndCloserIsHigher) {
-  CalibratedPlan calibrated{.plan = {}, .tried = {{1.5, 50.0}, {3.0, 30.0}}, .chosen = 0, .reached = true};
-  const auto [slow_x, slow_y] = chosen_at(calibration_plot(calibrated, 1.5));
-  calibrated.chosen = 1;
-  const auto [fast_x, fast_y] = chosen_at(calibration_plot(calibrated, 1.5));
-  EXPECT_GT(fast_x, slow_x + 300.0);
-  EXPECT_GT(fast_y, slow_y + 150.0);  // rows count from the top
-}
-
-TEST(CalibrationPlot, IsDrawnOfASinglePlan) {
-  const CalibratedPlan calibrated{.plan = {}, .tried = {{1.0, 100.0}}, .chosen = 0, .reached = true};
-  const auto [x, y] = chosen_at(calibration_plot(calibrated, 1.0));
-  EXPECT_GT(x, 0.0);
-  EXPECT_GT(y, 0.0);
 }
 
 }  // namespace

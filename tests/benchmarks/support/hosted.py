@@ -31,7 +31,7 @@ class Pack:
     """The modules of python_glue by their own names: `pack.seam`, `pack.trainer`, and `pack.host` for what the nodes
     call."""
 
-    _ROOMS = ("", "host.", "training.", "nodes.")
+    _ROOMS = ("", "host.", "training.", "nodes.", "pictures.")
 
     def __getattr__(self, name: str):
         wanted = "comfy_host" if name == "host" else name
