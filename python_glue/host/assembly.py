@@ -98,8 +98,9 @@ def _around(patcher, made):
         clone.hook_backup = {}
     else:
         clone = patcher.clone()
-        for name in ("model", "backup", "object_patches_backup", "pinned", "parent", "hook_backup"):
+        for name in ("model", "backup", "object_patches_backup", "pinned", "hook_backup"):
             setattr(clone, name, getattr(made, name))
+    clone.parent = None  # the host goes back to it where a clone is gone, and it would be around another model
     clone.cached_patcher_init = made.cached_patcher_init
     clone.size = 0
     names = made.model.state_dict().keys()

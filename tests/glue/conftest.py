@@ -1,17 +1,14 @@
 """Loads the pack as ComfyUI does: by file path, with ComfyUI's folder on sys.path and the repository's never."""
 
 import importlib.util
-import os
 import sys
 import threading
-from pathlib import Path
 
 import pytest
-from repository import REPO
+from repository import HOST, REPO
 from torchvision_operators import declare_torchvision_operators
 
 PACK = "asdm_pack_under_test"
-HOST = Path(os.environ.get("COMFYUI_PATH") or REPO / ".host" / "ComfyUI")
 # What came to the host with 0.18 and 0.24; its tests are none of an older host's.
 NEWER = {"class ModelPatcherDynamic": "test_dynamic_vram.py", "def deepclone_multigpu": "test_several_devices.py"}
 

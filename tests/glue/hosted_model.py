@@ -144,6 +144,7 @@ def recorded_runs(monkeypatch, module) -> list:
 def split_batches(monkeypatch, is_short=lambda: True):
     """The host finds memory short wherever `is_short()` says so as it puts conds together, and runs them one by one."""
     import comfy.model_management
+    import comfy.model_patcher
     import comfy.samplers
 
     class Memory:
@@ -154,4 +155,8 @@ def split_batches(monkeypatch, is_short=lambda: True):
         def get_free_memory(*args, **kwargs):
             return 0 if is_short() else comfy.model_management.get_free_memory(*args, **kwargs)
 
-    monkeypatch.setattr(comfy.samplers, "model_management", Memory())
+    patcher = comfy.model_patcher.ModelPatcher
+    if hasattr(patcher, "get_free_memory"):  # newer hosts ask the patcher
+        monkeypatch.setattr(patcher, "get_free_memory", lambda self, device: Memory.get_free_memory(device))
+    else:
+        monkeypatch.setattr(comfy.samplers, "model_management", Memory())

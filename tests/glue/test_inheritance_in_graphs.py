@@ -3,6 +3,7 @@
 The expected latent is that of the host's own UNet, conds run one by one, with the same features exchanged by a patch.
 """
 
+import inspect
 import itertools
 
 import pytest
@@ -250,5 +251,6 @@ def test_free_u(case):
 def test_context_windows(hosted, case):
     """Parts of the picture one after the other, each with features of its own."""
     from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+    newer = [False] if "freenoise" in inspect.signature(ContextWindowsManualNode.execute).parameters else []
     case(with_nodes=lambda patcher: result(ContextWindowsManualNode.execute(
-        patcher, 10, 4, "standard_static", 1, False, "pyramid", 3))).check()
+        patcher, 10, 4, "standard_static", 1, False, "pyramid", 3, *newer))).check()
