@@ -17,7 +17,7 @@ constexpr std::string_view kCheckpointPrefix = "model.diffusion_model.";
 
 struct NamedTensor {
   std::string name;  ///< without the prefix of a full checkpoint
-  const TensorView* view = nullptr;
+  const TensorEntry* entry = nullptr;
 };
 
 /// What the host writes beside a UNet to say how it is sampled.
@@ -26,15 +26,15 @@ bool is_sampling_mark(std::string_view name) {
 }
 
 std::vector<NamedTensor> unet_tensors(const SafetensorsFile& file) {
-  const bool checkpoint = std::any_of(file.tensors().begin(), file.tensors().end(), [](const TensorView& view) {
-    return view.name.starts_with(kCheckpointPrefix);
+  const bool checkpoint = std::any_of(file.tensors().begin(), file.tensors().end(), [](const TensorEntry& entry) {
+    return entry.name.starts_with(kCheckpointPrefix);
   });
   std::vector<NamedTensor> tensors;
-  for (const TensorView& view : file.tensors()) {
-    if (checkpoint && view.name.starts_with(kCheckpointPrefix)) {
-      tensors.push_back({view.name.substr(kCheckpointPrefix.size()), &view});
-    } else if (!checkpoint && !is_sampling_mark(view.name)) {
-      tensors.push_back({view.name, &view});
+  for (const TensorEntry& entry : file.tensors()) {
+    if (checkpoint && entry.name.starts_with(kCheckpointPrefix)) {
+      tensors.push_back({entry.name.substr(kCheckpointPrefix.size()), &entry});
+    } else if (!checkpoint && !is_sampling_mark(entry.name)) {
+      tensors.push_back({entry.name, &entry});
     }
   }
   return tensors;
@@ -47,7 +47,7 @@ std::string carried_spec(const SafetensorsFile& file, const std::vector<NamedTen
   }
   for (const NamedTensor& tensor : tensors) {
     if (tensor.name == kSpecTensor) {
-      return {reinterpret_cast<const char*>(tensor.view->bytes.data()), tensor.view->bytes.size()};
+      return file.read(*tensor.entry);
     }
   }
   return "";
@@ -66,9 +66,9 @@ class Teacher {
     };
     constexpr std::array<Row, 4> kPresets = {
         {{768, "sd15"}, {1024, "sd21"}, {2048, "sdxl"}, {1280, "sdxl_refiner"}}};
-    const TensorView* keys = ending_in("attn2.to_k.weight");
-    const TensorView* first = named(ldm_ ? "input_blocks.0.0.weight" : "conv_in.weight");
-    const TensorView* last = named(ldm_ ? "out.2.weight" : "conv_out.weight");
+    const TensorEntry* keys = ending_in("attn2.to_k.weight");
+    const TensorEntry* first = named(ldm_ ? "input_blocks.0.0.weight" : "conv_in.weight");
+    const TensorEntry* last = named(ldm_ ? "out.2.weight" : "conv_out.weight");
     if (keys == nullptr || keys->shape.size() != 2 || first == nullptr || first->shape.size() != 4 ||
         last == nullptr || last->shape.size() != 4) {
       throw no_unet("no tensors of one, or not its first and last convolution and a cross-attention");
@@ -82,10 +82,10 @@ class Teacher {
     UNetSpec spec = preset_spec(row->preset, first->shape[0]);
     spec.in_channels = first->shape[1];
     spec.out_channels = last->shape[0];
-    if (const TensorView* projection = ending_in("proj_in.weight"); projection != nullptr) {
+    if (const TensorEntry* projection = ending_in("proj_in.weight"); projection != nullptr) {
       spec.use_linear_in_transformer = projection->shape.size() == 2;
     }
-    const TensorView* label = named(ldm_ ? "label_emb.0.0.weight" : "add_embedding.linear_1.weight");
+    const TensorEntry* label = named(ldm_ ? "label_emb.0.0.weight" : "add_embedding.linear_1.weight");
     if (label == nullptr && !ldm_) {
       label = named("class_embedding.linear_1.weight");
     }
@@ -98,16 +98,16 @@ class Teacher {
     return invalid_input(path_, "the UNet of " + join(family_titles()) + ", whole or without some of its parts", got);
   }
 
-  [[nodiscard]] const TensorView* named(std::string_view name) const {
+  [[nodiscard]] const TensorEntry* named(std::string_view name) const {
     const auto found = std::find_if(tensors_.begin(), tensors_.end(),
                                     [&](const NamedTensor& tensor) { return tensor.name == name; });
-    return found == tensors_.end() ? nullptr : found->view;
+    return found == tensors_.end() ? nullptr : found->entry;
   }
 
-  [[nodiscard]] const TensorView* ending_in(std::string_view end) const {
+  [[nodiscard]] const TensorEntry* ending_in(std::string_view end) const {
     const auto found = std::find_if(tensors_.begin(), tensors_.end(),
                                     [&](const NamedTensor& tensor) { return tensor.name.ends_with(end); });
-    return found == tensors_.end() ? nullptr : found->view;
+    return found == tensors_.end() ? nullptr : found->entry;
   }
 
   const std::string& path_;
@@ -323,9 +323,9 @@ UNetFile aligned(const SafetensorsFile& file, const std::vector<NamedTensor>& te
     } else if (std::string outer = diffusers ? outer_name(name) : ""; !outer.empty()) {
       name = std::move(outer);
     }
-    const auto [known, is_new] = result.names.emplace(name, tensor.view->name);
+    const auto [known, is_new] = result.names.emplace(name, tensor.entry->name);
     if (!is_new) {
-      throw invalid_input(file.path(), "one tensor for " + name, known->second + " and " + tensor.view->name);
+      throw invalid_input(file.path(), "one tensor for " + name, known->second + " and " + tensor.entry->name);
     }
   }
   result.spec = without(result.spec, absent(full, present));
@@ -344,7 +344,7 @@ UNetFile read_unet_file(const SafetensorsFile& file) {
     UNetFile own{.spec = spec_from_json(carried), .carries_spec = true, .names = {}};
     for (const NamedTensor& tensor : tensors) {
       if (tensor.name != kSpecTensor) {
-        own.names.emplace(tensor.name, tensor.view->name);
+        own.names.emplace(tensor.name, tensor.entry->name);
       }
     }
     return own;

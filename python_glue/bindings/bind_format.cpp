@@ -1,8 +1,5 @@
-// Bindings of native/format: UNetSpec as JSON text, safetensors files as views.
-#include <cstddef>
+// Bindings of native/format: UNetSpec as JSON text, the UNets of safetensors files, plans.
 #include <cstdint>
-#include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,29 +16,6 @@ namespace py = pybind11;
 
 namespace asdm::python {
 namespace {
-
-/// Exports a tensor's bytes to Python's buffer protocol. A memoryview holds its exporter, and with it the mapping.
-struct TensorBytes {
-  std::shared_ptr<const MappedFile> mapping;
-  std::span<const std::byte> bytes;
-};
-
-py::buffer_info export_bytes(const TensorBytes& tensor) {
-  // Python's buffer takes a pointer to non-const; `readonly` keeps writers out.
-  auto* data = const_cast<std::byte*>(tensor.bytes.data());
-  const auto size = static_cast<py::ssize_t>(tensor.bytes.size());
-  return {data, 1, py::format_descriptor<uint8_t>::format(), 1, {size}, {py::ssize_t{1}}, /*readonly=*/true};
-}
-
-py::list tensor_list(const SafetensorsFile& file) {
-  py::list out;
-  for (const TensorView& view : file.tensors()) {
-    const py::object exporter = py::cast(TensorBytes{file.mapping(), view.bytes});
-    out.append(py::make_tuple(view.name, std::string(to_string(view.dtype)), py::tuple(py::cast(view.shape)),
-                              py::memoryview(exporter)));
-  }
-  return out;
-}
 
 /// Through the reader, so that what is recorded can be replayed.
 std::string plan_json(const std::string& family, int64_t steps, const std::string& value, const std::string& storage,
@@ -85,17 +59,6 @@ void init_format(py::module_& m) {
   m.def("plan_json", &plan_json, py::kw_only(), py::arg("family"), py::arg("steps"), py::arg("value"),
         py::arg("storage"), py::arg("evaluations"),
         "The JSON of a plan (docs/plan.md); `evaluations`: [(sigma, [address])]. ValueError naming what it cannot hold.");
-
-  py::class_<TensorBytes>(m, "TensorBytes", py::buffer_protocol(), "Bytes of one tensor of a mapped file, read only.")
-      .def_buffer(&export_bytes);
-  py::class_<SafetensorsFile>(m, "SafetensorsFile", "An open, checked safetensors file.")
-      .def_property_readonly("path", &SafetensorsFile::path)
-      .def_property_readonly("metadata", &SafetensorsFile::metadata, "dict of str to str.")
-      .def("tensors", &tensor_list,
-           "[(name, dtype, shape, bytes)] in file order: dtype as in the file (\"F32\"), bytes a read-only memoryview "
-           "that keeps the file mapped.");
-  m.def("open_safetensors", &SafetensorsFile::open, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
-        "Maps and checks a file; ValueError naming the file and the fault.");
 }
 
 }  // namespace asdm::python
