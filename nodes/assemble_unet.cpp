@@ -69,7 +69,7 @@ class AssembleUNet final : public Node {
     if (const Handle conditioning = inputs.optional_handle("calibrate")) {
       assembled = host.calibrate_unet(model, assembled, conditioning, inputs.optional_handle("latent"));
     }
-    return {.outputs = {host.with_native_engine(assembled, EngineOptions{})}};
+    return {.outputs = {host.with_native_engine(assembled, "auto")}};
   }
 };
 

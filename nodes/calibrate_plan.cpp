@@ -59,19 +59,10 @@ class CalibratePlan final : public Node {
   static constexpr int64_t kMostSeed = int64_t{1} << 53;
 
   Result run(Host& host, const Inputs& inputs) const override {
-    const CalibrationRun asked{.model = inputs.handle("model"),
-                               .positive = inputs.handle("positive"),
-                               .negative = inputs.handle("negative"),
-                               .latent = inputs.handle("latent_image"),
-                               .seed = inputs.integer("seed"),
-                               .steps = inputs.integer("steps"),
-                               .cfg = inputs.number("cfg"),
-                               .sampler_name = inputs.text("sampler_name"),
-                               .scheduler = inputs.text("scheduler"),
-                               .denoise = inputs.number("denoise"),
-                               .target_speedup = inputs.number("target_speedup")};
-    require_unet(host, asked.model, inputs.where("model"));
-    const CalibratedPlan calibrated = host.calibrate_plan(asked);
+    const Handle& model = inputs.handle("model");
+    require_unet(host, model, inputs.where("model"));
+    const auto asked = inputs.read<CalibrationRun>();
+    const CalibratedPlan calibrated = host.calibrate_plan(model, asked);
     return {.outputs = {to_json(calibrated.plan), calibrated.plot},
             .ui_text = summary(calibrated, asked.target_speedup),
             .ui_image = calibrated.plot};

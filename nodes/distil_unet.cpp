@@ -50,20 +50,10 @@ class DistilUNet final : public Node {
     const Handle& student = inputs.handle("student");
     require_unet(host, teacher, inputs.where("teacher"));
     require_unet(host, student, inputs.where("student"));
-    const DistilOptions options{.steps = inputs.integer("steps"),
-                                .local_steps = inputs.integer("local_steps"),
-                                .implant_steps = inputs.integer("implant_steps"),
-                                .batch_size = inputs.integer("batch_size"),
-                                .learning_rate = inputs.number("learning_rate"),
-                                .seed = inputs.integer("seed"),
-                                .task_loss = inputs.number("task_loss"),
-                                .output_loss = inputs.number("output_loss"),
-                                .feature_loss = inputs.number("feature_loss"),
-                                .semantic_loss = inputs.number("semantic_loss"),
-                                .checkpoint = inputs.text("checkpoint")};
     const Distilled distilled =
-        host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"), options);
-    return {.outputs = {host.with_native_engine(distilled.model, EngineOptions{}), distilled.loss_plot}};
+        host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"),
+                         inputs.read<DistilOptions>());
+    return {.outputs = {host.with_native_engine(distilled.model, "auto"), distilled.loss_plot}};
   }
 };
 

@@ -26,10 +26,10 @@ class FeatureInheritance final : public Node {
 
  private:
   Result run(Host& host, const Inputs& inputs) const override {
-    const InheritanceOptions options = read_inheritance(inputs);
+    const InheritanceRequest request = read_inheritance(inputs);
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
-    return {.outputs = {host.with_inheritance(model, options, inputs.node_id())}};
+    return {.outputs = {host.with_inheritance(model, request, inputs.node_id())}};
   }
 };
 

@@ -5,10 +5,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "native/assembly/me_cond_conv_start.h"
+#include "native/format/inheritance_request.h"
 #include "native/format/plan.h"
 #include "native/format/unet_file.h"
 
@@ -20,29 +23,6 @@ class HostObject {
   virtual ~HostObject() = default;
 };
 using Handle = std::shared_ptr<HostObject>;
-
-/// How the engine computes for one MODEL.
-struct EngineOptions {
-  std::string compute_dtype = "auto";  ///< "auto" = as the host would; else "fp32", "bf16", "fp16"
-};
-
-/// Settings of feature inheritance, checked by the node before the host sees them.
-struct InheritanceOptions {
-  std::string level;             ///< "block", "layer", "unit"
-  std::string sites;             ///< "auto", a preset, addresses or globs ("out.8"), or phases of them
-  std::string mode;              ///< how full evaluations are placed: "uniform", ...
-  int64_t interval = 1;          ///< every interval-th evaluation is full; 1 = inherit nothing
-  int64_t full_evaluations = 0;  ///< number of full evaluations in the window; 0 = from `interval`
-  double start_percent = 0.0;    ///< window in share of this run's evaluations, 0..1
-  double end_percent = 1.0;
-  std::string value;             ///< stand-in for what is not computed, one of plan_value_names()
-  int64_t max_age = 0;           ///< oldest value, in evaluations, that may be inherited; 0 = no limit
-  double threshold = 0.0;        ///< relative change that adaptive modes let pass
-  std::string full_at;           ///< mode "explicit": list or mask of the full evaluations
-  std::string storage;           ///< how features are kept, one of plan_storage_names()
-  int64_t first_full = 0;        ///< this many evaluations at the start of the window are full
-  int64_t last_full = 0;         ///< this many before its end are full
-};
 
 /// How a compressed UNet is trained; checked by the node before the host sees it.
 struct DistilOptions {
@@ -57,6 +37,22 @@ struct DistilOptions {
   double feature_loss = 0.0;
   double semantic_loss = 0.0;
   std::string checkpoint;  ///< name under which the training is kept and resumed; empty = it is not
+
+  /// By the names of the node's inputs.
+  static constexpr auto fields() {
+    using Self = DistilOptions;
+    return std::tuple{std::pair{"steps", &Self::steps},
+                      std::pair{"local_steps", &Self::local_steps},
+                      std::pair{"implant_steps", &Self::implant_steps},
+                      std::pair{"batch_size", &Self::batch_size},
+                      std::pair{"learning_rate", &Self::learning_rate},
+                      std::pair{"seed", &Self::seed},
+                      std::pair{"task_loss", &Self::task_loss},
+                      std::pair{"output_loss", &Self::output_loss},
+                      std::pair{"feature_loss", &Self::feature_loss},
+                      std::pair{"semantic_loss", &Self::semantic_loss},
+                      std::pair{"checkpoint", &Self::checkpoint}};
+  }
 };
 
 /// A trained UNet, and a picture of its loss over the steps.
@@ -67,10 +63,9 @@ struct Distilled {
 
 /// A sampling run as the host's KSampler makes it, and how much faster one shall become.
 struct CalibrationRun {
-  Handle model;
   Handle positive;
   Handle negative;
-  Handle latent;
+  Handle latent_image;
   int64_t seed = 0;
   int64_t steps = 1;
   double cfg = 1.0;
@@ -78,6 +73,21 @@ struct CalibrationRun {
   std::string scheduler;
   double denoise = 1.0;
   double target_speedup = 1.0;
+
+  /// By the names of the node's inputs.
+  static constexpr auto fields() {
+    using Self = CalibrationRun;
+    return std::tuple{std::pair{"positive", &Self::positive},
+                      std::pair{"negative", &Self::negative},
+                      std::pair{"latent_image", &Self::latent_image},
+                      std::pair{"seed", &Self::seed},
+                      std::pair{"steps", &Self::steps},
+                      std::pair{"cfg", &Self::cfg},
+                      std::pair{"sampler_name", &Self::sampler_name},
+                      std::pair{"scheduler", &Self::scheduler},
+                      std::pair{"denoise", &Self::denoise},
+                      std::pair{"target_speedup", &Self::target_speedup}};
+  }
 };
 
 /// A plan that was tried in such a run.
@@ -103,7 +113,7 @@ struct ImageScores {
 };
 
 /// What is inherited, and when: by rules, or by a plan that is followed.
-using Inheritance = std::variant<InheritanceOptions, Plan>;
+using Inheritance = std::variant<InheritanceRequest, Plan>;
 
 /// What the host knows of a MODEL.
 struct ModelDescription {
@@ -143,8 +153,9 @@ class Host {
   virtual Handle with_experts(const Handle& model, const MECondConvStart& start, const Handle& teacher) = 0;
 
   virtual ModelDescription describe_model(const Handle& model) = 0;
-  /// A clone of `model` whose UNet runs in the native engine.
-  virtual Handle with_native_engine(const Handle& model, const EngineOptions& options) = 0;
+  /// A clone of `model` whose UNet runs in the native engine. `compute_dtype`: "auto" = as the host would; else "fp32",
+  /// "bf16", "fp16".
+  virtual Handle with_native_engine(const Handle& model, std::string_view compute_dtype) = 0;
   /// A clone of `model` that inherits features; installs the native engine where it is missing. `where`: the node, or
   /// its input, that the inheritance comes from, for errors about what this UNet does not have.
   virtual Handle with_inheritance(const Handle& model, const Inheritance& inheritance, std::string_view where) = 0;
@@ -154,7 +165,7 @@ class Host {
   /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets. `where` as above.
   virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance, std::string_view where) = 0;
   /// The plan that stays closest to the run without inheritance at the wanted speed; samples many times.
-  virtual CalibratedPlan calibrate_plan(const CalibrationRun& run) = 0;
+  virtual CalibratedPlan calibrate_plan(const Handle& model, const CalibrationRun& run) = 0;
   /// The report (JSON, see docs/report.md) of the run of `model` that made `latent`.
   virtual std::string run_report(const Handle& model, const Handle& latent) = 0;
   /// A picture of such a report: addresses by evaluations, coloured by what was done.

@@ -1,6 +1,7 @@
 #include "nodes/inheritance_inputs.h"
 
 #include "native/base/error.h"
+#include "native/format/choices.h"
 
 namespace asdm::nodes {
 namespace {
@@ -10,10 +11,6 @@ constexpr Range kCountRange{0, 10000, 1};
 constexpr Range kPercentRange{0.0, 1.0, 0.01};
 constexpr Range kThresholdRange{0.0, 100.0, 0.01};
 
-const std::vector<std::string> kModes = {
-    "segment", "uniform",           "front",    "triangular", "quadratic",    "centre",   "centre_published",
-    "growing", "growing_published", "explicit", "log_snr",    "equal_change", "adaptive", "easycache"};
-
 InputSchema optional(InputSchema input) {
   input.optional = true;
   return input;
@@ -21,7 +18,7 @@ InputSchema optional(InputSchema input) {
 
 std::vector<InputSchema> where_inputs() {
   return {
-      combo_input("level", {"block", "layer", "unit"},
+      combo_input("level", site_level_names(),
                   "What is stored and reused. block: whole blocks, the largest saving. layer: single ResBlocks and "
                   "transformers; what they add to their input is reused. unit: the attentions, feed-forward parts and "
                   "convolutions inside them, the finest choice."),
@@ -35,7 +32,7 @@ std::vector<InputSchema> where_inputs() {
 
 std::vector<InputSchema> when_inputs() {
   return {
-      combo_input("mode", kModes,
+      combo_input("mode", time_step_mode_names(),
                   "Where full evaluations lie. segment: evenly, and auto then inherits less and less. uniform: evenly. "
                   "front: most at the start. triangular, growing: ever further apart. quadratic: a little denser at "
                   "the start. centre: closest at three tenths. explicit: those in full_at. log_snr: even in noise "
@@ -59,7 +56,7 @@ std::vector<InputSchema> when_inputs() {
 
 std::vector<InputSchema> how_inputs() {
   return {
-      combo_input("value", plan_value_names(),
+      combo_input("value", value_form_names(),
                   "What stands in for a feature that is not computed. hold: its last value. taylor1, taylor2: a "
                   "forecast from its last two or three values, closer at small intervals. affine: the last value with "
                   "the gain and shift of each channel that the last full evaluation showed."),
@@ -72,7 +69,7 @@ std::vector<InputSchema> how_inputs() {
       optional(string_input("full_at", "",
                             "Mode explicit: the full evaluations of the window, counted from 0 (0, 4, 9), or as a mask "
                             "of ones and zeros (1000100001).")),
-      optional(combo_input("storage", plan_storage_names(),
+      optional(combo_input("storage", storage_names(),
                            "How features are kept. compute: as they were computed. bf16: half the memory of fp32, "
                            "slightly coarser. cpu, cpu_bf16: in main memory, for GPUs that are short of theirs.")),
       optional(int_input("first_full", 0, kCountRange,
@@ -84,16 +81,16 @@ std::vector<InputSchema> how_inputs() {
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n,") == std::string::npos; }
 
-void check(const Inputs& inputs, const InheritanceOptions& options) {
-  if (is_blank(options.sites)) {
+void check(const Inputs& inputs, const InheritanceRequest& request) {
+  if (is_blank(request.sites)) {
     throw invalid_input(inputs.where("sites"), "'auto' or addresses such as 'out.8'", "an empty text");
   }
-  if (options.start_percent >= options.end_percent) {
+  if (request.start_percent >= request.end_percent) {
     throw invalid_input(inputs.where("end_percent"),
-                        "a number above start_percent (" + std::to_string(options.start_percent) + ")",
-                        std::to_string(options.end_percent));
+                        "a number above start_percent (" + std::to_string(request.start_percent) + ")",
+                        std::to_string(request.end_percent));
   }
-  if (options.mode == "explicit" && is_blank(options.full_at)) {
+  if (request.mode == "explicit" && is_blank(request.full_at)) {
     throw invalid_input(inputs.where("full_at"), "the full evaluations, such as '0, 4, 9', in mode 'explicit'",
                         "an empty text");
   }
@@ -109,24 +106,10 @@ std::vector<InputSchema> inheritance_inputs() {
   return all;
 }
 
-InheritanceOptions read_inheritance(const Inputs& inputs) {
-  InheritanceOptions options;
-  options.level = inputs.text("level");
-  options.sites = inputs.text("sites");
-  options.mode = inputs.text("mode");
-  options.interval = inputs.integer("interval");
-  options.full_evaluations = inputs.integer("full_evaluations");
-  options.start_percent = inputs.number("start_percent");
-  options.end_percent = inputs.number("end_percent");
-  options.value = inputs.text("value");
-  options.max_age = inputs.integer("max_age");
-  options.threshold = inputs.number("threshold");
-  options.full_at = inputs.text("full_at");
-  options.storage = inputs.text("storage");
-  options.first_full = inputs.integer("first_full");
-  options.last_full = inputs.integer("last_full");
-  check(inputs, options);
-  return options;
+InheritanceRequest read_inheritance(const Inputs& inputs) {
+  auto request = inputs.read<InheritanceRequest>();
+  check(inputs, request);
+  return request;
 }
 
 Plan read_plan(const Inputs& inputs, const std::string& name) {

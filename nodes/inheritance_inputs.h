@@ -13,7 +13,7 @@ namespace asdm::nodes {
 [[nodiscard]] std::vector<InputSchema> inheritance_inputs();
 
 /// The values of these widgets. Throws Error naming the input where values make no sense together.
-[[nodiscard]] InheritanceOptions read_inheritance(const Inputs& inputs);
+[[nodiscard]] InheritanceRequest read_inheritance(const Inputs& inputs);
 
 /// The plan in the text input `name`. Throws Error naming the input, and the path inside the JSON.
 [[nodiscard]] Plan read_plan(const Inputs& inputs, const std::string& name);

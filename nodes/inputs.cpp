@@ -118,6 +118,11 @@ const T& Inputs::get(const std::string& name) const {
   return std::get<T>(found->second);
 }
 
+template const std::string& Inputs::get(const std::string& name) const;
+template const int64_t& Inputs::get(const std::string& name) const;
+template const double& Inputs::get(const std::string& name) const;
+template const Handle& Inputs::get(const std::string& name) const;
+
 const std::string& Inputs::text(const std::string& name) const { return get<std::string>(name); }
 int64_t Inputs::integer(const std::string& name) const { return get<int64_t>(name); }
 double Inputs::number(const std::string& name) const { return get<double>(name); }

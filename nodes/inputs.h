@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <variant>
 
+#include "native/base/fields.h"
 #include "nodes/host.h"
 #include "nodes/schema.h"
 
@@ -30,6 +32,15 @@ class Inputs {
   [[nodiscard]] const Handle& handle(const std::string& name) const;
   /// Null where the optional input is not connected.
   [[nodiscard]] Handle optional_handle(const std::string& name) const;
+  /// A struct of this node's inputs (native/base/fields.h).
+  template <class Struct>
+  [[nodiscard]] Struct read() const {
+    Struct values;
+    for_each_field<Struct>([&](const char* name, auto member) {
+      values.*member = get<std::remove_reference_t<decltype(values.*member)>>(name);
+    });
+    return values;
+  }
 
  private:
   template <typename T>

@@ -48,7 +48,7 @@ class LoadUNet final : public Node {
     const std::string path = find_file(host, inputs);
     Handle model = host.load_unet(path, read_unet_file(SafetensorsFile::open(path)), inputs.text("weight_dtype"));
     if (inputs.text("engine") == "native") {
-      model = host.with_native_engine(model, EngineOptions{});
+      model = host.with_native_engine(model, "auto");
     }
     return {.outputs = {model}};
   }

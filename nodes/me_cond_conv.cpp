@@ -53,7 +53,7 @@ class MECondConvNode final : public Node {
         .temperature = inputs.number("temperature")};
     const MECondConvStart start =
         start_me_cond_conv(student, full, {.sites = inputs.text("sites"), .routing = routing});
-    return {.outputs = {host.with_native_engine(host.with_experts(model, start, teacher), EngineOptions{})}};
+    return {.outputs = {host.with_native_engine(host.with_experts(model, start, teacher), "auto")}};
   }
 };
 

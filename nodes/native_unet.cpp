@@ -28,7 +28,7 @@ class NativeUNet final : public Node {
   Result run(Host& host, const Inputs& inputs) const override {
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
-    return {.outputs = {host.with_native_engine(model, EngineOptions{inputs.text("compute_dtype")})}};
+    return {.outputs = {host.with_native_engine(model, inputs.text("compute_dtype"))}};
   }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "native/base/error.h"
+#include "native/format/choices.h"
 #include "native/format/strict_json.h"
 #include "native/format/unet_spec.h"
 
@@ -57,16 +58,6 @@ PlanEvaluation read_evaluation(const nlohmann::json& json, const std::string& at
 
 }  // namespace
 
-const std::vector<std::string>& plan_value_names() {
-  static const std::vector<std::string> names = {"hold", "taylor1", "taylor2", "affine"};
-  return names;
-}
-
-const std::vector<std::string>& plan_storage_names() {
-  static const std::vector<std::string> names = {"compute", "bf16", "cpu", "cpu_bf16"};
-  return names;
-}
-
 std::string to_json(const Plan& plan) {
   nlohmann::ordered_json head;
   head["format"] = std::string(kFormat);
@@ -100,8 +91,8 @@ Plan plan_from_json(std::string_view json) {
   if (plan.steps < 1) {
     throw invalid_input("plan.steps", "an integer from 1", std::to_string(plan.steps));
   }
-  plan.value = plan_value_names()[read_name(parsed.at("value"), "plan.value", plan_value_names())];
-  plan.storage = plan_storage_names()[read_name(parsed.at("storage"), "plan.storage", plan_storage_names())];
+  plan.value = value_form_names()[read_name(parsed.at("value"), "plan.value", value_form_names())];
+  plan.storage = storage_names()[read_name(parsed.at("storage"), "plan.storage", storage_names())];
   for (const nlohmann::json& item : read_list(parsed.at("evaluations"), "plan.evaluations")) {
     plan.evaluations.push_back(read_evaluation(item, element("plan.evaluations", plan.evaluations.size())));
   }

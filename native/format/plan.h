@@ -21,17 +21,12 @@ struct PlanEvaluation {
 struct Plan {
   std::string family = "sd1";       ///< of the UNet that it was made for, as in a UNetSpec
   int64_t steps = 1;                ///< of the schedule that it was made for
-  std::string value = "hold";       ///< stand-in for what is not computed, one of plan_value_names()
-  std::string storage = "compute";  ///< how features are kept, one of plan_storage_names()
+  std::string value = "hold";       ///< stand-in for what is not computed, one of value_form_names()
+  std::string storage = "compute";  ///< how features are kept, one of storage_names()
   std::vector<PlanEvaluation> evaluations;
 
   bool operator==(const Plan&) const = default;
 };
-
-/// "hold", "taylor1", "taylor2", "affine".
-[[nodiscard]] const std::vector<std::string>& plan_value_names();
-/// "compute" (as computed, where computed), "bf16", "cpu", "cpu_bf16".
-[[nodiscard]] const std::vector<std::string>& plan_storage_names();
 
 /// The JSON of docs/plan.md, one evaluation a line, so that it can be read and edited as text.
 [[nodiscard]] std::string to_json(const Plan& plan);

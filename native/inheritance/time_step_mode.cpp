@@ -1,34 +1,13 @@
 #include "native/inheritance/time_step_mode.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <string>
-#include <utility>
 
 #include "native/base/error.h"
-#include "native/base/name_table.h"
 
 namespace asdm {
 namespace {
-
-/// All modes with the names users know them by, in the order in which they are offered.
-constexpr std::array kModes = {
-    std::pair{"segment", TimeStepMode::kSegment},
-    std::pair{"uniform", TimeStepMode::kUniform},
-    std::pair{"front", TimeStepMode::kFront},
-    std::pair{"triangular", TimeStepMode::kTriangular},
-    std::pair{"quadratic", TimeStepMode::kQuadratic},
-    std::pair{"centre", TimeStepMode::kCentre},
-    std::pair{"centre_published", TimeStepMode::kCentrePublished},
-    std::pair{"growing", TimeStepMode::kGrowing},
-    std::pair{"growing_published", TimeStepMode::kGrowingPublished},
-    std::pair{"explicit", TimeStepMode::kExplicit},
-    std::pair{"log_snr", TimeStepMode::kLogSnr},
-    std::pair{"equal_change", TimeStepMode::kEqualChange},
-    std::pair{"adaptive", TimeStepMode::kAdaptive},
-    std::pair{"easycache", TimeStepMode::kEasyCache},
-};
 
 /// Far above any run, and far below where sums of indices overflow.
 constexpr int64_t kLargestIndex = 1'000'000;
@@ -70,10 +49,6 @@ int64_t index_from(std::string_view word) {
 }
 
 }  // namespace
-
-std::vector<std::string> time_step_mode_names() { return names_of(kModes); }
-
-TimeStepMode time_step_mode_from(std::string_view name) { return value_named(kModes, "mode", name); }
 
 void check(const TimeStepSettings& settings) {
   if (settings.interval < 1) {

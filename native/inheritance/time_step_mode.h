@@ -7,29 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "native/format/choices.h"
+
 namespace asdm {
-
-/// The rule that places full evaluations.
-enum class TimeStepMode {
-  kSegment,  ///< placed as kUniform; "auto" stands for sites that change from phase to phase
-  kUniform,
-  kFront,
-  kTriangular,
-  kQuadratic,
-  kCentre,
-  kCentrePublished,
-  kGrowing,
-  kGrowingPublished,
-  kExplicit,
-  kLogSnr,
-  kEqualChange,
-  kAdaptive,   ///< a controller decides as the run goes; only the guards are placed
-  kEasyCache,  ///< likewise
-};
-
-/// The mode called `name`; throws Error listing the known names for another one.
-[[nodiscard]] TimeStepMode time_step_mode_from(std::string_view name);
-[[nodiscard]] std::vector<std::string> time_step_mode_names();
 
 /// Where the full evaluations fall. All indices are 0-based in the window.
 struct TimeStepSettings {

@@ -1,33 +1,8 @@
 #include "native/inheritance/value_form.h"
 
-#include <array>
 #include <cmath>
-#include <utility>
-
-#include "native/base/name_table.h"
 
 namespace asdm {
-namespace {
-
-template <class Value, size_t Count>
-using NameTable = std::array<std::pair<const char*, Value>, Count>;
-
-constexpr NameTable<ValueForm, 4> kForms = {{{"hold", ValueForm::kHold},
-                                            {"taylor1", ValueForm::kTaylor1},
-                                            {"taylor2", ValueForm::kTaylor2},
-                                            {"affine", ValueForm::kAffine}}};
-constexpr NameTable<Storage, 4> kStorages = {{{"compute", Storage::kCompute},
-                                             {"bf16", Storage::kBf16},
-                                             {"cpu", Storage::kCpu},
-                                             {"cpu_bf16", Storage::kCpuBf16}}};
-
-}  // namespace
-
-ValueForm value_form_from(std::string_view name) { return value_named(kForms, "value", name); }
-std::vector<std::string> value_form_names() { return names_of(kForms); }
-
-Storage storage_from(std::string_view name) { return value_named(kStorages, "storage", name); }
-std::vector<std::string> storage_names() { return names_of(kStorages); }
 
 int64_t snapshots_of(ValueForm form) {
   switch (form) {

@@ -1,32 +1,13 @@
 // What stands in for a feature that is not computed: its last value, or a forecast from the last few.
 #pragma once
 
-#include <string>
-#include <string_view>
+#include <cstdint>
 #include <vector>
 
+#include "native/format/choices.h"
 #include "native/inheritance/moment.h"
 
 namespace asdm {
-
-enum class ValueForm {
-  kHold,     ///< the last value
-  kTaylor1,  ///< along the line through the last two values (TaylorSeer, order 1)
-  kTaylor2,  ///< along the parabola through the last three (TaylorSeer, order 2)
-  kAffine    ///< the gain and shift of each channel between the last two, once more (Block Caching's scale-shift)
-};
-[[nodiscard]] ValueForm value_form_from(std::string_view name);
-[[nodiscard]] std::vector<std::string> value_form_names();
-
-/// Where stored features lie.
-enum class Storage {
-  kCompute,  ///< as they were computed
-  kBf16,     ///< in bfloat16: half of fp32's bytes
-  kCpu,      ///< in main memory
-  kCpuBf16
-};
-[[nodiscard]] Storage storage_from(std::string_view name);
-[[nodiscard]] std::vector<std::string> storage_names();
 
 /// How values are kept and made.
 struct ValueSettings {

@@ -10,9 +10,6 @@
 namespace asdm {
 namespace {
 
-constexpr std::array<std::pair<const char*, SiteLevel>, 3> kLevels = {
-    {{"block", SiteLevel::kBlock}, {"layer", SiteLevel::kLayer}, {"unit", SiteLevel::kUnit}}};
-
 /// SDXL spends its work in deep transformers, SD1.x and SD2.x at full resolution.
 bool works_deep(const UNetSpec& spec) {
   return spec.family == Family::kSDXL || spec.family == Family::kSDXLRefiner;
@@ -161,10 +158,6 @@ constexpr std::array kPresets = {
 };
 
 }  // namespace
-
-SiteLevel site_level_from(std::string_view name) { return value_named(kLevels, "level", name); }
-
-std::vector<std::string> site_level_names() { return names_of(kLevels); }
 
 std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level) {
   switch (level) {

@@ -5,15 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "native/format/choices.h"
 #include "native/inheritance/inheritance_settings.h"
 #include "native/unet/topology.h"
 
 namespace asdm {
-
-/// How large the inherited parts are.
-enum class SiteLevel { kBlock, kLayer, kUnit };
-[[nodiscard]] SiteLevel site_level_from(std::string_view name);
-[[nodiscard]] std::vector<std::string> site_level_names();
 
 /// What "auto" means at `level`. The reason for each choice stands beside it.
 [[nodiscard]] std::vector<NodeId> automatic_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level);

@@ -1,4 +1,4 @@
-// Bindings of native/format: UNetSpec as JSON text, the UNets of safetensors files, plans.
+// Bindings of native/format: UNetSpec as JSON text, the UNets of safetensors files.
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -6,7 +6,6 @@
 
 #include <pybind11/stl.h>
 
-#include "native/format/plan.h"
 #include "native/format/safetensors.h"
 #include "native/format/unet_spec.h"
 #include "python_glue/bindings/bind_format.h"
@@ -15,21 +14,6 @@
 namespace py = pybind11;
 
 namespace asdm::python {
-namespace {
-
-/// Through the reader, so that what is recorded can be replayed.
-std::string plan_json(const std::string& family, int64_t steps, const std::string& value, const std::string& storage,
-                      const std::vector<std::pair<double, std::vector<std::string>>>& evaluations) {
-  Plan plan{family, steps, value, storage, {}};
-  for (const auto& [sigma, sites] : evaluations) {
-    plan.evaluations.push_back({sigma, sites});
-  }
-  std::string text = to_json(plan);
-  (void)plan_from_json(text);
-  return text;
-}
-
-}  // namespace
 
 py::dict layout_of(const UNetFile& file) {
   py::dict layout;
@@ -56,9 +40,6 @@ void init_format(py::module_& m) {
       [](const std::string& path) { return layout_of(read_unet_file(SafetensorsFile::open(path))); }, py::arg("path"),
       "{\"spec_json\", \"carries_spec\", \"names\": {name in the full UNet: name in the file}} of a safetensors file in "
       "any published layout; ValueError naming the file and the fault.");
-  m.def("plan_json", &plan_json, py::kw_only(), py::arg("family"), py::arg("steps"), py::arg("value"),
-        py::arg("storage"), py::arg("evaluations"),
-        "The JSON of a plan (docs/plan.md); `evaluations`: [(sigma, [address])]. ValueError naming what it cannot hold.");
 }
 
 }  // namespace asdm::python

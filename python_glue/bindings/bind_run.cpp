@@ -135,8 +135,6 @@ void bind_call_features(py::module_& m) {
 }  // namespace
 
 void init_run(py::module_& m) {
-  py::class_<InheritanceSettings>(m, "InheritanceSettings",
-                                  "What is inherited, and when: made by UNet.inheritance_settings or plan_settings.");
   bind_call_features(m);
   py::class_<NamedRun>(m, "Run", "State of one sampling run.")
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
@@ -185,7 +183,7 @@ void init_run(py::module_& m) {
       .def_property_readonly("sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },
                              "Addresses inherited at this evaluation, as far as that is decided.")
       .def_property_readonly("plan", &NamedRun::plan,
-                             "For each evaluation so far the addresses that were inherited; UNet.plan_settings takes it.")
+                             "For each evaluation so far the addresses that were inherited; a Plan has them as `sites`.")
       .def_property_readonly("record", &NamedRun::record,
                              "Counts by node id exclude each other: a node that a call neither computed nor inherited "
                              "nor forecast was not run.");

@@ -9,10 +9,8 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
-#include "native/base/error.h"
 #include "native/unet/cost.h"
 #include "native/unet/feature_memory.h"
-#include "native/unet/inheritance_request.h"
 #include "native/unet/liveness.h"
 #include "native/unet/profile.h"
 #include "native/unet/unet.h"
@@ -155,47 +153,7 @@ std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call
   return {call.is_guided() ? done / 2 : done, full_macs(unet.topology(), size)};
 }
 
-/// What `make` gives; its errors happened inside of `where`, unless that is empty.
-template <typename Make>
-InheritanceSettings asked_at(const std::string& where, const Make& make) {
-  try {
-    return make();
-  } catch (const Error& error) {
-    throw where.empty() ? error : error.inside(where);
-  }
-}
-
-InheritanceSettings plan_settings(const UNet& unet, const std::vector<std::vector<std::string>>& evaluations,
-                                  const std::string& value, const std::string& storage, const std::string& where) {
-  return asked_at(where, [&] {
-    const ValueSettings values{.form = value_form_from(value), .storage = storage_from(storage)};
-    return settings_of_plan(evaluations, values, unet.topology(), unet.spec());
-  });
-}
-
-void bind_settings(py::class_<UNet>& unet) {
-  using Request = InheritanceRequest;
-  unet.def("inheritance_settings",
-           [](const UNet& self, const std::string& level, const std::string& sites, const std::string& mode,
-              int64_t interval, int64_t full_evaluations, double threshold, double start_percent, double end_percent,
-              const std::string& value, int64_t max_age, const std::string& full_at, const std::string& storage,
-              int64_t first_full, int64_t last_full, const std::string& where) {
-             return asked_at(where, [&] {
-               return settings_of({level, sites, mode, interval, full_evaluations, threshold, start_percent,
-                                   end_percent, value, max_age, full_at, storage, first_full, last_full},
-                                  self.topology(), self.spec());
-             });
-           },
-           py::kw_only(), py::arg("level"), py::arg("sites"), py::arg("mode"), py::arg("interval"),
-           py::arg("full_evaluations") = Request().full_evaluations, py::arg("threshold") = Request().threshold,
-           py::arg("start_percent") = Request().start_percent, py::arg("end_percent") = Request().end_percent,
-           py::arg("value") = Request().value, py::arg("max_age") = Request().max_age, py::arg("full_at") = "",
-           py::arg("storage") = Request().storage, py::arg("first_full") = Request().first_full,
-           py::arg("last_full") = Request().last_full, py::arg("where") = "",
-           "Settings for Run; ValueError listing the known names for an unknown one. `where`: what errors begin with.");
-  unet.def("plan_settings", &plan_settings, py::kw_only(), py::arg("evaluations"), py::arg("value"),
-           py::arg("storage") = Request().storage, py::arg("where") = "",
-           "Settings that replay a plan: for each evaluation the addresses of its sites, none where it is full.");
+void bind_memory(py::class_<UNet>& unet) {
   unet.def("cache_bytes",
            [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
               int64_t element_size) {
@@ -268,7 +226,7 @@ void init_unet(py::module_& m) {
            py::arg("profile").none(true) = nullptr, py::arg("projections").none(true) = nullptr,
            py::arg("reuses_sums") = false, py::arg("host").none(true) = nullptr,
            "One forward call; releases the GIL except inside hooks and callbacks.");
-  bind_settings(unet);
+  bind_memory(unet);
 }
 
 }  // namespace asdm::python

@@ -27,6 +27,7 @@ PYBIND11_MODULE(_native, m) {
   asdm::python::init_format(m);
   asdm::python::init_nodes(m);
   asdm::python::init_unet(m);
+  asdm::python::init_settings(m);
   asdm::python::init_run(m);
   asdm::python::init_plan_search(m);
   asdm::python::init_switching(m);

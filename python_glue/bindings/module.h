@@ -11,6 +11,7 @@ void init_format(pybind11::module_& m);
 void init_nodes(pybind11::module_& m);
 void init_unet(pybind11::module_& m);
 void init_run(pybind11::module_& m);
+void init_settings(pybind11::module_& m);
 void init_plan_search(pybind11::module_& m);
 void init_switching(pybind11::module_& m);
 void init_assembly(pybind11::module_& m);

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "native/base/error.h"
+#include "native/base/fields.h"
 #include "python_glue/bindings/bind_assembly.h"
 #include "python_glue/bindings/bind_format.h"
 
@@ -15,79 +16,17 @@ namespace {
 
 nodes::Handle wrap(py::object object) { return std::make_shared<PyHandle>(std::move(object)); }
 
-py::dict to_dict(const nodes::EngineOptions& options) {
-  py::dict out;
-  out["compute_dtype"] = options.compute_dtype;
-  return out;
+py::object to_python(const nodes::Handle& handle) { return object_of(handle); }
+template <class Value>
+py::object to_python(const Value& value) {
+  return py::cast(value);
 }
 
-py::dict to_dict(const nodes::InheritanceOptions& options) {
+template <class Struct>
+py::dict to_dict(const Struct& values) {
   py::dict out;
-  out["level"] = options.level;
-  out["sites"] = options.sites;
-  out["mode"] = options.mode;
-  out["interval"] = options.interval;
-  out["full_evaluations"] = options.full_evaluations;
-  out["start_percent"] = options.start_percent;
-  out["end_percent"] = options.end_percent;
-  out["value"] = options.value;
-  out["max_age"] = options.max_age;
-  out["threshold"] = options.threshold;
-  out["full_at"] = options.full_at;
-  out["storage"] = options.storage;
-  out["first_full"] = options.first_full;
-  out["last_full"] = options.last_full;
+  for_each_field<Struct>([&](const char* name, auto member) { out[name] = to_python(values.*member); });
   return out;
-}
-
-py::dict to_dict(const nodes::DistilOptions& options) {
-  py::dict out;
-  out["steps"] = options.steps;
-  out["local_steps"] = options.local_steps;
-  out["implant_steps"] = options.implant_steps;
-  out["batch_size"] = options.batch_size;
-  out["learning_rate"] = options.learning_rate;
-  out["seed"] = options.seed;
-  out["task"] = options.task_loss;
-  out["output"] = options.output_loss;
-  out["feature"] = options.feature_loss;
-  out["semantic"] = options.semantic_loss;
-  out["checkpoint"] = options.checkpoint;
-  return out;
-}
-
-/// What the host's KSampler is called with, and the target.
-py::dict to_dict(const nodes::CalibrationRun& run) {
-  py::dict out;
-  out["positive"] = object_of(run.positive);
-  out["negative"] = object_of(run.negative);
-  out["latent"] = object_of(run.latent);
-  out["seed"] = run.seed;
-  out["steps"] = run.steps;
-  out["cfg"] = run.cfg;
-  out["sampler_name"] = run.sampler_name;
-  out["scheduler"] = run.scheduler;
-  out["denoise"] = run.denoise;
-  out["target_speedup"] = run.target_speedup;
-  return out;
-}
-
-py::dict to_dict(const Plan& plan) {
-  py::list evaluations;
-  for (const PlanEvaluation& evaluation : plan.evaluations) {
-    evaluations.append(py::make_tuple(evaluation.sigma, evaluation.sites));
-  }
-  py::dict out;
-  out["family"] = plan.family;
-  out["steps"] = plan.steps;
-  out["value"] = plan.value;
-  out["storage"] = plan.storage;
-  out["evaluations"] = std::move(evaluations);
-  return out;
-}
-
-py::dict to_dict(const nodes::Inheritance& inheritance) {
-  return std::visit([](const auto& given) { return to_dict(given); }, inheritance);
 }
 
 }  // namespace
@@ -162,15 +101,15 @@ nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {
           description["refusal"].cast<std::string>()};
 }
 
-nodes::Handle PyHost::with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) {
+nodes::Handle PyHost::with_native_engine(const nodes::Handle& model, std::string_view compute_dtype) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("with_native_engine")(object_of(model), to_dict(options)));
+  return wrap(object_.attr("with_native_engine")(object_of(model), compute_dtype));
 }
 
 nodes::Handle PyHost::with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance,
                                        std::string_view where) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("with_inheritance")(object_of(model), to_dict(inheritance), where));
+  return wrap(object_.attr("with_inheritance")(object_of(model), py::cast(inheritance), where));
 }
 
 nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) {
@@ -181,13 +120,13 @@ nodes::Handle PyHost::with_early_unet(const nodes::Handle& model, const nodes::H
 nodes::Handle PyHost::wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance,
                                    std::string_view where) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("wrap_sampler")(object_of(sampler), to_dict(inheritance), where));
+  return wrap(object_.attr("wrap_sampler")(object_of(sampler), py::cast(inheritance), where));
 }
 
-nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::CalibrationRun& run) {
+nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::Handle& model, const nodes::CalibrationRun& run) {
   const py::gil_scoped_acquire gil;
-  const py::dict found = object_.attr("calibrate_plan")(object_of(run.model), to_dict(run));
-  nodes::CalibratedPlan calibrated{.plan = plan_from_json(found["plan"].cast<std::string>()),
+  const py::dict found = object_.attr("calibrate_plan")(object_of(model), to_dict(run));
+  nodes::CalibratedPlan calibrated{.plan = found["plan"].cast<Plan>(),
                                    .tried = {},
                                    .chosen = found["chosen"].cast<size_t>(),
                                    .reached = found["reached"].cast<bool>(),

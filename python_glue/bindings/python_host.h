@@ -48,13 +48,13 @@ class PyHost final : public nodes::Host {
   nodes::Handle with_experts(const nodes::Handle& model, const MECondConvStart& start,
                              const nodes::Handle& teacher) override;
   nodes::ModelDescription describe_model(const nodes::Handle& model) override;
-  nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override;
+  nodes::Handle with_native_engine(const nodes::Handle& model, std::string_view compute_dtype) override;
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& inheritance,
                                  std::string_view where) override;
   nodes::Handle with_early_unet(const nodes::Handle& model, const nodes::Handle& early, double share) override;
   nodes::Handle wrap_sampler(const nodes::Handle& sampler, const nodes::Inheritance& inheritance,
                              std::string_view where) override;
-  nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override;
+  nodes::CalibratedPlan calibrate_plan(const nodes::Handle& model, const nodes::CalibrationRun& run) override;
   std::string run_report(const nodes::Handle& model, const nodes::Handle& latent) override;
   nodes::Handle run_strip(std::string_view report_json) override;
   nodes::ImageScores compare_images(const nodes::Handle& reference, const nodes::Handle& image, double gain) override;

@@ -73,10 +73,11 @@ class ComfyHost:
         install(clone, settings)
         return clone
 
-    def with_native_engine(self, model, options: dict):
-        return self._with(model, compute_dtype=dtype_of(options["compute_dtype"]))
+    def with_native_engine(self, model, compute_dtype: str = "auto"):
+        return self._with(model, compute_dtype=dtype_of(compute_dtype))
 
-    def with_inheritance(self, model, inheritance: dict, where: str = ""):
+    def with_inheritance(self, model, inheritance, where: str = ""):
+        """`inheritance`: the native module's InheritanceRequest or Plan."""
         return self._with(model, inheritance=inheritance, asked_at=where)
 
     def without_inheritance(self, model):
@@ -100,7 +101,7 @@ class ComfyHost:
         switched.set_additional_models(KEY, unets[:-1])
         return switched
 
-    def wrap_sampler(self, sampler, inheritance: dict, where: str = ""):
+    def wrap_sampler(self, sampler, inheritance, where: str = ""):
         return InheritingSampler(sampler, inheritance, where, _with_this_node(()))
 
     def run_report(self, model, latent: dict) -> str:

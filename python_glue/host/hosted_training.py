@@ -93,7 +93,7 @@ def distil_unet(teacher, student, latents: dict, conditioning: list, options: di
         settings = DistilSettings(
             **{name: options[name] for name in ("local_steps", "implant_steps", "steps", "batch_size", "learning_rate",
                                                 "seed")},
-            loss_weights={name: options[name] for name in _LOSSES})
+            loss_weights={name: options[f"{name}_loss"] for name in _LOSSES})
         sampling = teacher.model.model_sampling
         noise = {"velocity": training.spec["prediction"] == "v", "out_channels": training.spec["out_channels"],
                  "device": training.device, "alphas": 1 / (1 + sampling.sigmas.double() ** 2).cpu()}

@@ -41,15 +41,9 @@ class HostedUNet:
         if not settings.inheritance:
             return None
         if settings not in self._settings:
-            self._settings[settings] = self._resolved(settings)
+            self._settings[settings] = native.native_module().InheritanceSettings(self.unet, settings.inheritance,
+                                                                                  settings.asked_at)
         return self._settings[settings]
-
-    def _resolved(self, settings: EngineSettings):
-        plan = settings.plan()
-        if plan is None:
-            return self.unet.inheritance_settings(**settings.inheritance, where=settings.asked_at)
-        return self.unet.plan_settings(evaluations=[sites for _, sites in plan], value=settings.inheritance["value"],
-                                       storage=settings.inheritance["storage"], where=settings.asked_at)
 
     def cache_bytes(self, settings: EngineSettings, input_shape, element_size: int) -> int:
         """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""

@@ -1,6 +1,5 @@
 """Calibrating a plan: runs of the host's own KSampler, which native PlanSearch chooses and learns from."""
 
-import json
 import math
 import time
 
@@ -20,7 +19,7 @@ _TRIALS_PER_FULL_RUN = 5
 
 
 def calibrate_plan(host, model, asked: dict) -> dict:
-    """{"plan": JSON, "tried": [(speedup, psnr)], "chosen", "reached", "plot"}; see nodes/host.h. `host`: a
+    """{"plan": Plan, "tried": [(speedup, psnr)], "chosen", "reached", "plot"}; see nodes/host.h. `host`: a
     ComfyHost."""
     exact = host.without_inheritance(model)
     settings = settings_of(exact)
@@ -32,7 +31,7 @@ def calibrate_plan(host, model, asked: dict) -> dict:
     if report["fallback_calls"]:
         raise ValueError(f"ASDMCalibratePlan.model: expected a model that runs in the native engine, got calls that "
                          f"ran in the host's own forward ({'; '.join(report['fallback_reasons'])})")
-    recorded = json.loads(report["plan"])
+    recorded = native.native_module().Plan.from_json(report["plan"])
     search = _search(model, recorded, reference, asked)
     search.add_full_run(_sampled(exact, asked)[1])
     while (sites := search.next()) is not None:
@@ -41,16 +40,16 @@ def calibrate_plan(host, model, asked: dict) -> dict:
         latents, seconds = _sampled(host.with_inheritance(model, _followed(recorded, sites)), asked)
         search.add_trial(seconds, _psnr(reference, latents))
     tried, chosen = search.trials, search.best
-    plan = native.native_module().plan_json(**_followed(recorded, tried[chosen]["sites"]))
+    plan = _followed(recorded, tried[chosen]["sites"])
     pairs = [(trial["speedup"], trial["psnr"]) for trial in tried]
     return {"plan": plan, "tried": pairs, "chosen": chosen, "reached": search.reached,
             "plot": calibration_plot(pairs, chosen, search.reached, asked["target_speedup"])}
 
 
-def _search(model, recorded: dict, latents: torch.Tensor, asked: dict):
+def _search(model, recorded, latents: torch.Tensor, asked: dict):
     height, width = latents.shape[-2:]
     return native.native_module().PlanSearch(
-        unet=hosted_unet(model.model).unet, sigmas=[entry["sigma"] for entry in recorded["evaluations"]],
+        unet=hosted_unet(model.model).unet, sigmas=recorded.sigmas,
         height=height, width=width, tokens=asked["positive"][0][0].shape[1], target_speedup=asked["target_speedup"])
 
 
@@ -59,16 +58,16 @@ def _sampled(model, asked: dict) -> tuple[torch.Tensor, float]:
     started = time.perf_counter()
     (latent,) = host_nodes.common_ksampler(
         model, asked["seed"], asked["steps"], asked["cfg"], asked["sampler_name"], asked["scheduler"],
-        asked["positive"], asked["negative"], asked["latent"], denoise=asked["denoise"])
+        asked["positive"], asked["negative"], asked["latent_image"], denoise=asked["denoise"])
     samples = latent["samples"].float().cpu()  # waits for a GPU
     return samples, time.perf_counter() - started
 
 
-def _followed(recorded: dict, sites: list[list[str]]) -> dict:
-    """The plan `recorded` with other sites, as with_inheritance() takes it."""
-    sigmas = [entry["sigma"] for entry in recorded["evaluations"]]
-    return {**{name: recorded[name] for name in ("family", "steps", "value", "storage")},
-            "evaluations": list(zip(sigmas, sites, strict=True))}
+def _followed(recorded, sites: list[list[str]]):
+    """The Plan `recorded` with other sites."""
+    return native.native_module().Plan(family=recorded.family, steps=recorded.steps, value=recorded.value,
+                                       storage=recorded.storage,
+                                       evaluations=list(zip(recorded.sigmas, sites, strict=True)))
 
 
 def _psnr(reference: torch.Tensor, latents: torch.Tensor) -> float:

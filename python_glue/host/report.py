@@ -31,12 +31,12 @@ def control_row(control) -> dict:
             "forecast": 0, "not_run": control.skipped - control.stood_in, "actions": "".join(control.actions)}
 
 
-def plan_notes(plan: dict, family: str, log: list[dict]) -> list[str]:
-    """Where a run and the plan that it followed do not match."""
+def plan_notes(plan, family: str, log: list[dict]) -> list[str]:
+    """Where a run and the Plan that it followed do not match."""
     notes = []
-    if plan["family"] != family:
-        notes.append(f"the plan was made for {plan['family']}, this UNet is {family}")
-    wanted = [sigma for sigma, _ in plan["evaluations"]]
+    if plan.family != family:
+        notes.append(f"the plan was made for {plan.family}, this UNet is {family}")
+    wanted = plan.sigmas
     if len(log) > len(wanted):
         notes.append(f"the plan has {len(wanted)} evaluations, the run made {len(log)}; those behind it were full")
     elif len(log) < len(wanted):
@@ -53,11 +53,10 @@ def recorded_plan(settings, family: str, steps: int, log: list[dict]) -> str:
     """The JSON that replays the run; empty where it made no evaluation."""
     if not log:
         return ""
-    inheritance = settings.inheritance or {}
-    return native.native_module().plan_json(
-        family=family, steps=max(steps, 1), value=inheritance.get("value", "hold"),
-        storage=inheritance.get("storage", "compute"),
-        evaluations=[(entry["sigma"], entry["sites"]) for entry in log])
+    asked = settings.inheritance or native.native_module().InheritanceRequest()
+    return native.native_module().Plan(
+        family=family, steps=max(steps, 1), value=asked.value, storage=asked.storage,
+        evaluations=[(entry["sigma"], entry["sites"]) for entry in log]).json()
 
 
 def inherited_sites(names: list[str], log: list[dict]) -> list[str]:

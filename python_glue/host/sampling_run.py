@@ -278,7 +278,7 @@ class SamplingRun:
             "other_caches": self.other_caches,
             "notes": [*self.notes,
                       *(f"{calls} calls without CUDA graphs: {why}" for why, calls in self.without_graphs.items()),
-                      *(plan_notes(settings.inheritance, self.hosted.family, log) if settings.plan() else ())],
+                      *(plan_notes(settings.plan(), self.hosted.family, log) if settings.plan() else ())],
         }
 
     def forget(self):

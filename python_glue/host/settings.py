@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .. import native
+
 KEY = "asdm"
 
 # "auto" (compute) and "default" (weights) leave the choice to the host.
@@ -26,7 +28,7 @@ class EngineSettings:
     """Settings of one clone of a MODEL. Each node makes new ones."""
 
     compute_dtype: torch.dtype | None = None  # None: the dtype the host brings
-    inheritance: dict | None = None  # nodes::InheritanceOptions or Plan, as the nodes gave it
+    inheritance: object = None  # the native module's InheritanceRequest or Plan; None: nothing is inherited
     asked_at: str = ""  # the node, or its input, that the inheritance came from
     node_ids: tuple = ()  # of the nodes in the graph that made these settings; what a run did is shown there
     chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
@@ -36,9 +38,9 @@ class EngineSettings:
     def __deepcopy__(self, memo):
         return self  # the host deep-copies model options when it clones
 
-    def plan(self) -> list | None:
-        """[(sigma, [address])] where a plan is followed."""
-        return self.inheritance.get("evaluations") if self.inheritance else None
+    def plan(self):
+        """The Plan that is followed, where one is."""
+        return self.inheritance if isinstance(self.inheritance, native.native_module().Plan) else None
 
     def tell(self, message: str):
         """Logs once what the user should know, however many runs it holds for."""

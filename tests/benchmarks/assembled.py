@@ -29,7 +29,7 @@ def measured(options) -> tuple[dict, dict]:
     pack = hosted.load_pack()
     torch.set_num_threads(options.threads)
     full = models.make_patcher(pack, options.model, options.width, arguments.DTYPES[options.dtype])
-    full = pack.host.comfy_host().with_native_engine(full, {"compute_dtype": "auto"})
+    full = pack.host.comfy_host().with_native_engine(full)
     patchers = {"full": full} | {preset: models.assembled(pack, full, preset) for preset in options.presets}
     inputs = models.random_inputs(full, options.batch, options.latent, options.latent)
     calls.load(*patchers.values())

@@ -31,7 +31,7 @@ def compressed(pack, teacher, conditioning=None, latent=None):
 def loaded(pack, path: Path):
     host = pack.host.comfy_host()
     model = host.load_unet(str(path), pack.native.native_module().read_unet_file(str(path)), "fp32")
-    return host.with_native_engine(model, {"compute_dtype": "auto"})
+    return host.with_native_engine(model)
 
 
 def students(pack, demo, teacher) -> dict:
@@ -114,7 +114,7 @@ def main():
     pack = hosted.load_pack()
     from support.demo_model import DemoModel
     demo = DemoModel(pack)
-    teacher = pack.host.comfy_host().with_native_engine(demo.host_model, {"compute_dtype": "auto"})
+    teacher = pack.host.comfy_host().with_native_engine(demo.host_model)
     models = students(pack, demo, teacher)
     if options.sheet:
         draw_sheet(demo, models, options.sheet)

@@ -56,7 +56,7 @@ def measured(pack, rounds: int) -> dict:
     host = models.make_patcher(pack, "sd15", 64)
     clock = Clock()
     leaves = made_foreign(host.model.diffusion_model, clock)
-    native = pack.host.comfy_host().with_native_engine(host, {"compute_dtype": "auto"})
+    native = pack.host.comfy_host().with_native_engine(host)
     inputs = models.random_inputs(host, batch=1)
     calls.load(host)
     gaps = {"host": [], "native": []}

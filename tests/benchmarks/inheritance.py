@@ -91,9 +91,9 @@ def interval_one_is_exact(pack, size: int) -> bool:
     """Reduced width: exactness does not depend on it."""
     host = pack.host.comfy_host()
     patcher = models.make_patcher(pack, "sd15", 32)
-    native = host.with_native_engine(patcher, {"compute_dtype": "auto"})
-    every = host.with_inheritance(native, {**SETTINGS, "interval": 1})
-    third = host.with_inheritance(native, SETTINGS)
+    native = host.with_native_engine(patcher)
+    every = host.with_inheritance(native, pack.request({**SETTINGS, "interval": 1}))
+    third = host.with_inheritance(native, pack.request(SETTINGS))
     run_once(native, STEPS, size)  # the host computes sigmas where the model lies, which a GPU rounds in its own way
     reference, changed, exact = (run_once(one, STEPS, size)[0] for one in (native, third, every))
     return torch.equal(reference, exact) and not torch.equal(reference, changed)
@@ -111,8 +111,8 @@ def main():
     exact = interval_one_is_exact(pack, 16)
     host, clock = pack.host.comfy_host(), EvaluationClock()
     model = clock.add_to(models.make_patcher(pack, "sd15", 0, arguments.DTYPES[options.dtype]))
-    native = host.with_native_engine(model, {"compute_dtype": "auto"})
-    inheriting = {level: host.with_inheritance(native, settings) for level, settings in LEVELS.items()}
+    native = host.with_native_engine(model)
+    inheriting = {level: host.with_inheritance(native, pack.request(settings)) for level, settings in LEVELS.items()}
     levels = measure_speed(clock, native, inheriting, options.rounds, options.size)
     result = {**levels["block"], "layer": levels["layer"]}
     if options.device == "cpu":

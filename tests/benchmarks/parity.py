@@ -37,7 +37,7 @@ class Comparison:
     def row(self, case) -> dict:
         inputs = models.random_inputs(self._patcher, **case.inputs)
         hosted_patcher = case.apply(self._patcher)
-        native = self._pack.host.comfy_host().with_native_engine(hosted_patcher, {"compute_dtype": "auto"})
+        native = self._pack.host.comfy_host().with_native_engine(hosted_patcher)
         outputs = []
         for one in (hosted_patcher, native):
             calls.load(one, offload=case.offload)
@@ -94,7 +94,7 @@ def compare_forms(pack, preset, width) -> list[dict]:
 
 
 def compare_samplers(pack, patcher, preset) -> list[dict]:
-    native = pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
+    native = pack.host.comfy_host().with_native_engine(patcher)
     return [{"preset": preset, "dtype": "fp32", "case": f"10 steps {sampler}", "bound": LATENT_BOUND,
              "relative_l2": measure.relative_l2(calls.sample(native, sampler), calls.sample(patcher, sampler))}
             for sampler in SAMPLERS]

@@ -48,7 +48,8 @@ class Engine:
                 "context": draw(batch, 77, self._spec["context_dim"]), "y": draw(batch, adm) if adm else None}
 
     def inheriting_run(self, calls: int):
-        settings = self._unet.inheritance_settings(level="block", sites="auto", mode="uniform", interval=calls + 2)
+        request = self._native.InheritanceRequest(level="block", sites="auto", mode="uniform", interval=calls + 2)
+        settings = self._native.InheritanceSettings(self._unet, request)
         return self._native.Run(settings, [float(calls + 2 - i) for i in range(calls + 3)], self._unet)
 
     def call(self, inputs: dict, way: str, run=None, sigma: float = 0.0):

@@ -41,7 +41,7 @@ def measured_speed(pack, options) -> dict:
     """Whole runs of the host's sampler on one latent, cond and uncond in one batch."""
     from support import models
     late = models.make_patcher(pack, options.model, options.width, arguments.DTYPES[options.dtype])
-    late = pack.host.comfy_host().with_native_engine(late, {"compute_dtype": "auto"})
+    late = pack.host.comfy_host().with_native_engine(late)
     early = models.assembled(pack, late, EARLY_PRESET)
     patchers = {"late": late, "switched": switched(pack, late, early, SHARE)}
     timed_run(patchers["switched"], 2, options.latent)  # both UNets find memory and code
@@ -70,7 +70,7 @@ def measured_curve(pack, options) -> dict:
     from support.demo_model import DemoModel
     from support.scores import scores
     demo = DemoModel(pack)
-    full = pack.host.comfy_host().with_native_engine(demo.host_model, {"compute_dtype": "auto"})
+    full = pack.host.comfy_host().with_native_engine(demo.host_model)
     student, name = student_of(pack, demo, options.student)
     batches = picture_set.batches(options.pictures, 1, min(options.pictures, 8))
 

@@ -30,20 +30,30 @@ class HostedModel:
 
     def inheriting(self, patcher=None, **inheritance):
         """A clone of the model (or of `patcher`) that inherits, by the names of ASDMFeatureInheritance's inputs."""
-        return self.host.with_inheritance(patcher or self.patcher, INHERITANCE | inheritance)
+        return self.with_inheritance(patcher or self.patcher, INHERITANCE | inheritance)
 
     def exact(self):
         """A clone that runs in the engine and inherits nothing."""
-        return self.host.with_native_engine(self.patcher, {"compute_dtype": "auto"})
+        return self.host.with_native_engine(self.patcher)
 
-    def plan(self, text: str) -> dict:
+    def _asked(self, inheritance):
+        """`inheritance` as the nodes hand it on: a Plan as it is, settings by name as a request."""
+        native = self.pack.native.native_module()
+        return native.InheritanceRequest(**inheritance) if isinstance(inheritance, dict) else inheritance
+
+    def with_inheritance(self, patcher, inheritance, where: str = ""):
+        return self.host.with_inheritance(patcher, self._asked(inheritance), where)
+
+    def wrap_sampler(self, sampler, inheritance, where: str = ""):
+        return self.host.wrap_sampler(sampler, self._asked(inheritance), where)
+
+    def plan(self, text: str):
         """The JSON of a plan, as the nodes hand it on."""
-        plan = json.loads(text)
-        return {**plan, "evaluations": [(entry["sigma"], entry["sites"]) for entry in plan["evaluations"]]}
+        return self.pack.native.native_module().Plan.from_json(text)
 
     def following(self, plan: str):
         """A clone that follows the JSON of a plan."""
-        return self.host.with_inheritance(self.patcher, self.plan(plan))
+        return self.with_inheritance(self.patcher, self.plan(plan))
 
     def sampler(self, name="euler"):
         import comfy.samplers

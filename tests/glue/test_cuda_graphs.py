@@ -97,7 +97,7 @@ def test_another_shape_is_another_kind(calls, other):
 
 
 def test_a_call_that_keeps_features_is_another_kind(calls, native):
-    run = native.Run(calls.tiny.unet.inheritance_settings(sites="in.8", **SETTINGS), SIGMAS, calls.tiny.unet)
+    run = native.Run(calls.tiny.settings(SETTINGS | {"sites": "in.8"}), SIGMAS, calls.tiny.unet)
     run.begin_evaluation(SIGMAS[0])
     for _ in range(2):
         calls()
@@ -107,7 +107,7 @@ def test_a_call_that_keeps_features_is_another_kind(calls, native):
 
 def sample(native, forward, tiny, sites="out.8", **changes):
     """Outputs of an inheriting run whose calls are `forward(inputs, features)`, and the run's record."""
-    run = native.Run(tiny.unet.inheritance_settings(**SETTINGS | {"sites": sites} | changes), SIGMAS, tiny.unet)
+    run = native.Run(tiny.settings(SETTINGS | {"sites": sites} | changes), SIGMAS, tiny.unet)
     outputs = []
     for index, sigma in enumerate(SIGMAS[:-1]):
         run.begin_evaluation(sigma)

@@ -88,7 +88,7 @@ def loaded_again(hosted, seed=0):
 def test_the_engine_gives_what_the_host_gives(hosted, dynamic, paged_device, changed):
     model = changed(dynamic)
     expected = hosted.sample(model, steps=STEPS)
-    engine = hosted.host.with_native_engine(model, {"compute_dtype": "auto"})
+    engine = hosted.host.with_native_engine(model)
     assert engine.is_dynamic()
     found, report = hosted.sampled(engine, steps=STEPS)
     assert relative_error(expected, found) < 1e-5
@@ -98,7 +98,7 @@ def test_the_engine_gives_what_the_host_gives(hosted, dynamic, paged_device, cha
 
 
 def test_filled_pages_are_read_where_they_lie(hosted, dynamic, monkeypatch, glue):
-    engine = hosted.host.with_native_engine(with_lora(dynamic), {"compute_dtype": "auto"})
+    engine = hosted.host.with_native_engine(with_lora(dynamic))
     weights = glue("host.weights")
     asked, after = [], []
     fetch = weights._fetch
@@ -113,7 +113,7 @@ def test_a_model_that_fits_is_loaded_whole_and_once(hosted, dynamic, caplog):
     model = with_lora(dynamic)
     expected = hosted.sample(model, steps=STEPS)
     with caplog.at_level(logging.INFO, "asdm"):
-        first = hosted.host.with_native_engine(model, {"compute_dtype": "auto"})
+        first = hosted.host.with_native_engine(model)
         second = hosted.inheriting(dynamic)
     assert not first.is_dynamic()
     assert first.model is second.model is not dynamic.model
@@ -167,7 +167,7 @@ def test_a_lora_of_a_conditioning(hosted, dynamic, small_device):
     dynamic.cached_patcher_init = loaded_again(hosted)
     hooks = hosted.cond(1, hooks=lora_schedule(lora(dynamic)))
     expected = hosted.sample(dynamic, positive=hooks, steps=STEPS)
-    engine = hosted.host.with_native_engine(dynamic, {"compute_dtype": "auto"})
+    engine = hosted.host.with_native_engine(dynamic)
     found, report = hosted.sampled(engine, positive=hooks, steps=STEPS)
     assert relative_error(hosted.sample(dynamic, steps=STEPS), expected) > 1e-3
     assert relative_error(expected, found) < 1e-5

@@ -24,7 +24,7 @@ def inputs(native):
 def test_the_choices_are_the_names_that_the_engine_knows(native, inputs, name):
     settings = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 2} | {name: "?"}
     with pytest.raises(ValueError, match="one of: ") as refused:
-        native.UNet(native.preset_spec("sd15", 32)).inheritance_settings(**settings)
+        native.InheritanceSettings(native.UNet(native.preset_spec("sd15", 32)), native.InheritanceRequest(**settings))
     listed = re.search(r"one of: (.*), got", str(refused.value))[1]
     assert re.findall(r"\w+", listed) == inputs[name]["choices"]
 

@@ -13,7 +13,7 @@ BELOW = {
     "native/base": set(),
     "native/format": {"native/base"},
     "native/layers": {"native/base"},
-    "native/inheritance": {"native/base"},
+    "native/inheritance": {"native/format", "native/base"},
     "native/unet": {"native/format", "native/layers", "native/inheritance", "native/base"},
 }
 BELOW["native/assembly"] = {"native/unet"} | BELOW["native/unet"]

@@ -32,7 +32,7 @@ def peak_bytes(native, tiny, declared_by, height, width):
 
 def declaring(glue, native, **settings):
     inheritance = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 4, **settings}
-    return Declaring(glue, native, inheritance)
+    return Declaring(glue, native, native.InheritanceRequest(**inheritance))
 
 
 @pytest.mark.parametrize("sites", ["auto", "mid", "out.5", "in.2 in.3 out.2 out.10", "out", "guidance",
@@ -69,7 +69,7 @@ def test_progressive_depth_declares_its_probes_too(glue, native):
 
 def test_a_plan_declares_all_that_it_inherits_anywhere(glue, native):
     tiny = TinyUNet(native)
-    plan = {"value": "hold", "storage": "compute", "evaluations": [(2.0, []), (1.0, ["mid"]), (0.5, ["out.5"])]}
+    plan = native.Plan(family="sd1", steps=3, evaluations=[(2.0, []), (1.0, ["mid"]), (0.5, ["out.5"])])
     declared_by = Declaring(glue, native, plan)
     assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
 

@@ -93,16 +93,16 @@ def test_the_loader_reaches_the_host(native, tmp_path):
     result = native.execute("ASDMLoadUNet", host, {"unet_name": "unet.safetensors", "weight_dtype": "fp32"})
     assert host.calls == [
         ("load_unet", str(path), 64, {"w": "w"}, True, "fp32"),
-        ("with_native_engine", Model, {"compute_dtype": "auto"}),
+        ("with_native_engine", Model, "auto"),
     ]
     assert isinstance(result["outputs"][0], Model)
     assert result["ui_text"] is None
 
 
-def test_inheritance_options_arrive_as_a_dict(native):
+def test_a_request_arrives_with_every_input(native):
     host = Host()
     native.execute("ASDMFeatureInheritance", host, {"model": Model(), "interval": 5, "start_percent": 0})
-    assert host.calls[0][2] == {
+    given = {
         "level": "block",
         "sites": "auto",
         "mode": "segment",
@@ -118,26 +118,28 @@ def test_inheritance_options_arrive_as_a_dict(native):
         "first_full": 0,
         "last_full": 0,
     }
+    assert {name: getattr(host.calls[0][2], name) for name in given} == given
 
 
 PLAN = {"family": "sd1", "steps": 2, "value": "taylor1", "storage": "bf16",
         "evaluations": [(14.5, []), (3.25, ["out.8", "in.4.attn"])]}
 
 
-def test_a_plan_arrives_as_a_dict(native):
-    host = Host()
-    text = native.plan_json(**PLAN)
-    native.execute("ASDMApplyPlan", host, {"model": Model(), "plan": text})
-    native.execute("ASDMWrapSampler", host, {"sampler": Model(), "plan": text})
-    assert host.calls == [("with_inheritance", "ASDMApplyPlan.plan", PLAN),
-                          ("wrap_sampler", "ASDMWrapSampler.plan", PLAN)]
+def test_a_plan_arrives_as_it_is(native):
+    host, plan = Host(), native.Plan(**PLAN)
+    native.execute("ASDMApplyPlan", host, {"model": Model(), "plan": plan.json()})
+    native.execute("ASDMWrapSampler", host, {"sampler": Model(), "plan": plan.json()})
+    assert host.calls == [("with_inheritance", "ASDMApplyPlan.plan", plan),
+                          ("wrap_sampler", "ASDMWrapSampler.plan", plan)]
+    assert native.Plan.from_json(plan.json()) == plan != native.Plan(**PLAN | {"steps": 3})
+    assert (plan.sigmas, plan.sites) == ([14.5, 3.25], [[], ["out.8", "in.4.attn"]])
 
 
-def test_a_plan_that_could_not_be_read_back_is_not_written(native):
+def test_a_plan_that_could_not_be_read_back_is_not_made(native):
     with pytest.raises(ValueError, match=r"plan\.evaluations: expected at least one"):
-        native.plan_json(**PLAN | {"evaluations": []})
+        native.Plan(**PLAN | {"evaluations": []})
     with pytest.raises(ValueError, match=r"plan\.family: expected one of: sd1"):
-        native.plan_json(**PLAN | {"family": "flux"})
+        native.Plan(**PLAN | {"family": "flux"})
 
 
 @pytest.mark.parametrize(

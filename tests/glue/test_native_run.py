@@ -17,7 +17,7 @@ def tiny(native):
 
 def settings(tiny, **changes):
     chosen = {"level": "block", "sites": "auto", "mode": "uniform", "interval": 2} | changes
-    return tiny.unet.inheritance_settings(**chosen)
+    return tiny.settings(chosen)
 
 
 def sample(native, tiny, chosen):
@@ -58,8 +58,9 @@ def test_a_record_replays_as_a_plan(native, tiny, changes):
     names = tiny.unet.node_addresses()
     for counts in ("computed_nodes", "inherited_nodes", "forecast_nodes"):
         assert len(record[counts]) == len(names)
-    plan = tiny.unet.plan_settings(evaluations=run.plan, value=changes.get("value", "hold"),
-                                   storage=changes.get("storage", "compute"))
+    followed = native.Plan(family="sd1", steps=4, evaluations=[(1.0, sites) for sites in run.plan],
+                           value=changes.get("value", "hold"), storage=changes.get("storage", "compute"))
+    plan = native.InheritanceSettings(tiny.unet, followed)
     again, rerun, same_share = sample(native, tiny, plan)
     assert all(torch.equal(a, b) for a, b in zip(outputs, again, strict=True))
     assert rerun.plan == run.plan
@@ -113,9 +114,19 @@ def test_settings_without_sense_are_refused(tiny, changes, message):
         settings(tiny, **changes)
 
 
-def test_a_plan_with_an_unknown_address_is_refused(tiny):
+def test_a_plan_with_an_unknown_address_is_refused(native, tiny):
+    plan = native.Plan(family="sd1", steps=1, evaluations=[(2.0, []), (1.0, ["out.99"])])
     with pytest.raises(ValueError, match="sites: expected one of"):
-        tiny.unet.plan_settings(evaluations=[[], ["out.99"]], value="hold")
+        native.InheritanceSettings(tiny.unet, plan)
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"intervall": 2}, "expected one of: level, sites, mode, interval"),
+    ({"interval": "two"}, "inheritance.interval: expected a value of its type, got 'two'"),
+])
+def test_a_request_knows_its_names(native, asked, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        native.InheritanceRequest(**asked)
 
 
 @pytest.mark.parametrize("trigger", ["a call without features", "the host"])

@@ -90,7 +90,7 @@ def test_one_that_acts_runs_in_the_host(hosted, noted):
     unit = noted.model.diffusion_model.get_submodule(KEY.rpartition(".comfy_attention")[0])
     unit.comfy_attention.function = halved
     expected = hosted.sample(noted, steps=STEPS)
-    found, report = hosted.sampled(hosted.host.with_native_engine(noted, {"compute_dtype": "auto"}), steps=STEPS)
+    found, report = hosted.sampled(hosted.host.with_native_engine(noted), steps=STEPS)
     assert relative_error(expected, found) < 1e-5
     assert [place["address"] for place in report["places"]] == ["in.4.attn.0.attn2"]
     if type(unit.comfy_attention) is not ComfyAttention:  # the host calls it

@@ -46,7 +46,7 @@ def test_a_call_stays_on_its_device(tiny):
 @pytest.mark.parametrize("sites", ["out.8", "transformers", "attn1, in.4.res.conv, guidance"])
 def test_inheritance_stays_on_the_device(native, tiny, sites, value):
     sigmas = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
-    settings = tiny.unet.inheritance_settings(level="block", sites=sites, mode="uniform", interval=2, value=value)
+    settings = tiny.settings({"level": "block", "sites": sites, "mode": "uniform", "interval": 2, "value": value})
     run = native.Run(settings, [*sigmas, 0.0], tiny.unet)
     inputs = tiny.inputs(batch=2)
     with Watch() as watch:

@@ -44,7 +44,7 @@ def test_another_unet_called_inside_of_a_run(hosted, engine_calls, of_run, calle
         return hosted.sample(changed, steps=STEPS)
 
     expected = sample(plain[of_run])
-    found = sample(hosted.host.with_native_engine(plain[of_run], {"compute_dtype": "auto"}))
+    found = sample(hosted.host.with_native_engine(plain[of_run]))
     assert relative_error(hosted.sample(plain[of_run], steps=STEPS), expected) > 1e-3
     assert relative_error(expected, found) < 1e-5
     assert plain[of_run].model.diffusion_model in [module for _, module in engine_calls]

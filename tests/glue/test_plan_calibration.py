@@ -6,7 +6,7 @@ import pytest
 import torch
 from hosted_model import SIZE, HostedModel
 
-SIGNATURE = ("positive", "negative", "latent", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
+SIGNATURE = ("positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
              "target_speedup")
 
 
@@ -18,7 +18,7 @@ def hosted(glue, native):
 def asked(hosted, **changes):
     """A run of six steps, as the node asks for it."""
     given = {"positive": hosted.cond(1), "negative": hosted.cond(2), "seed": 3, "steps": 6, "cfg": 5.0,
-             "latent": {"samples": torch.zeros(2, 4, SIZE, SIZE)}, "sampler_name": "euler", "scheduler": "normal",
+             "latent_image": {"samples": torch.zeros(2, 4, SIZE, SIZE)}, "sampler_name": "euler", "scheduler": "normal",
              "denoise": 1.0, "target_speedup": 1.4}
     return given | changes
 
@@ -28,7 +28,7 @@ def sampled(hosted, model, run):
     import nodes
     (latent,) = nodes.KSampler().sample(
         model, run["seed"], run["steps"], run["cfg"], run["sampler_name"], run["scheduler"], run["positive"],
-        run["negative"], run["latent"], run["denoise"])
+        run["negative"], run["latent_image"], run["denoise"])
     return latent["samples"], hosted.report(model, latent["samples"])
 
 
@@ -42,7 +42,7 @@ def test_the_plan_is_the_closest_tried_and_fits_the_run(hosted, changes):
     reached = [psnr for speedup, psnr in found["tried"] if speedup >= 1.4 * 0.98]
     assert not reached or closeness[found["chosen"]] == max(reached)
     exact, _ = sampled(hosted, hosted.exact(), run)
-    latents, report = sampled(hosted, hosted.following(found["plan"]), run)
+    latents, report = sampled(hosted, hosted.following(found["plan"].json()), run)
     assert report["notes"] == []  # no other schedule than the plan's
     assert report["inherited"] > 0
     error = (exact - latents).square().mean(dim=(1, 2, 3)).sqrt()
@@ -55,14 +55,14 @@ def test_what_the_model_inherits_already_is_left_out(hosted):
     run = asked(hosted, target_speedup=1.0)
     found = hosted.host.calibrate_plan(hosted.inheriting(), run)
     assert found["tried"] == [(1.0, 100.0)]
-    assert all(not entry["sites"] for entry in json.loads(found["plan"])["evaluations"])
+    assert not any(found["plan"].sites)
 
 
 def test_a_speed_out_of_reach_gives_the_fastest_plan(hosted):
     found = hosted.host.calibrate_plan(hosted.patcher, asked(hosted, target_speedup=20.0))
     assert not found["reached"]
     assert found["tried"][found["chosen"]][0] == max(speedup for speedup, _ in found["tried"])
-    assert sum(not entry["sites"] for entry in json.loads(found["plan"])["evaluations"]) == 1
+    assert sum(not sites for sites in found["plan"].sites) == 1
 
 
 def test_models_that_cannot_be_calibrated_are_refused(hosted, glue):
@@ -85,7 +85,7 @@ def test_the_node_brings_all_that_the_host_asks_for(native):
 
         def calibrate_plan(self, model, run):
             given.update(run)
-            plan = native.plan_json(family="sd1", steps=1, value="hold", storage="compute", evaluations=[(1.0, [])])
+            plan = native.Plan(family="sd1", steps=1, evaluations=[(1.0, [])])
             return {"plan": plan, "tried": [(1.0, 100.0)], "chosen": 0, "reached": True, "plot": None}
 
     result = native.execute("ASDMCalibratePlan", Host(), {

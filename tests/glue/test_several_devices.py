@@ -35,7 +35,7 @@ def test_each_device_gives_what_the_host_gives(hosted, spread, changed, behind, 
     expected = hosted.sample(model, steps=STEPS)
 
     def engine(patcher):
-        return hosted.host.with_native_engine(patcher, {"compute_dtype": "auto"})
+        return hosted.host.with_native_engine(patcher)
 
     found, report = hosted.sampled(engine(spread(model)) if behind else spread(engine(model)), steps=STEPS)
     assert relative_error(expected, found) < 1e-4

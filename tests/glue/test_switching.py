@@ -28,7 +28,7 @@ class TwoModels(HostedModel):
         return models.make_patcher(self.pack, preset, 32, seed=seed, **changes)
 
     def engine(self, patcher):
-        return self.host.with_native_engine(patcher, {"compute_dtype": "auto"})
+        return self.host.with_native_engine(patcher)
 
     def with_lora(self, patcher, seed):
         shape = patcher.model.state_dict()[LORA_KEY].shape
@@ -65,7 +65,7 @@ def hosted(comfy, glue, native):
 def test_equals_a_run_that_is_split_by_hand(hosted, percent, inherits):
     early, late = hosted.early, hosted.late
     if inherits:
-        early, late = (hosted.host.with_inheritance(model, INHERITANCE) for model in (early, late))
+        early, late = (hosted.with_inheritance(model, INHERITANCE) for model in (early, late))
     switch = STEPS * percent // 100
     switched = hosted.switched(early, late, percent / 100)
     latent, report = hosted.sampled(switched)
@@ -116,7 +116,7 @@ def test_lora_of_a_conditioning_acts_on_both(hosted):
 @pytest.mark.parametrize(("of_early", "of_late"), [(INHERITANCE, OTHER), (OTHER, INHERITANCE), (INHERITANCE, None),
                                                    (None, OTHER)])
 def test_each_keeps_its_own_inheritance(hosted, of_early, of_late):
-    early, late = (model if own is None else hosted.host.with_inheritance(model, own)
+    early, late = (model if own is None else hosted.with_inheritance(model, own)
                    for model, own in ((hosted.early, of_early), (hosted.late, of_late)))
     report = hosted.check(early, late)
     inherited = {None: "cccc", INHERITANCE["sites"]: "cici", OTHER["sites"]: "ciic"}
@@ -142,7 +142,7 @@ def test_a_control_net_acts_on_both(hosted, percent):
 
 def test_a_control_net_is_spared_by_what_each_inherits(hosted):
     control = CountedControl(hosted)
-    early, late = (hosted.host.with_inheritance(model, INHERITANCE | {"sites": "out"})
+    early, late = (hosted.with_inheritance(model, INHERITANCE | {"sites": "out"})
                    for model in (hosted.early, hosted.late))
     graph = {"positive": hosted.cond(1, control=control.control), "negative": hosted.cond(2, control=control.control)}
     report = hosted.check(early, late, **graph)
@@ -219,10 +219,10 @@ def test_the_sampler_keeps_its_say(hosted):
 @pytest.mark.parametrize("of_early", [None, OTHER])
 @pytest.mark.parametrize("of_late", [None, OTHER])
 def test_a_wrapped_sampler_brings_its_inheritance_to_the_late_one(hosted, of_early, of_late):
-    early, late = (model if own is None else hosted.host.with_inheritance(model, own)
+    early, late = (model if own is None else hosted.with_inheritance(model, own)
                    for model, own in ((hosted.early, of_early), (hosted.late, of_late)))
-    on_model = hosted.switched(early, hosted.host.with_inheritance(late, INHERITANCE))
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    on_model = hosted.switched(early, hosted.with_inheritance(late, INHERITANCE))
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     switched = hosted.switched(early, late)
     own = hosted.sample(switched)
     latent, report = hosted.sampled(switched, wrapped)
@@ -237,7 +237,7 @@ def test_an_interrupt_leaves_nothing_behind(hosted, done):
     """The user's, after a step: the evaluation that it meets is the early UNet's, the first of the late one's, or its
     second."""
     import comfy.model_management
-    early, late = (hosted.host.with_inheritance(model, INHERITANCE) for model in (hosted.early, hosted.late))
+    early, late = (hosted.with_inheritance(model, INHERITANCE) for model in (hosted.early, hosted.late))
     switched = hosted.switched(early, late)
     whole = hosted.sample(switched)
     alone = hosted.sample(early)

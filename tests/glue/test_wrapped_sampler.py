@@ -21,8 +21,8 @@ def traces(patcher) -> dict:
 @pytest.mark.parametrize("inheritance", [INHERITANCE, OTHER])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_equals_the_same_inheritance_on_the_model(hosted, inheritance, sampler):
-    on_model = hosted.sample(hosted.host.with_inheritance(hosted.patcher, inheritance), hosted.sampler(sampler))
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(sampler), inheritance)
+    on_model = hosted.sample(hosted.with_inheritance(hosted.patcher, inheritance), hosted.sampler(sampler))
+    wrapped = hosted.wrap_sampler(hosted.sampler(sampler), inheritance)
     assert torch.equal(on_model, hosted.sample(hosted.patcher, wrapped))
     engine = hosted.exact()
     assert torch.equal(on_model, hosted.sample(engine, wrapped))
@@ -32,10 +32,10 @@ def test_equals_the_same_inheritance_on_the_model(hosted, inheritance, sampler):
 def test_leaves_no_trace_on_the_model(hosted, carries):
     model = {"nothing": lambda: hosted.patcher.clone(),
              "engine": hosted.exact,
-             "inheritance": lambda: hosted.host.with_inheritance(hosted.patcher, OTHER)}[carries]()
+             "inheritance": lambda: hosted.with_inheritance(hosted.patcher, OTHER)}[carries]()
     own = hosted.sample(model)
     before = traces(model)
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     inherited = hosted.sample(model, wrapped)
     assert not torch.equal(own, inherited)
     assert traces(model) == before
@@ -54,7 +54,7 @@ def stop_at(step):
 
 
 def test_an_interrupt_leaves_no_trace_either(hosted):
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     first = hosted.sample(hosted.patcher, wrapped)
     before = traces(hosted.patcher)
     with pytest.raises(Stop):
@@ -76,9 +76,9 @@ def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_b
 
     model, sampler = hosted.patcher, hosted.sampler()
     if carried_by == "model":
-        model = hosted.host.with_inheritance(model, INHERITANCE)
+        model = hosted.with_inheritance(model, INHERITANCE)
     else:
-        sampler = hosted.host.wrap_sampler(sampler, INHERITANCE)
+        sampler = hosted.wrap_sampler(sampler, INHERITANCE)
     with contextlib.suppress(Stop):
         hosted.sample(model, sampler, callback=callback)
     (run,) = runs
@@ -88,8 +88,8 @@ def test_a_run_that_ended_keeps_no_features(hosted, glue, monkeypatch, carried_b
 
 
 def test_the_settings_of_the_sampler_win_and_the_report_says_so(hosted):
-    model = hosted.host.with_inheritance(hosted.patcher, OTHER)
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    model = hosted.with_inheritance(hosted.patcher, OTHER)
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     latent = hosted.sample(model, wrapped)
     assert torch.equal(latent, hosted.sample(hosted.patcher, wrapped))
     report = hosted.report(model, latent)
@@ -100,7 +100,7 @@ def test_the_settings_of_the_sampler_win_and_the_report_says_so(hosted):
 def test_the_report_is_found_by_the_model_that_the_sampler_met(hosted):
     model = hosted.patcher.clone()
     denoised = {}
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     latent = hosted.sample(model, wrapped, callback=lambda step, x0, *_: denoised.update(last=x0))
     report = hosted.report(model, latent)
     assert (report["evaluations"], report["full"], report["inherited"]) == (8, 3, 5)
@@ -122,28 +122,28 @@ def test_a_report_that_is_not_found_says_what_to_connect(hosted, given, reason):
     assert reason in report["reason"]
 
 
-def test_errors_name_the_node_that_gave_the_settings(hosted):
+def test_errors_name_the_node_that_gave_the_settings(native, hosted):
     node = "ASDMFeatureInheritance"
     with pytest.raises(ValueError, match=rf"^{node}\.sites: expected one of"):
-        hosted.host.with_inheritance(hosted.patcher, INHERITANCE | {"sites": "out.99"}, node)
-    plan = {"value": "hold", "storage": "compute", "evaluations": [(9.0, []), (8.0, ["out.99"])]}
+        hosted.with_inheritance(hosted.patcher, INHERITANCE | {"sites": "out.99"}, node)
+    plan = native.Plan(family="sd1", steps=2, evaluations=[(9.0, []), (8.0, ["out.99"])])
     with pytest.raises(ValueError, match=r"^ASDMApplyPlan\.plan\.evaluations\[1\]\.sites: expected one of"):
-        hosted.host.with_inheritance(hosted.patcher, plan, "ASDMApplyPlan.plan")
-    wrapped = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE | {"sites": "out.99"}, "ASDMWrapSampler")
+        hosted.with_inheritance(hosted.patcher, plan, "ASDMApplyPlan.plan")
+    wrapped = hosted.wrap_sampler(hosted.sampler(), INHERITANCE | {"sites": "out.99"}, "ASDMWrapSampler")
     with pytest.raises(ValueError, match=r"^ASDMWrapSampler\.sites: expected one of"):
         hosted.sample(hosted.patcher.clone(), wrapped)
 
 
 def test_a_wrapped_sampler_may_be_wrapped_again(hosted):
-    inner = hosted.host.wrap_sampler(hosted.sampler(), INHERITANCE)
-    outer = hosted.host.wrap_sampler(inner, OTHER)
+    inner = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
+    outer = hosted.wrap_sampler(inner, OTHER)
     latent = hosted.sample(hosted.patcher, outer)
     assert torch.equal(latent, hosted.sample(hosted.patcher, inner))
 
 
 def test_shows_what_the_sampler_shows(hosted):
     sampler = hosted.sampler("dpmpp_2m")
-    wrapped = hosted.host.wrap_sampler(sampler, INHERITANCE)
+    wrapped = hosted.wrap_sampler(sampler, INHERITANCE)
     assert wrapped.sampler_function is sampler.sampler_function
     assert wrapped.extra_options is sampler.extra_options
     with pytest.raises(AttributeError):
@@ -157,7 +157,7 @@ def test_shows_what_the_sampler_shows(hosted):
 ])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_a_recorded_run_is_replayed_bit_for_bit(hosted, inheritance, sampler):
-    model = hosted.host.with_inheritance(hosted.patcher, inheritance)
+    model = hosted.with_inheritance(hosted.patcher, inheritance)
     recorded = hosted.sample(model, hosted.sampler(sampler))
     report = hosted.report(model, recorded)
     assert report["inherited"] > 0
@@ -167,14 +167,14 @@ def test_a_recorded_run_is_replayed_bit_for_bit(hosted, inheritance, sampler):
     again = hosted.report(model, replayed)
     assert again["plan"] == report["plan"]
     assert again["notes"] == []
-    followed = hosted.host.wrap_sampler(hosted.sampler(sampler), hosted.plan(report["plan"]))
+    followed = hosted.wrap_sampler(hosted.sampler(sampler), hosted.plan(report["plan"]))
     assert torch.equal(recorded, hosted.sample(hosted.patcher, followed))
 
 
-def test_a_plan_for_another_schedule_is_followed_by_index_and_noted(hosted):
-    plan = {"family": "sdxl", "steps": 3, "value": "hold", "storage": "compute",
-            "evaluations": [(float(hosted.sigmas()[0]), []), (9.0, ["out.8"]), (1.0, [])]}
-    model = hosted.host.with_inheritance(hosted.patcher, plan)
+def test_a_plan_for_another_schedule_is_followed_by_index_and_noted(native, hosted):
+    plan = native.Plan(family="sdxl", steps=3,
+                       evaluations=[(float(hosted.sigmas()[0]), []), (9.0, ["out.8"]), (1.0, [])])
+    model = hosted.with_inheritance(hosted.patcher, plan)
     report = hosted.report(model, hosted.sample(model))
     assert [row["actions"] for row in report["addresses"] if row["address"] == "out.8"] == ["cicccccc"]
     assert "the plan was made for sdxl, this UNet is sd1" in report["notes"]

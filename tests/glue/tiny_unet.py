@@ -25,6 +25,10 @@ class TinyUNet:
         self.unet = native.UNet(native.preset_spec("sd15", 32))
         self.weights = self.make_weights()
 
+    def settings(self, asked: dict):
+        """Native settings of an inheritance by the names of the nodes' inputs."""
+        return self._native.InheritanceSettings(self.unet, self._native.InheritanceRequest(**asked))
+
     def make_weights(self):
         """The same values at every call, in memory of their own."""
         generator = torch.Generator().manual_seed(0)

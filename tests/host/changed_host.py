@@ -78,11 +78,11 @@ class ChangedHost:
         return ours(self._changed(model)) if order == "before" else self._changed(ours(model))
 
     def _row(self, order: str, expected) -> dict:
-        host = self._pack.host.comfy_host()
+        host, asked = self._pack.host.comfy_host(), self._pack.request(INHERITANCE)
         native, exact = self.sample(self._built(
-            order, lambda model: host.with_native_engine(model, {"compute_dtype": "auto"})))
+            order, lambda model: host.with_native_engine(model)))
         inherited, report = self.sample(self._built(
-            order, lambda model: host.with_inheritance(model, INHERITANCE, "ASDMFeatureInheritance")))
+            order, lambda model: host.with_inheritance(model, asked, "ASDMFeatureInheritance")))
         return {"relative_l2": measure.relative_l2(native, expected),
                 "inherited": report["inherited"], "mac_share": report["mac_share"],
                 "distance_of_inherited": measure.relative_l2(inherited, expected),

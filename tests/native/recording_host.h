@@ -30,7 +30,7 @@ class RecordingHost final : public nodes::Host {
   nodes::ModelDescription description{"UNetModel", "{}", ""};
   std::string report;
   std::vector<std::string> calls;
-  nodes::EngineOptions engine_options;
+  std::string compute_dtype;  ///< the last
   MECondConvStart start;  ///< the last
   UNetFile loaded;  ///< the last
   nodes::DistilOptions distil_options;
@@ -82,8 +82,8 @@ class RecordingHost final : public nodes::Host {
     return named(label_of(model) + "+experts" + (teacher ? " of " + label_of(teacher) : ""));
   }
   nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }
-  nodes::Handle with_native_engine(const nodes::Handle& model, const nodes::EngineOptions& options) override {
-    engine_options = options;
+  nodes::Handle with_native_engine(const nodes::Handle& model, std::string_view asked) override {
+    compute_dtype = asked;
     return named(label_of(model) + "+native");
   }
   nodes::Handle with_inheritance(const nodes::Handle& model, const nodes::Inheritance& asked,
@@ -102,8 +102,8 @@ class RecordingHost final : public nodes::Host {
     inheritance_where = where;
     return named(label_of(sampler) + "+inheritance");
   }
-  nodes::CalibratedPlan calibrate_plan(const nodes::CalibrationRun& run) override {
-    calls.push_back("calibrate_plan " + label_of(run.model) + " " + label_of(run.latent) + " " + run.sampler_name);
+  nodes::CalibratedPlan calibrate_plan(const nodes::Handle& model, const nodes::CalibrationRun& run) override {
+    calls.push_back("calibrate_plan " + label_of(model) + " " + label_of(run.latent_image) + " " + run.sampler_name);
     calibration_run = run;
     return calibrated;
   }

@@ -41,7 +41,7 @@ TEST(LoadUNet, LoadsAndInstallsTheEngine) {
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "loaded+native");
   EXPECT_EQ(host.calls, (std::vector<std::string>{"list_models diffusion_models", "load_unet " + path + " bf16"}));
   EXPECT_EQ(host.description.spec_json, spec);
-  EXPECT_EQ(host.engine_options.compute_dtype, "auto");
+  EXPECT_EQ(host.compute_dtype, "auto");
   EXPECT_FALSE(result.ui_text.has_value());
 }
 

@@ -19,7 +19,7 @@ TEST(NativeUNet, InstallsTheEngineInTheAskedPrecision) {
     const Result result =
         find_node("ASDMNativeUNet").execute(host, {{"model", named("model")}, {"compute_dtype", dtype}});
     EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+native");
-    EXPECT_EQ(host.engine_options.compute_dtype, dtype);
+    EXPECT_EQ(host.compute_dtype, dtype);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "native/format/plan.h"
 
+#include "native/format/choices.h"
+
 #include <fstream>
 #include <string>
 #include <vector>
@@ -117,8 +119,8 @@ TEST(Plan, ThePublishedSchemaNamesTheSameKeysAndChoices) {
   EXPECT_EQ(exact_keys(properties.at("evaluations").at("items")), keys_of(written.at("evaluations").at(0)));
   EXPECT_EQ(properties.at("format").at("const"), written.at("format").get<std::string>());
   EXPECT_EQ(properties.at("version").at("const"), written.at("version").get<int64_t>());
-  EXPECT_EQ(properties.at("value").at("enum"), nlohmann::json(plan_value_names()));
-  EXPECT_EQ(properties.at("storage").at("enum"), nlohmann::json(plan_storage_names()));
+  EXPECT_EQ(properties.at("value").at("enum"), nlohmann::json(value_form_names()));
+  EXPECT_EQ(properties.at("storage").at("enum"), nlohmann::json(storage_names()));
   for (const std::string family : properties.at("family").at("enum")) {
     EXPECT_EQ(plan_from_json(with("\"sdxl\"", "\"" + family + "\"")).steps, 3) << family;
   }

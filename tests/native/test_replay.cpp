@@ -19,15 +19,25 @@ using testing::Sampler;
 using testing::TinyUNet;
 
 using SamplingRun = asdm::Run;  // inside a test, `Run` is a member of ::testing::Test
-using Plan = std::vector<std::vector<std::string>>;
 
-/// The plan of `run`, as it would be written to a file.
-Plan written(const TinyUNet& tiny, const SamplingRun& run, const InheritanceSettings& settings) {
+/// A plan of the sites of each evaluation.
+Plan plan_of(const std::vector<std::vector<std::string>>& evaluations, const std::string& value = "hold") {
   Plan plan;
-  for (const std::vector<NodeId>& sites : run.plan()) {
-    plan.push_back(site_texts(tiny.unet.topology(), sites, settings.whole_outputs));
+  plan.value = value;
+  for (const std::vector<std::string>& sites : evaluations) {
+    plan.evaluations.push_back({.sites = sites});
   }
   return plan;
+}
+
+/// The plan of `run`, as it would be written to a file.
+Plan written(const TinyUNet& tiny, const SamplingRun& run, const InheritanceSettings& settings,
+             const std::string& value) {
+  std::vector<std::vector<std::string>> evaluations;
+  for (const std::vector<NodeId>& sites : run.plan()) {
+    evaluations.push_back(site_texts(tiny.unet.topology(), sites, settings.whole_outputs));
+  }
+  return plan_of(evaluations, value);
 }
 
 struct Row {
@@ -94,12 +104,12 @@ TEST_P(ReplayedMode, GivesTheSameBits) {
   SamplingRun run(settings, kTenSteps, tiny.node_count());
   const at::Tensor expected = Sampler{row.heun, row.batching}.sample(tiny, run, kTenSteps);
   EXPECT_GT(run.record().inherited, 0);
-  const Plan plan = written(tiny, run, settings);
-  SamplingRun again(settings_of_plan(plan, settings.values, tiny.unet.topology(), tiny.unet.spec()), kTenSteps,
-                    tiny.node_count());
+  const Plan plan = written(tiny, run, settings, row.value);
+  SamplingRun again(settings_of(plan, tiny.unet.topology(), tiny.unet.spec()),
+                    kTenSteps, tiny.node_count());
   const at::Tensor got = Sampler{row.heun, row.batching}.sample(tiny, again, kTenSteps);
   EXPECT_TRUE(at::equal(got, expected)) << (got - expected).abs().max().item<double>();
-  EXPECT_EQ(written(tiny, again, settings), plan);
+  EXPECT_EQ(written(tiny, again, settings, row.value), plan);
 }
 
 INSTANTIATE_TEST_SUITE_P(Replay, ReplayedMode, ::testing::Range(size_t{0}, kRows.size()));
@@ -119,7 +129,7 @@ TEST(Replay, ARunIsTheSameTwice) {
 TEST(Replay, BehindThePlansEndEverythingIsFull) {
   TinyUNet tiny;
   const InheritanceSettings settings =
-      settings_of_plan({{}, {"out.8"}, {"out.8"}}, {}, tiny.unet.topology(), tiny.unet.spec());
+      settings_of(plan_of({{}, {"out.8"}, {"out.8"}}), tiny.unet.topology(), tiny.unet.spec());
   SamplingRun run(settings, kTenSteps, tiny.node_count());
   (void)Sampler{}.sample(tiny, run, kTenSteps);
   EXPECT_EQ(run.record().inherited, 2);
@@ -129,7 +139,7 @@ TEST(Replay, BehindThePlansEndEverythingIsFull) {
 TEST(Replay, APlanNamesWhereItCannotBeFollowed) {
   TinyUNet tiny;
   const auto refused = [&](const std::vector<std::vector<std::string>>& plan) {
-    return error_of([&] { return settings_of_plan(plan, {}, tiny.unet.topology(), tiny.unet.spec()).max_age; });
+    return error_of([&] { return settings_of(plan_of(plan), tiny.unet.topology(), tiny.unet.spec()).max_age; });
   };
   expect_contains(refused({{}, {"out.8"}, {"out.8", "out.99"}}), "evaluations[2].sites: expected one of: ");
   EXPECT_EQ(refused({{}, {"in.4.attn:output"}, {}, {"in.4.attn"}}),

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "native/unet/inheritance_request.h"
+#include "native/unet/resolved_settings.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {

@@ -25,7 +25,7 @@ TEST(WrapSampler, SettingsReachTheHost) {
   RecordingHost host;
   const Result result = wrap(host, {{"sites", "out.5"}, {"interval", int64_t{2}}, {"plan", "  \n"}});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "sampler+inheritance");
-  const auto& options = std::get<InheritanceOptions>(host.inheritance);
+  const auto& options = std::get<InheritanceRequest>(host.inheritance);
   EXPECT_EQ(options.sites, "out.5");
   EXPECT_EQ(options.interval, 2);
   EXPECT_EQ(host.inheritance_where, "ASDMWrapSampler");

@@ -16,7 +16,7 @@
 #include <ATen/ops/full.h>
 
 #include "native/inheritance/run.h"
-#include "native/unet/inheritance_request.h"
+#include "native/unet/resolved_settings.h"
 #include "native/unet/sites.h"
 #include "native/unet/unet.h"
 #include "tests/native/tensors.h"

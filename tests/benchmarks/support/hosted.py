@@ -40,6 +40,10 @@ class Pack:
                 return importlib.import_module(f"{_PACK}.python_glue.{room}{wanted}")
         raise AttributeError(f"python_glue has no module {name}")
 
+    def request(self, inheritance: dict):
+        """Settings by the names of ASDMFeatureInheritance's inputs, as the nodes hand them on."""
+        return self.native.native_module().InheritanceRequest(**inheritance)
+
 
 def load_pack() -> Pack:
     """The pack, by file path as ComfyUI's loader does it."""

@@ -22,8 +22,7 @@ class Unavailable(Exception):
 class QualityRounds:
     def __init__(self, pack):
         self._pack, self._demo, self._clock = pack, DemoModel(pack), EvaluationClock()
-        self._native = pack.host.comfy_host().with_native_engine(self._clock.add_to(self._demo.host_model),
-                                                                 {"compute_dtype": "auto"})
+        self._native = pack.host.comfy_host().with_native_engine(self._clock.add_to(self._demo.host_model))
         self._sources = None
         self._warm = False
 

@@ -62,7 +62,7 @@ def compare(pack, preset: str, folder: Path) -> dict:
     while waiting:  # a case that is done keeps no ControlNet beside what the next ones need
         rows.append(comparison.row(waiting.pop(0)))
     host = pack.host.comfy_host()
-    native = host.with_native_engine(patcher, {"compute_dtype": "auto"})
+    native = host.with_native_engine(patcher)
     latent = calls.sample(native, "euler")
     report = json.loads(host.run_report(native, {"samples": latent}))
     return {"preset": preset, "relative_l2": {row["case"]: row["relative_l2"] for row in rows},

@@ -21,9 +21,9 @@ class HostedSampling:
         torch.set_num_threads(case.threads)
         host = self._pack.host.comfy_host()
         patcher = models.make_patcher(self._pack, case.model, case.width, floor.DTYPES[case.dtype])
-        native = host.with_native_engine(patcher, {"compute_dtype": "auto"})
+        native = host.with_native_engine(patcher)
         self._ways = {"host": patcher, "native": native,
-                      "inheriting": host.with_inheritance(native, inheriting.SETTINGS)}
+                      "inheriting": host.with_inheritance(native, self._pack.request(inheriting.SETTINGS))}
         self._latent = case.latent
         return {}
 

@@ -33,7 +33,7 @@ class HostedUNet:
             gc.collect()
             patcher = models.make_patcher(self._pack, case.model, case.width, getattr(torch, DTYPES[case.dtype]))
             if self._engine == "native":
-                patcher = self._pack.host.comfy_host().with_native_engine(patcher, {"compute_dtype": "auto"})
+                patcher = self._pack.host.comfy_host().with_native_engine(patcher)
             calls.load(patcher)
             if self._engine == "compile":
                 patcher.model.diffusion_model = torch.compile(patcher.model.diffusion_model, dynamic=False)

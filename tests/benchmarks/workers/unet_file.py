@@ -41,7 +41,7 @@ class UNetFileLoader:
             else:
                 layout = self._pack.native.native_module().read_unet_file(path)
                 host = self._pack.host.comfy_host()
-                patcher = host.with_native_engine(host.load_unet(path, layout, "fp16"), {"compute_dtype": "auto"})
+                patcher = host.with_native_engine(host.load_unet(path, layout, "fp16"))
             for parameter in patcher.model.diffusion_model.parameters():
                 parameter.flatten()[::PAGE // parameter.element_size()].sum()
         return patcher

@@ -9,6 +9,8 @@ PLACES = ("input_blocks.1.1.transformer_blocks.0.ff.net.2", "output_blocks.9.1.p
 class StrangeLinear(torch.nn.Module, comfy.ops.CastWeightBiasOp):
     """Keeps its weight in a form of its own."""
 
+    weight = None  # some hosts look for it in whatever casts
+
     def __init__(self, linear):
         super().__init__()
         self.packed = torch.nn.Parameter(linear.weight.detach() * 2.0, requires_grad=False)

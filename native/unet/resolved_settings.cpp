@@ -1,4 +1,4 @@
-#include "native/unet/inheritance_request.h"
+#include "native/unet/resolved_settings.h"
 
 #include <algorithm>
 #include <map>
@@ -120,17 +120,16 @@ InheritanceSettings settings_of(const InheritanceRequest& request, const Topolog
   return settings;
 }
 
-InheritanceSettings settings_of_plan(const std::vector<std::vector<std::string>>& evaluations,
-                                     const ValueSettings& values, const Topology& topology, const UNetSpec& spec) {
+InheritanceSettings settings_of(const Plan& plan, const Topology& topology, const UNetSpec& spec) {
   InheritanceSettings settings;
-  settings.values = values;
+  settings.values = {.form = value_form_from(plan.value), .storage = storage_from(plan.storage)};
   settings.guidance = topology.guidance();
   settings.control = topology.control();
   settings.plan.emplace();
   std::set<NodeId> by_change;
   std::map<std::string, std::vector<NodeId>> known = {{"", {}}};  // plans say the same again and again
-  for (const std::vector<std::string>& evaluation : evaluations) {
-    const std::string text = join(evaluation);
+  for (const PlanEvaluation& evaluation : plan.evaluations) {
+    const std::string text = join(evaluation.sites);
     auto found = known.find(text);
     if (found == known.end()) {
       try {
