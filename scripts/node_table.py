@@ -1,5 +1,8 @@
-"""Writes the README's table of nodes from the schemas that the build made: `node_table.py [--check]`."""
+"""Writes the nodes' schemas of the built pack to python_glue/schemas.json, and the README's table of nodes from it:
+`node_table.py [--check]`, where --check only looks whether the table is that of the file.
+"""
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -25,10 +28,21 @@ def with_table(text: str, schemas: list[dict]) -> str:
     return f"{head}{BEGIN}{table(schemas)}{END}{tail}"
 
 
+def built_schemas() -> str:
+    import torch  # noqa: F401  the module links against the libraries that it loads
+    (path,) = SCHEMAS.parent.glob("_native*")
+    spec = importlib.util.spec_from_file_location("_native", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.schemas_json()
+
+
 def main():
     text = README.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         sys.exit(f"README.md: expected the lines {BEGIN.strip()} and {END.strip()}")
+    if "--check" not in sys.argv[1:]:
+        SCHEMAS.write_text(built_schemas(), encoding="utf-8")
     schemas = json.loads(SCHEMAS.read_text(encoding="utf-8"))
     wanted = with_table(text, schemas["nodes"])
     if "--check" in sys.argv[1:]:

@@ -1,4 +1,5 @@
-"""Makes ComfyUI V3 node classes from schemas.json, the schemas of the C++ nodes that the build writes.
+"""Makes ComfyUI V3 node classes from schemas.json, the schemas of the C++ nodes, which lie here so that
+nodes appear in a pack that is not built, too.
 
 Knows how a schema looks and how values cross into C++; what a node does is in nodes/.
 """
@@ -33,10 +34,9 @@ logger = logging.getLogger("asdm")
 
 class ASDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        schemas = read_schemas(SCHEMAS)
-        if schemas and (fault := installed_fault()):
+        if fault := installed_fault():
             logger.error("ComfyUI-ASDM: %s; %s.", fault, CURE)
-        return [make_node(schema) for schema in schemas]
+        return [make_node(schema) for schema in read_schemas()]
 
 
 async def comfy_entrypoint() -> ASDMExtension:
@@ -44,15 +44,8 @@ async def comfy_entrypoint() -> ASDMExtension:
     return ASDMExtension()
 
 
-def read_schemas(path: Path) -> list[dict]:
-    """The node schemas; none, with an error in the log, where the pack has not been built."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["nodes"]
-    except FileNotFoundError:
-        logger.error(
-            "ComfyUI-ASDM is not built, so it has no nodes: %s is missing; %s.", path, CURE
-        )
-        return []
+def read_schemas() -> list[dict]:
+    return json.loads(SCHEMAS.read_text(encoding="utf-8"))["nodes"]
 
 
 def make_node(schema: dict) -> type[io.ComfyNode]:

@@ -205,7 +205,7 @@ def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
     fake.comfy_host = Host
     monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host.comfy_host", fake)
     nodes = glue("nodes.schema_nodes")
-    schema = next(node for node in nodes.read_schemas(nodes.SCHEMAS) if node["id"] == "ASDMCompareImages")
+    schema = next(node for node in nodes.read_schemas() if node["id"] == "ASDMCompareImages")
     image = torch.rand(1, 8, 8, 3)
     output = nodes.make_node(schema).execute(reference=image, image=image.clone())
     assert output.args[0] == "PSNR 40.00 dB, SSIM needs 11 x 11 pixels"
