@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test: GoogleTest, glue, real host, real front end. Fails on any failure and on any
+# Builds everything, looks at its text (lint.sh) and runs every test: GoogleTest, glue, real host, real front end. Fails on any failure and on any
 # test that skips where it should run. Logs: .test/logs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -66,6 +66,7 @@ export_environment
 export OMP_WAIT_POLICY=passive
 say "build"
 build 2>&1 | tee "$logs/build.log"
+suite lint '^skipped' "$repo/scripts/lint.sh"
 suite gtest '\*\*\*(Skipped|Not Run)|\(Disabled\)' unit_tests
 suite glue '\[0 items\]' python_tests glue worksteal
 suite host '\[0 items\]' python_tests host loadfile
