@@ -29,7 +29,8 @@ class AssembleUNet final : public Node {
     schema.display_name = "ASDM Assemble UNet";
     schema.description =
         "Makes a smaller UNet out of a full one: blocks, layers or transformer blocks are taken out and the skips pair "
-        "up anew. Without training the picture suffers, the more the more is taken; the weights that are left are those "
+        "up anew. Without training the picture suffers, the more the more is taken; the weights that are left are "
+        "those "
         "of the full UNet, shared and not copied, and LoRA, ControlNet and IPAdapter still find their places.";
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet."),
@@ -40,9 +41,10 @@ class AssembleUNet final : public Node {
         string_input("remove", "",
                      "Further parts to take out, by address: blocks (in.2), layers (out.9.attn), transformer blocks "
                      "(in.7.attn.3). An encoder block needs its decoder block gone too."),
-        linked_input("calibrate", Kind::kConditioning,
-                     "Where it is connected, each cut is mended without training: one short run of the model under this "
-                     "conditioning says by which gain and shift per channel the layer before the cut stands in best."),
+        linked_input(
+            "calibrate", Kind::kConditioning,
+            "Where it is connected, each cut is mended without training: one short run of the model under this "
+            "conditioning says by which gain and shift per channel the layer before the cut stands in best."),
         linked_input("latent", Kind::kLatent,
                      "Size at which to calibrate; without it the size that the model was trained at."),
     };

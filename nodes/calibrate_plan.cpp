@@ -31,11 +31,14 @@ class CalibratePlan final : public Node {
     schema.id = "ASDMCalibratePlan";
     schema.display_name = "ASDM Calibrate Plan";
     schema.description =
-        "Finds the plan that changes the picture least at the speed you ask for, by trying up to twenty-four on your own "
-        "model, prompt and sampler. Takes as long as about eighteen runs; ASDM Apply Plan and ASDM Wrap Sampler then use the "
+        "Finds the plan that changes the picture least at the speed you ask for, by trying up to twenty-four on your "
+        "own "
+        "model, prompt and sampler. Takes as long as about eighteen runs; ASDM Apply Plan and ASDM Wrap Sampler then "
+        "use the "
         "plan for any prompt and seed with these steps and this sampler.";
     schema.inputs = {
-        linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet. What it inherits already is left out."),
+        linked_input("model", Kind::kModel,
+                     "MODEL with a Stable Diffusion UNet. What it inherits already is left out."),
         linked_input("positive", Kind::kConditioning, "As for KSampler, and so are all up to denoise."),
         linked_input("negative", Kind::kConditioning, "What the picture should not show."),
         linked_input("latent_image", Kind::kLatent,
@@ -49,8 +52,9 @@ class CalibratePlan final : public Node {
         float_input("target_speedup", 2.0, {1.0, 20.0, 0.1},
                     "How many times as fast as without inheritance the whole sampling shall be, on this machine."),
     };
-    schema.outputs = {{"plan", Kind::kString, "The plan as JSON, for ASDM Apply Plan or ASDM Wrap Sampler."},
-                      {"plot", Kind::kImage, "Closeness (dB between latents) over speed of all plans that were tried."}};
+    schema.outputs = {
+        {"plan", Kind::kString, "The plan as JSON, for ASDM Apply Plan or ASDM Wrap Sampler."},
+        {"plot", Kind::kImage, "Closeness (dB between latents) over speed of all plans that were tried."}};
     return schema;
   }
 

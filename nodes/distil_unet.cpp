@@ -16,7 +16,8 @@ class DistilUNet final : public Node {
     schema.display_name = "ASDM Distill UNet";
     schema.description =
         "Trains a compressed UNet (ASDM Assemble UNet, ASDM Load UNet) to do what the full one does, on latents and "
-        "conditioning from the graph. Takes its time: hundreds of steps at least. For long runs on many machines there is "
+        "conditioning from the graph. Takes its time: hundreds of steps at least. For long runs on many machines there "
+        "is "
         "a command, see docs/distillation.md.";
     schema.inputs = {
         linked_input("teacher", Kind::kModel, "MODEL with the full UNet; LoRA and merges on it are learnt too."),
@@ -28,16 +29,19 @@ class DistilUNet final : public Node {
         int_input("batch_size", 4, {1, 4096, 1}, "Latents per step."),
         float_input("learning_rate", 5e-5, {0.0, 1.0, 1e-6}, "Of AdamW, after a warm-up and before a cosine."),
         seed_input(2147483647, "Of noise and order. The same seed gives the same UNet."),
-        int_input("local_steps", 0, kSteps, "Steps of each encoder and decoder pair by itself, on what the teacher has "
-                                            "around it. Cheap: nothing else is computed backwards."),
+        int_input("local_steps", 0, kSteps,
+                  "Steps of each encoder and decoder pair by itself, on what the teacher has "
+                  "around it. Cheap: nothing else is computed backwards."),
         int_input("implant_steps", 0, kSteps, "Steps of each pair inside the frozen teacher, after those."),
         float_input("task_loss", 1.0, kWeight, "Weight of the error against the noise that was put in."),
         float_input("output_loss", 1.0, kWeight, "Weight of the error against the teacher's prediction."),
         float_input("feature_loss", 1.0, kWeight, "Weight of the relative error of each block against the teacher's."),
-        float_input("semantic_loss", 0.0, kWeight,
-                    "Weight of the distance in meaning of the predicted clean latents, as the teacher's middle sees them."),
-        string_input("checkpoint", "", "Name under which the training is kept in ComfyUI's output folder. A stopped run "
-                                       "with the same settings goes on from there. Empty: nothing is kept."),
+        float_input(
+            "semantic_loss", 0.0, kWeight,
+            "Weight of the distance in meaning of the predicted clean latents, as the teacher's middle sees them."),
+        string_input("checkpoint", "",
+                     "Name under which the training is kept in ComfyUI's output folder. A stopped run "
+                     "with the same settings goes on from there. Empty: nothing is kept."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "The trained UNet, in the native engine."},
                       {"loss_plot", Kind::kImage, "The loss over the steps."}};
@@ -50,9 +54,8 @@ class DistilUNet final : public Node {
     const Handle& student = inputs.handle("student");
     require_unet(host, teacher, inputs.where("teacher"));
     require_unet(host, student, inputs.where("student"));
-    const Distilled distilled =
-        host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"),
-                         inputs.read<DistilOptions>());
+    const Distilled distilled = host.distil_unet(teacher, student, inputs.handle("latents"), inputs.handle("positive"),
+                                                 inputs.read<DistilOptions>());
     return {.outputs = {host.with_native_engine(distilled.model, "auto"), distilled.loss_plot}};
   }
 };

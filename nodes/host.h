@@ -100,7 +100,7 @@ struct TriedPlan {
 struct CalibratedPlan {
   Plan plan;
   std::vector<TriedPlan> tried;
-  size_t chosen = 0;  ///< index into `tried`
+  size_t chosen = 0;     ///< index into `tried`
   bool reached = false;  ///< whether it is as fast as was asked; else it is the fastest
   Handle plot = {};      ///< a picture of `tried`
 };
@@ -117,9 +117,9 @@ using Inheritance = std::variant<InheritanceRequest, Plan>;
 
 /// What the host knows of a MODEL.
 struct ModelDescription {
-  std::string class_name;   ///< the host's class of the diffusion model, for messages
-  std::string spec_json;    ///< UNetSpec as JSON; empty where it is no SD UNet
-  std::string refusal;      ///< why spec_json is empty
+  std::string class_name;  ///< the host's class of the diffusion model, for messages
+  std::string spec_json;   ///< UNetSpec as JSON; empty where it is no SD UNet
+  std::string refusal;     ///< why spec_json is empty
 };
 
 /// The program the nodes run in. Every call may throw asdm::Error or the host's own exception.
@@ -148,8 +148,8 @@ class Host {
   virtual Distilled distil_unet(const Handle& teacher, const Handle& student, const Handle& latents,
                                 const Handle& conditioning, const DistilOptions& options) = 0;
 
-  /// A MODEL with the UNet of `model` and the ME-CondConv of `start`, whose leaves start as it says. `teacher`: where the
-  /// pruned convolutions are, or null where `start` needs none. Shares the weights that were there.
+  /// A MODEL with the UNet of `model` and the ME-CondConv of `start`, whose leaves start as it says. `teacher`: where
+  /// the pruned convolutions are, or null where `start` needs none. Shares the weights that were there.
   virtual Handle with_experts(const Handle& model, const MECondConvStart& start, const Handle& teacher) = 0;
 
   virtual ModelDescription describe_model(const Handle& model) = 0;
@@ -159,8 +159,8 @@ class Host {
   /// A clone of `model` that inherits features; installs the native engine where it is missing. `where`: the node, or
   /// its input, that the inheritance comes from, for errors about what this UNet does not have.
   virtual Handle with_inheritance(const Handle& model, const Inheritance& inheritance, std::string_view where) = 0;
-  /// A MODEL whose runs are made by `early` for the first `share` (0..1) of their steps and by `model` after. Throws where
-  /// the two cannot follow each other in one run.
+  /// A MODEL whose runs are made by `early` for the first `share` (0..1) of their steps and by `model` after. Throws
+  /// where the two cannot follow each other in one run.
   virtual Handle with_early_unet(const Handle& model, const Handle& early, double share) = 0;
   /// A SAMPLER that samples as `sampler` does and brings the inheritance to whatever MODEL it meets. `where` as above.
   virtual Handle wrap_sampler(const Handle& sampler, const Inheritance& inheritance, std::string_view where) = 0;

@@ -43,9 +43,10 @@ std::vector<InputSchema> when_inputs() {
                 "exact picture; more is faster and drifts further. Modes growing and growing_published begin with this "
                 "gap, so they inherit with 1 too. Modes front, triangular, explicit, adaptive and easycache do not use "
                 "it."),
-      int_input("full_evaluations", 0, kCountRange,
-                "How many evaluations in the window are full, placed as the mode says. 0: as interval says, or the mode's "
-                "own rule (front, triangular, adaptive, easycache). Mode explicit has full_at instead."),
+      int_input(
+          "full_evaluations", 0, kCountRange,
+          "How many evaluations in the window are full, placed as the mode says. 0: as interval says, or the mode's "
+          "own rule (front, triangular, adaptive, easycache). Mode explicit has full_at instead."),
       float_input("start_percent", 0.0, kPercentRange,
                   "Where in the run inheriting begins, as a share of its evaluations (0 to 1)."),
       float_input("end_percent", 1.0, kPercentRange,
@@ -74,8 +75,8 @@ std::vector<InputSchema> how_inputs() {
                            "slightly coarser. cpu, cpu_bf16: in main memory, for GPUs that are short of theirs.")),
       optional(int_input("first_full", 0, kCountRange,
                          "At least this many evaluations at the start of the window are full.")),
-      optional(int_input("last_full", 0, kCountRange,
-                         "At least this many evaluations at the end of the window are full.")),
+      optional(
+          int_input("last_full", 0, kCountRange, "At least this many evaluations at the end of the window are full.")),
   };
 }
 

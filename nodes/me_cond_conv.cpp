@@ -14,20 +14,24 @@ class MECondConvNode final : public Node {
     schema.id = "ASDMMECondConv";
     schema.display_name = "ASDM ME-CondConv";
     schema.description =
-        "Gives convolutions of a compressed UNet several expert kernels, which a router mixes into one for each sample: "
-        "more capacity at nearly the cost of one convolution. The experts start from the convolutions that were pruned, "
+        "Gives convolutions of a compressed UNet several expert kernels, which a router mixes into one for each "
+        "sample: "
+        "more capacity at nearly the cost of one convolution. The experts start from the convolutions that were "
+        "pruned, "
         "and the UNet from what it was: it gets better by training alone.";
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a compressed Stable Diffusion UNet, or a full one."),
-        string_input("sites", std::string(kAutomaticSites),
-                     "Convolutions by address, such as in.1.res.conv2. auto: the second one of each ResBlock that is left "
-                     "where its stage lost something."),
+        string_input(
+            "sites", std::string(kAutomaticSites),
+            "Convolutions by address, such as in.1.res.conv2. auto: the second one of each ResBlock that is left "
+            "where its stage lost something."),
         int_input("experts", 2, {2, 8, 1}, "Kernels per convolution, the one that was there included."),
         combo_input("routing", names_of(kRoutingForms),
                     "How shares become of the router's values: softmax, so that they sum to 1, or each by a sigmoid."),
-        combo_input("source", names_of(kRoutingSources),
-                    "What the router reads. input: the mean of each sample over its pixels. input_shared: the mean over "
-                    "the batch too, so that cond and uncond get one kernel. time: the time embedding."),
+        combo_input(
+            "source", names_of(kRoutingSources),
+            "What the router reads. input: the mean of each sample over its pixels. input_shared: the mean over "
+            "the batch too, so that cond and uncond get one kernel. time: the time embedding."),
         float_input("temperature", 1.0, {0.1, 100.0, 0.1},
                     "The router's values are divided by it: higher ones spread the shares as it learns."),
         linked_input("teacher", Kind::kModel,
@@ -44,13 +48,11 @@ class MECondConvNode final : public Node {
     const Handle& model = inputs.handle("model");
     const UNetSpec student = spec_from_json(require_unet(host, model, inputs.where("model")));
     const Handle teacher = inputs.optional_handle("teacher");
-    const UNetSpec full =
-        teacher ? spec_from_json(require_unet(host, teacher, inputs.where("teacher"))) : student;
-    const ExpertRouting routing{
-        .experts = inputs.integer("experts"),
-        .form = value_named(kRoutingForms, inputs.where("routing"), inputs.text("routing")),
-        .source = value_named(kRoutingSources, inputs.where("source"), inputs.text("source")),
-        .temperature = inputs.number("temperature")};
+    const UNetSpec full = teacher ? spec_from_json(require_unet(host, teacher, inputs.where("teacher"))) : student;
+    const ExpertRouting routing{.experts = inputs.integer("experts"),
+                                .form = value_named(kRoutingForms, inputs.where("routing"), inputs.text("routing")),
+                                .source = value_named(kRoutingSources, inputs.where("source"), inputs.text("source")),
+                                .temperature = inputs.number("temperature")};
     const MECondConvStart start =
         start_me_cond_conv(student, full, {.sites = inputs.text("sites"), .routing = routing});
     return {.outputs = {host.with_native_engine(host.with_experts(model, start, teacher), "auto")}};

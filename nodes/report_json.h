@@ -1,10 +1,9 @@
 // The run report as JSON (docs/report.md). It is the pack's own, so one that breaks the rules is an internal fault.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json.hpp>
 
 #include "native/base/error.h"
 

@@ -126,8 +126,8 @@ std::string summary(const json& report) {
   if (const json& places = report.at("places"); !places.empty()) {
     rows.push_back({"in the host's code", places_text(places)});
   }
-  rows.push_back({"forced refreshes",
-                  total_with_reasons(sum(report.at("forced_refreshes")), report.at("forced_refreshes"))});
+  rows.push_back(
+      {"forced refreshes", total_with_reasons(sum(report.at("forced_refreshes")), report.at("forced_refreshes"))});
   rows.push_back({"sampling", decimal(report.at("seconds").get<double>(), 2) + " s, of it " +
                                   decimal(report.at("seconds_in_unet").get<double>(), 2) + " s in the UNet"});
   rows.push_back({"saved", saved.is_null() ? "not measured" : decimal(saved.get<double>(), 2) + " s"});

@@ -12,7 +12,8 @@ namespace asdm::nodes {
 
 enum class Kind { kModel, kLatent, kConditioning, kSampler, kImage, kString, kInt, kFloat, kCombo };
 
-/// The host's name of the kind: "MODEL", "LATENT", "CONDITIONING", "SAMPLER", "IMAGE", "STRING", "INT", "FLOAT", "COMBO".
+/// The host's name of the kind: "MODEL", "LATENT", "CONDITIONING", "SAMPLER", "IMAGE", "STRING", "INT", "FLOAT",
+/// "COMBO".
 [[nodiscard]] std::string_view to_string(Kind kind);
 
 /// Limits of an INT or FLOAT input, both ends included.
@@ -32,8 +33,8 @@ struct InputSchema {
   std::string choices_folder;  ///< COMBO whose choices are the host's model files of this folder; else empty
   std::string choices_list;    ///< COMBO whose choices are the host's "samplers" or "schedulers"; else empty
   bool multiline = false;      ///< STRING only
-  bool keeps_value = false;    ///< INT only: the front end is not to change it after a run, as it does by the name "seed"
-  bool optional = false;       ///< may be left out even without a default: workflows older than it stay valid
+  bool keeps_value = false;  ///< INT only: the front end is not to change it after a run, as it does by the name "seed"
+  bool optional = false;     ///< may be left out even without a default: workflows older than it stay valid
 };
 
 struct OutputSchema {

@@ -10,9 +10,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// INT limits are written as integers: the front end takes the widget's number format from them.
-Json number(Kind kind, double value) {
-  return kind == Kind::kInt ? Json(static_cast<int64_t>(value)) : Json(value);
-}
+Json number(Kind kind, double value) { return kind == Kind::kInt ? Json(static_cast<int64_t>(value)) : Json(value); }
 
 Json input_json(const InputSchema& input) {
   Json json;

@@ -15,13 +15,15 @@ class SwitchUNets final : public Node {
         "Samples with two UNets: a smaller one for the first, noisy part of the run, the full one for the rest. Each "
         "keeps its own LoRA, patches and inheritance. The result may be a model or early model of another such node.";
     schema.inputs = {
-        linked_input("model", Kind::kModel, "MODEL of the later part. LoRA and inheritance added behind this node are "
-                                            "this one's alone."),
+        linked_input("model", Kind::kModel,
+                     "MODEL of the later part. LoRA and inheritance added behind this node are "
+                     "this one's alone."),
         linked_input("early_model", Kind::kModel,
                      "MODEL of the early part: same latent space, prediction type and channels, weights of its own."),
-        float_input("switch_percent", 50.0, {0.0, 100.0, 1.0},
-                    "Share of this run's steps, in percent (0 to 100), that the early model makes, also for image-to-image and "
-                    "split samplers; moved to the nearest step, and applied by sigma."),
+        float_input(
+            "switch_percent", 50.0, {0.0, 100.0, 1.0},
+            "Share of this run's steps, in percent (0 to 100), that the early model makes, also for image-to-image and "
+            "split samplers; moved to the nearest step, and applied by sigma."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "The model, with the early one in its first steps."}};
     return schema;

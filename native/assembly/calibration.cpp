@@ -1,13 +1,13 @@
 #include "native/assembly/calibration.h"
 
-#include <map>
-#include <set>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
+
+#include <map>
+#include <set>
 
 #include "native/assembly/counterparts.h"
 #include "native/base/error.h"
@@ -80,14 +80,12 @@ at::Tensor cut_moments(const Cut& cut, const ForwardInputs& inputs, const UNet& 
   const at::AutoGradMode off(false);
   const auto known = values_in(teacher, inputs, teacher_weights, {cut.teacher});
   const auto learnt = values_in(student, inputs, student_weights, {cut.student, cut.layer});
-  const auto by_channel = [](const at::Tensor& value) {
-    return value.to(at::kDouble).transpose(0, 1).flatten(1);
-  };
+  const auto by_channel = [](const at::Tensor& value) { return value.to(at::kDouble).transpose(0, 1).flatten(1); };
   const at::Tensor added = by_channel(learnt.at(cut.layer));
   // What goes past a residual layer is not the layer's to mend.
   const at::Tensor wanted = by_channel(known.at(cut.teacher)) - by_channel(learnt.at(cut.student)) + added;
-  return at::stack({at::ones_like(added).sum(1), added.sum(1), added.square().sum(1), wanted.sum(1),
-                    (added * wanted).sum(1)});
+  return at::stack(
+      {at::ones_like(added).sum(1), added.sum(1), added.square().sum(1), wanted.sum(1), (added * wanted).sum(1)});
 }
 
 std::pair<at::Tensor, at::Tensor> fit_cut(const at::Tensor& moments) {

@@ -1,13 +1,13 @@
 #include "native/assembly/distillation.h"
 
-#include <algorithm>
-#include <set>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
 
 #include "native/assembly/counterparts.h"
 #include "native/assembly/losses.h"
@@ -143,11 +143,11 @@ Losses Distillation::compare(const Learner& learner, const TrainingBatch& batch,
   const bool features = loss.feature > 0;
   Trace known;
   if (asks_teacher || features) {
-    known = traced(teacher_, batch, teacher, features ? values_of(learner.counterparts) : std::set<NodeId>(),
-                   asks_teacher);
+    known =
+        traced(teacher_, batch, teacher, features ? values_of(learner.counterparts) : std::set<NodeId>(), asks_teacher);
   }
-  const Trace learnt = learner.unet.trace(
-      batch.inputs, weights, {features ? all_blocks(learner.unet) : std::set<NodeId>(), true, {}});
+  const Trace learnt =
+      learner.unet.trace(batch.inputs, weights, {features ? all_blocks(learner.unet) : std::set<NodeId>(), true, {}});
   std::vector<std::pair<std::string, std::pair<double, at::Tensor>>> parts;
   if (loss.task > 0) {
     parts.push_back({"task", {loss.task, mean_squared_error(learnt.prediction, batch.target)}});
@@ -161,8 +161,8 @@ Losses Distillation::compare(const Learner& learner, const TrainingBatch& batch,
   if (loss.semantic > 0) {
     const at::Tensor wanted = meaning(batch, known.prediction, teacher).detach();
     const at::Tensor clear = (batch.noise < kNoisiestMeaning).to(batch.noise.scalar_type());
-    parts.push_back({"semantic", {loss.semantic,
-                                  clear * semantic_distance(meaning(batch, learnt.prediction, teacher), wanted)}});
+    parts.push_back(
+        {"semantic", {loss.semantic, clear * semantic_distance(meaning(batch, learnt.prediction, teacher), wanted)}});
   }
   return weighted(parts, batch.weight);
 }
@@ -172,8 +172,8 @@ at::Tensor Distillation::meaning(const TrainingBatch& batch, const at::Tensor& p
   const int64_t channels = prediction.size(1);
   const at::Tensor& x = batch.inputs.x;
   ForwardInputs inputs = batch.inputs;
-  inputs.x = predicted_clean(x.narrow(1, 0, channels), prediction, batch.signal, batch.noise,
-                             teacher_.spec().prediction);
+  inputs.x =
+      predicted_clean(x.narrow(1, 0, channels), prediction, batch.signal, batch.noise, teacher_.spec().prediction);
   if (x.size(1) > channels) {  // inpainting: what else the UNet is given
     inputs.x = at::cat({inputs.x, x.narrow(1, channels, x.size(1) - channels)}, 1);
   }

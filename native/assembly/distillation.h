@@ -1,5 +1,5 @@
-// A student UNet learns from the teacher that it was taken out of: the three steps of incubation (A-SDM, arXiv 2406.00210)
-// and their losses, on the native graph with torch's gradients. Holds no weights and no optimiser.
+// A student UNet learns from the teacher that it was taken out of: the three steps of incubation (A-SDM, arXiv
+// 2406.00210) and their losses, on the native graph with torch's gradients. Holds no weights and no optimiser.
 #pragma once
 
 #include <deque>
@@ -49,8 +49,8 @@ class Distillation {
   [[nodiscard]] Losses local(size_t index, const TrainingBatch& batch, WeightSource& teacher,
                              WeightSource& weights) const;
   /// Step 2: implant `index` inside the frozen teacher.
-  [[nodiscard]] Losses implanted(size_t index, const TrainingBatch& batch, WeightSource& teacher,
-                                 WeightSource& weights, const LossWeights& loss) const;
+  [[nodiscard]] Losses implanted(size_t index, const TrainingBatch& batch, WeightSource& teacher, WeightSource& weights,
+                                 const LossWeights& loss) const;
   /// Step 3: the whole student.
   [[nodiscard]] Losses assembled(const TrainingBatch& batch, WeightSource& teacher, WeightSource& weights,
                                  const LossWeights& loss) const;

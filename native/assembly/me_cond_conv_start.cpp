@@ -44,7 +44,8 @@ std::vector<ResSite> automatic_sites(const UNetSpec& student) {
     }
   }
   if (chosen.empty()) {
-    throw invalid_input(kWhere, "addresses such as in.1.res.conv2, or a UNet that lacks parts beside ResBlocks it keeps",
+    throw invalid_input(kWhere,
+                        "addresses such as in.1.res.conv2, or a UNet that lacks parts beside ResBlocks it keeps",
                         std::string(kAutomaticSites) + " for one without such");
   }
   return chosen;
@@ -63,9 +64,8 @@ std::vector<ResSite> sites_of(const UNetSpec& student, const std::string& text) 
     (void)find_res_site(student, word, kWhere);
   }
   std::vector<ResSite> sites = res_sites(make_layout(student));
-  std::erase_if(sites, [&](const ResSite& site) {
-    return std::find(words.begin(), words.end(), site.address) == words.end();
-  });
+  std::erase_if(
+      sites, [&](const ResSite& site) { return std::find(words.begin(), words.end(), site.address) == words.end(); });
   return sites;
 }
 

@@ -31,8 +31,8 @@ class Pruning {
   /// The SpatialTransformers of the level with the latent's resolution, but for the first and the last.
   Pruning& inner_transformers() {
     for (const BlockLayout& block : full_) {
-      const bool inner = block.kind == BlockKind::kInput ? &block == &second(BlockKind::kInput, 0)
-                                                         : &block != &full_.back();
+      const bool inner =
+          block.kind == BlockKind::kInput ? &block == &second(BlockKind::kInput, 0) : &block != &full_.back();
       if (block.kind == BlockKind::kMiddle || block.level != 0 || !inner) {
         continue;
       }
@@ -112,9 +112,9 @@ class Pruning {
       }
       first = &block;
     }
-    throw misfit("two ResBlocks in each level of the encoder",
-                 std::to_string(spec_.num_res_blocks[static_cast<size_t>(level)]) + " in level " +
-                     std::to_string(level));
+    throw misfit(
+        "two ResBlocks in each level of the encoder",
+        std::to_string(spec_.num_res_blocks[static_cast<size_t>(level)]) + " in level " + std::to_string(level));
   }
 
   std::string_view name_;
@@ -126,8 +126,9 @@ class Pruning {
 constexpr int64_t kAllLevels = 16;
 
 Pruning& koala(Pruning& p, int64_t depth) {
-  return p.only_sdxl().second_blocks(kAllLevels).transformer_depths(
-      {{"in.7", depth}, {"mid", depth}, {"out.0", depth}, {"out.2", depth}});
+  return p.only_sdxl()
+      .second_blocks(kAllLevels)
+      .transformer_depths({{"in.7", depth}, {"mid", depth}, {"out.0", depth}, {"out.2", depth}});
 }
 
 Pruning& one_res_middle(Pruning& p) { return p.only_sdxl().take("mid.attn").take("mid.res1"); }

@@ -5,8 +5,7 @@
 namespace asdm {
 namespace {
 
-std::string compose(ErrorKind kind, const std::string& where, const std::string& expected,
-                    const std::string& got) {
+std::string compose(ErrorKind kind, const std::string& where, const std::string& expected, const std::string& got) {
   if (kind == ErrorKind::kInternal) {
     return where + ": internal fault of ComfyUI-ASDM, please report it: " + got;
   }

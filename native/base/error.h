@@ -38,8 +38,7 @@ class Error : public std::runtime_error {
 [[nodiscard]] Error invalid_input(std::string_view where, std::string_view expected, std::string_view got);
 
 /// `name` is not one of `known`; the message lists them all.
-[[nodiscard]] Error unknown_name(std::string_view where, std::string_view name,
-                                 const std::vector<std::string>& known);
+[[nodiscard]] Error unknown_name(std::string_view where, std::string_view name, const std::vector<std::string>& known);
 
 /// Valid input that this pack has no way to run.
 [[nodiscard]] Error unsupported(std::string_view where, std::string_view expected, std::string_view got);

@@ -39,9 +39,9 @@ enum class ResConvolution { kConv1, kConv2 };
 inline constexpr std::array<std::pair<const char*, ResConvolution>, 2> kResConvolutions = {
     {{"conv1", ResConvolution::kConv1}, {"conv2", ResConvolution::kConv2}}};
 
-/// Leaves of a convolution in the ResBlock with the checkpoint prefix `res_block`. Expert 0 is the convolution under its
-/// old name, so that LoRA for it finds it. The others stand beside it, not in it: the host skips modules that have both
-/// weights and children.
+/// Leaves of a convolution in the ResBlock with the checkpoint prefix `res_block`. Expert 0 is the convolution under
+/// its old name, so that LoRA for it finds it. The others stand beside it, not in it: the host skips modules that have
+/// both weights and children.
 [[nodiscard]] std::string expert_leaf(std::string_view res_block, ResConvolution convolution, int64_t expert);
 [[nodiscard]] std::string routing_leaf(std::string_view res_block, ResConvolution convolution);
 

@@ -1,12 +1,12 @@
 #include "native/base/log.h"
 
-#include <memory>
-#include <mutex>
-#include <utility>
-
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <memory>
+#include <mutex>
+#include <utility>
 
 namespace asdm::log {
 namespace {
@@ -67,8 +67,7 @@ std::mutex& logger_mutex() {
 }
 
 std::shared_ptr<spdlog::logger>& logger_slot() {
-  static std::shared_ptr<spdlog::logger> logger =
-      make_logger(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  static std::shared_ptr<spdlog::logger> logger = make_logger(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   return logger;
 }
 

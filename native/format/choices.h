@@ -44,8 +44,8 @@ enum class Storage {
   kCpuBf16
 };
 
-// The choice of a name, and all names in the order in which they are offered. Throws Error that lists the known ones for
-// another one.
+// The choice of a name, and all names in the order in which they are offered. Throws Error that lists the known ones
+// for another one.
 [[nodiscard]] SiteLevel site_level_from(std::string_view name);
 [[nodiscard]] TimeStepMode time_step_mode_from(std::string_view name);
 [[nodiscard]] ValueForm value_form_from(std::string_view name);

@@ -16,13 +16,13 @@ struct TensorEntry {
   int64_t end = 0;
 };
 
-/// The checked header of a file. Read once and never mapped: a file that another program cuts short gives an error, where
-/// a mapping would end the process.
+/// The checked header of a file. Read once and never mapped: a file that another program cuts short gives an error,
+/// where a mapping would end the process.
 class SafetensorsFile {
  public:
-  /// Reads the header of `path` and checks all of it: length against file size before anything is allocated, JSON, dtypes,
-  /// shapes against byte ranges, and that the ranges cover the data part without overlap and gap.
-  /// Throws Error naming the file and the fault.
+  /// Reads the header of `path` and checks all of it: length against file size before anything is allocated, JSON,
+  /// dtypes, shapes against byte ranges, and that the ranges cover the data part without overlap and gap. Throws Error
+  /// naming the file and the fault.
   [[nodiscard]] static SafetensorsFile open(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }

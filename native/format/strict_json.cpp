@@ -55,8 +55,7 @@ void check_header(const nlohmann::json& json, const std::string& where, std::str
     throw invalid_input(where + ".format", "\"" + std::string(format) + "\"", described(json, "format"));
   }
   if (!json.contains("version") || json.at("version") != version) {
-    throw invalid_input(where + ".version",
-                        std::to_string(version) + " (another version needs another ComfyUI-ASDM)",
+    throw invalid_input(where + ".version", std::to_string(version) + " (another version needs another ComfyUI-ASDM)",
                         described(json, "version"));
   }
 }

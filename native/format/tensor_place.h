@@ -17,7 +17,7 @@ struct TensorPlace {
   int64_t block = 0;  ///< ldm: number of the block. diffusers: of the group of blocks; 0 for the middle
   int64_t index = 0;  ///< ldm: number of the layer in its block. diffusers: of the layer in its group, by kind
   int64_t transformer_block = -1;  ///< -1 outside of one
-  std::string rest;   ///< what follows the layer's prefix, as ldm calls it: "in_layers.0.weight"
+  std::string rest;                ///< what follows the layer's prefix, as ldm calls it: "in_layers.0.weight"
 };
 
 enum class Naming { kLdm, kDiffusers };

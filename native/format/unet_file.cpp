@@ -21,9 +21,7 @@ struct NamedTensor {
 };
 
 /// What the host writes beside a UNet to say how it is sampled.
-bool is_sampling_mark(std::string_view name) {
-  return name == "v_pred" || name == "ztsnr" || name.starts_with("edm_");
-}
+bool is_sampling_mark(std::string_view name) { return name == "v_pred" || name == "ztsnr" || name.starts_with("edm_"); }
 
 std::vector<NamedTensor> unet_tensors(const SafetensorsFile& file) {
   const bool checkpoint = std::any_of(file.tensors().begin(), file.tensors().end(), [](const TensorEntry& entry) {
@@ -64,13 +62,12 @@ class Teacher {
       int64_t context_dim;
       const char* preset;
     };
-    constexpr std::array<Row, 4> kPresets = {
-        {{768, "sd15"}, {1024, "sd21"}, {2048, "sdxl"}, {1280, "sdxl_refiner"}}};
+    constexpr std::array<Row, 4> kPresets = {{{768, "sd15"}, {1024, "sd21"}, {2048, "sdxl"}, {1280, "sdxl_refiner"}}};
     const TensorEntry* keys = ending_in("attn2.to_k.weight");
     const TensorEntry* first = named(ldm_ ? "input_blocks.0.0.weight" : "conv_in.weight");
     const TensorEntry* last = named(ldm_ ? "out.2.weight" : "conv_out.weight");
-    if (keys == nullptr || keys->shape.size() != 2 || first == nullptr || first->shape.size() != 4 ||
-        last == nullptr || last->shape.size() != 4) {
+    if (keys == nullptr || keys->shape.size() != 2 || first == nullptr || first->shape.size() != 4 || last == nullptr ||
+        last->shape.size() != 4) {
       throw no_unet("no tensors of one, or not its first and last convolution and a cross-attention");
     }
     const int64_t context_dim = keys->shape[1];
@@ -99,8 +96,8 @@ class Teacher {
   }
 
   [[nodiscard]] const TensorEntry* named(std::string_view name) const {
-    const auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                                    [&](const NamedTensor& tensor) { return tensor.name == name; });
+    const auto found =
+        std::find_if(tensors_.begin(), tensors_.end(), [&](const NamedTensor& tensor) { return tensor.name == name; });
     return found == tensors_.end() ? nullptr : found->entry;
   }
 
@@ -352,8 +349,8 @@ UNetFile read_unet_file(const SafetensorsFile& file) {
     if (error.where() == file.path()) {
       throw;
     }
-    throw invalid_input(file.path(), carried.empty() ? "the parts of a Stable Diffusion UNet" : "a valid UNetSpec in it",
-                        error.what());
+    throw invalid_input(
+        file.path(), carried.empty() ? "the parts of a Stable Diffusion UNet" : "a valid UNetSpec in it", error.what());
   }
 }
 

@@ -23,19 +23,19 @@ struct LayerLayout {
   std::string address;  ///< e.g. "in.4.res", "mid.res0", "out.8.up"
   int64_t in_channels = 0;
   int64_t out_channels = 0;
-  int64_t transformer_index = 0;                ///< ordinal among all transformers of the full UNet, evaluation order
+  int64_t transformer_index = 0;                 ///< ordinal among all transformers of the full UNet, evaluation order
   std::vector<int64_t> transformer_blocks = {};  ///< numbers of those it has; none in other layers
 };
 
 /// One block.
 struct BlockLayout {
   BlockKind kind = BlockKind::kInput;
-  int64_t number = 0;   ///< number in the checkpoint
-  std::string address;  ///< "in.4", "mid", "out.9"
-  int64_t level = 0;    ///< resolution of its input is the latent's over 2^level
+  int64_t number = 0;       ///< number in the checkpoint
+  std::string address;      ///< "in.4", "mid", "out.9"
+  int64_t level = 0;        ///< resolution of its input is the latent's over 2^level
   int64_t in_channels = 0;  ///< of the trunk that enters it, without a skip
   int64_t out_channels = 0;
-  int64_t skip = -1;    ///< number of the input block whose skip an output block takes
+  int64_t skip = -1;  ///< number of the input block whose skip an output block takes
   std::vector<LayerLayout> layers;
 };
 
@@ -45,9 +45,9 @@ using UNetLayout = std::vector<BlockLayout>;
 /// The layout of the full UNet: as if `spec.removed` were empty. Expects its other fields to be valid.
 [[nodiscard]] UNetLayout full_layout(const UNetSpec& spec);
 
-/// The layout that is left without `spec.removed`. Skips pair up anew, the last one handed on going to the first decoder
-/// block that is left, as in the full UNet. Throws Error where an address is unknown, and where no legal UNet is left:
-/// it says which skip lost its consumer, which block lost its skip, or where the trunk no longer fits.
+/// The layout that is left without `spec.removed`. Skips pair up anew, the last one handed on going to the first
+/// decoder block that is left, as in the full UNet. Throws Error where an address is unknown, and where no legal UNet
+/// is left: it says which skip lost its consumer, which block lost its skip, or where the trunk no longer fits.
 [[nodiscard]] UNetLayout make_layout(const UNetSpec& spec);
 
 /// `spec` without `addresses` too, and without the ME-CondConv in them: blocks ("in.2"), layers ("out.9.attn") or

@@ -86,8 +86,7 @@ UNetLayout what_is_left(const UNetLayout& full, const Addresses& removed) {
     BlockLayout kept = block;
     std::erase_if(kept.layers, [&](const LayerLayout& layer) { return removed.contains(layer.address); });
     for (LayerLayout& layer : kept.layers) {
-      std::erase_if(layer.transformer_blocks,
-                    [&](int64_t number) { return removed.contains(part_of(layer, number)); });
+      std::erase_if(layer.transformer_blocks, [&](int64_t number) { return removed.contains(part_of(layer, number)); });
     }
     left.push_back(std::move(kept));
   }
@@ -154,8 +153,9 @@ void pair_skips(const UNetLayout& full, UNetLayout& left) {
                                  return name->address == skip;
                                }) != skips.end();
         if (orphans ? skip_left && !taker_left : taker_left && !skip_left) {
-          fault += (fault.empty() ? "" : "; ") + (orphans ? "the skip of " + skip + " lost its consumer " + block.address
-                                                          : block.address + " lost its skip, that of " + skip);
+          fault +=
+              (fault.empty() ? "" : "; ") + (orphans ? "the skip of " + skip + " lost its consumer " + block.address
+                                                     : block.address + " lost its skip, that of " + skip);
         }
       }
       throw invalid_input(kWhere, "as many encoder as decoder blocks at each resolution",

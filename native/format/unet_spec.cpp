@@ -17,9 +17,7 @@ constexpr int64_t kGroupNormGroups = 32;
 
 std::string field(std::string_view name) { return "UNetSpec." + std::string(name); }
 
-std::string element(std::string_view name, size_t index) {
-  return field(name) + "[" + std::to_string(index) + "]";
-}
+std::string element(std::string_view name, size_t index) { return field(name) + "[" + std::to_string(index) + "]"; }
 
 void check_range(const std::string& where, int64_t value, int64_t low, int64_t high) {
   if (value < low || value > high) {

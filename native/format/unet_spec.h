@@ -29,20 +29,20 @@ struct UNetSpec {
   Prediction prediction = Prediction::kEpsilon;
   int64_t in_channels = 4;  ///< 4; 9 for inpainting, 8 for InstructPix2Pix
   int64_t out_channels = 4;
-  int64_t model_channels = 320;               ///< base width; GroupNorm needs a multiple of 32
-  std::vector<int64_t> channel_mult;          ///< one per level
-  std::vector<int64_t> num_res_blocks;        ///< one per level
-  std::vector<int64_t> transformer_depth;     ///< one per encoder ResBlock, in encoder order; 0 = no transformer
+  int64_t model_channels = 320;                   ///< base width; GroupNorm needs a multiple of 32
+  std::vector<int64_t> channel_mult;              ///< one per level
+  std::vector<int64_t> num_res_blocks;            ///< one per level
+  std::vector<int64_t> transformer_depth;         ///< one per encoder ResBlock, in encoder order; 0 = no transformer
   std::vector<int64_t> transformer_depth_output;  ///< one per decoder ResBlock, taken from the END (host order)
-  int64_t transformer_depth_middle = 1;       ///< >= 0: ResBlock, transformer, ResBlock; -1: one ResBlock; -2: none
-  int64_t context_dim = 768;                  ///< width of the text features
-  int64_t num_heads = 8;                      ///< used where num_head_channels is -1; else -1 or ignored
-  int64_t num_head_channels = -1;             ///< width of one head; -1 = from num_heads
-  bool use_linear_in_transformer = false;     ///< proj_in/proj_out are linears instead of 1x1 convolutions
-  int64_t adm_in_channels = 0;                ///< width of the vector conditioning `y`; 0 = none
-  /// Parts that this UNet lacks of the full one, which all fields above describe: blocks ("in.2"), layers ("out.9.attn")
-  /// and transformer blocks ("in.7.attn.4"), in its numbers and its evaluation order, whole parts instead of all that
-  /// is in them. What is left keeps its number. Empty in a full UNet.
+  int64_t transformer_depth_middle = 1;           ///< >= 0: ResBlock, transformer, ResBlock; -1: one ResBlock; -2: none
+  int64_t context_dim = 768;                      ///< width of the text features
+  int64_t num_heads = 8;                          ///< used where num_head_channels is -1; else -1 or ignored
+  int64_t num_head_channels = -1;                 ///< width of one head; -1 = from num_heads
+  bool use_linear_in_transformer = false;         ///< proj_in/proj_out are linears instead of 1x1 convolutions
+  int64_t adm_in_channels = 0;                    ///< width of the vector conditioning `y`; 0 = none
+  /// Parts that this UNet lacks of the full one, which all fields above describe: blocks ("in.2"), layers
+  /// ("out.9.attn") and transformer blocks ("in.7.attn.4"), in its numbers and its evaluation order, whole parts
+  /// instead of all that is in them. What is left keeps its number. Empty in a full UNet.
   std::vector<std::string> removed;
   /// In evaluation order; none in published UNets.
   std::vector<MECondConvSite> me_cond_conv;

@@ -76,9 +76,7 @@ struct Reader {
       values.push_back(read_integer(item, where(key) + "[" + std::to_string(values.size()) + "]"));
     }
   }
-  void operator()(const char* key, Family& value) const {
-    value = read_enum(json.at(key), where(key), kFamilies);
-  }
+  void operator()(const char* key, Family& value) const { value = read_enum(json.at(key), where(key), kFamilies); }
   void operator()(const char* key, Prediction& value) const {
     value = read_enum(json.at(key), where(key), std::array{Prediction::kEpsilon, Prediction::kVelocity});
   }

@@ -1,10 +1,10 @@
 #include "native/inheritance/call_features.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "native/inheritance/relative_change.h"
 

@@ -25,13 +25,13 @@ struct CallOrder {
   std::vector<std::string> keys;  ///< one per chunk of the batch
   Moment now;
   std::shared_ptr<const FeatureGroup> stored;  ///< of these chunks; null = there is nothing to inherit
-  std::set<NodeId> sites;   ///< nodes whose stored value stands in; all of them are in `stored`
-  std::set<NodeId> wanted;  ///< nodes that are kept where they are computed
+  std::set<NodeId> sites;                      ///< nodes whose stored value stands in; all of them are in `stored`
+  std::set<NodeId> wanted;                     ///< nodes that are kept where they are computed
   std::set<NodeId> whole_outputs;  ///< layers whose output is inherited or kept instead of what they add to their input
   Storage storage = Storage::kCompute;
-  std::vector<CutProbe> cuts;  ///< progressive depth: the cuts, and what tells of each
-  std::set<NodeId> open_cuts;  ///< those of them that may be inherited in this call; all are in `stored`
-  double threshold = 0.0;      ///< the first open cut whose probe changed less is inherited
+  std::vector<CutProbe> cuts;         ///< progressive depth: the cuts, and what tells of each
+  std::set<NodeId> open_cuts;         ///< those of them that may be inherited in this call; all are in `stored`
+  double threshold = 0.0;             ///< the first open cut whose probe changed less is inherited
   std::optional<RowRange> cond_rows;  ///< the cond chunk of a call that holds cond and uncond and nothing else
   NodeId guidance = -1;               ///< the node that stands for uncond less cond
   bool control = false;               ///< the host's ControlNets are not to run: their last residuals stand in
@@ -128,7 +128,7 @@ class CallFeatures {
   std::map<NodeId, SpatialSize> entered_;
   std::map<NodeId, std::vector<at::Tensor>> derived_;
   std::map<NodeId, at::Tensor> buffers_;  ///< what stands in, where it was made beforehand
-  std::map<NodeId, at::Tensor> probed_;  ///< by cut: the fresh value of its probe
+  std::map<NodeId, at::Tensor> probed_;   ///< by cut: the fresh value of its probe
   std::optional<NodeId> chosen_;
   std::map<NodeId, KeptValue> kept_;
   std::vector<NodeId> computed_;

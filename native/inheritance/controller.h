@@ -1,10 +1,10 @@
 // Deciding as a run goes which of its evaluations are full, by what the UNet gets and gives.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <memory>
 #include <optional>
-
-#include <ATen/core/Tensor.h>
 
 #include "native/inheritance/time_step_mode.h"
 
@@ -19,8 +19,8 @@ class Controller {
   /// undefined where there is nothing to compare with. For every evaluation of the run, in order.
   [[nodiscard]] virtual at::Tensor measure(const at::Tensor& x) = 0;
 
-  /// Whether evaluation `index` of the window inherits; for each of them, in order. `measured`: the value of measure() for
-  /// it, if there is one.
+  /// Whether evaluation `index` of the window inherits; for each of them, in order. `measured`: the value of measure()
+  /// for it, if there is one.
   [[nodiscard]] virtual bool inherits(int64_t index, std::optional<double> measured) = 0;
 
   /// That evaluation was full, and the UNet gave `prediction` for the `x` measured last.

@@ -1,8 +1,8 @@
 #include "native/inheritance/easy_cache.h"
 
-#include <utility>
-
 #include <ATen/TensorOperators.h>
+
+#include <utility>
 
 namespace asdm {
 namespace {

@@ -20,8 +20,8 @@ class EasyCache final : public Controller {
  private:
   TimeStepPattern guards_;
   double threshold_;
-  at::Tensor now_;         ///< measured last
-  at::Tensor x_;           ///< of the last computed evaluation
+  at::Tensor now_;  ///< measured last
+  at::Tensor x_;    ///< of the last computed evaluation
   at::Tensor prediction_;
   at::Tensor rate_;        ///< mean |change of prediction| per mean |change of x|, a scalar
   double foretold_ = 0.0;  ///< sum since then

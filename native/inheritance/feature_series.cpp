@@ -1,8 +1,5 @@
 #include "native/inheritance/feature_series.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/cat.h>
@@ -10,13 +7,16 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "native/inheritance/forecast_trust.h"
 
 namespace asdm {
 namespace {
 
-/// How far ahead of the last value a forecast goes on, in gaps between the last two; from there on it stands. Modes that
-/// guard the start or widen their gaps would else extrapolate several times what was seen.
+/// How far ahead of the last value a forecast goes on, in gaps between the last two; from there on it stands. Modes
+/// that guard the start or widen their gaps would else extrapolate several times what was seen.
 constexpr double kForecastReach = 1.0;
 
 /// [rows, positions, channels].

@@ -1,10 +1,10 @@
 // The last few values of one node for the chunks of one call, and the value they suggest for a later evaluation.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <set>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "native/inheritance/moment.h"
 #include "native/inheritance/value_form.h"
@@ -22,8 +22,8 @@ struct KeptValue {
   KeptValue() = default;
   KeptValue(const at::Tensor& computed, Storage storage);
 
-  at::Tensor value;                  ///< in the form of `storage`
-  at::TensorOptions computed_as;     ///< dtype and device of what was computed
+  at::Tensor value;               ///< in the form of `storage`
+  at::TensorOptions computed_as;  ///< dtype and device of what was computed
 };
 
 /// Every quantity is kept and learned row by row, so that what a chunk inherits does not depend on its neighbours in
@@ -37,8 +37,8 @@ class FeatureSeries {
   /// changed or sigma rose in between.
   void push(const KeptValue& value, const Moment& now);
 
-  /// The rows `rows` of what stands in at `now`; to be read only, since a held value is the stored one itself. Forecasts
-  /// reach no further than the gap between the last two values.
+  /// The rows `rows` of what stands in at `now`; to be read only, since a held value is the stored one itself.
+  /// Forecasts reach no further than the gap between the last two values.
   [[nodiscard]] at::Tensor value(const Moment& now, const RowRange& rows) const;
 
   [[nodiscard]] bool empty() const noexcept { return snapshots_.empty(); }

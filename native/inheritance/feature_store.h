@@ -24,7 +24,7 @@ struct SpatialSize {
 
 /// The features of the chunks that one call holds, each for the whole batch.
 struct FeatureGroup {
-  std::vector<std::string> keys;          ///< one per chunk, in batch order
+  std::vector<std::string> keys;  ///< one per chunk, in batch order
   std::map<NodeId, FeatureSeries> nodes;
   /// What calls made of the held value of a node alone; goes when that is replaced.
   std::map<NodeId, std::vector<at::Tensor>> derived;

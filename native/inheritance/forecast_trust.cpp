@@ -1,13 +1,13 @@
 #include "native/inheritance/forecast_trust.h"
 
-#include <algorithm>
-#include <vector>
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <vector>
 
 namespace asdm {
 namespace {

@@ -1,9 +1,9 @@
 #include "native/inheritance/relative_change.h"
 
-#include <limits>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/nan_to_num.h>
+
+#include <limits>
 
 namespace asdm {
 

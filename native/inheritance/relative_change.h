@@ -5,8 +5,8 @@
 
 namespace asdm {
 
-/// sum |now - before| / sum |before|, a scalar; 0 where nothing changed, infinite where only `before` is zero. Shapes must
-/// agree.
+/// sum |now - before| / sum |before|, a scalar; 0 where nothing changed, infinite where only `before` is zero. Shapes
+/// must agree.
 [[nodiscard]] at::Tensor relative_change(const at::Tensor& now, const at::Tensor& before);
 
 }  // namespace asdm

@@ -11,8 +11,8 @@ namespace {
 
 /// The cond chunk of a batch of `rows` that holds one cond and one uncond chunk and nothing else.
 std::optional<RowRange> cond_rows(const std::vector<int64_t>& roles, size_t chunks, int64_t rows) {
-  const bool pair = chunks == 2 && roles.size() == 2 && std::min(roles[0], roles[1]) == 0 &&
-                    std::max(roles[0], roles[1]) == 1;
+  const bool pair =
+      chunks == 2 && roles.size() == 2 && std::min(roles[0], roles[1]) == 0 && std::max(roles[0], roles[1]) == 1;
   if (!pair || rows == 0) {
     return std::nullopt;
   }
@@ -27,8 +27,7 @@ at::Tensor first_chunk(const at::Tensor& batch, size_t chunks) {
 
 Run::Run(std::optional<InheritanceSettings> settings, const std::vector<double>& sigmas, NodeCount nodes)
     : settings_(std::move(settings)), nodes_(nodes) {
-  for (std::vector<int64_t>* counts :
-       {&record_.computed_nodes, &record_.inherited_nodes, &record_.forecast_nodes}) {
+  for (std::vector<int64_t>* counts : {&record_.computed_nodes, &record_.inherited_nodes, &record_.forecast_nodes}) {
     counts->resize(static_cast<size_t>(nodes.nodes));
   }
   if (settings_) {
@@ -85,7 +84,8 @@ std::string Run::obstacle(const FeatureGroup& group, NodeId node) const {
 std::string Run::control_obstacle(const std::vector<std::string>& keys) const {
   for (const std::string& key : keys) {
     const auto found = controls_.find(key);
-    const std::string reason = found == controls_.end() ? "no stored residuals of ControlNets" : obstacle(found->second);
+    const std::string reason =
+        found == controls_.end() ? "no stored residuals of ControlNets" : obstacle(found->second);
     if (!reason.empty()) {
       return reason;
     }
@@ -150,8 +150,7 @@ void Run::open_cuts(CallOrder& order) const {
   }
 }
 
-CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles,
-                             int64_t rows) {
+CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
   if (now_.evaluation < 0 || !decisions_ || !decisions_->ever_inherits() || keys.empty()) {
     return {};
   }
@@ -227,8 +226,8 @@ void Run::log(const CallFeatures& call) {
   const auto mark = [&](const std::vector<NodeId>& nodes, NodeAction action) {
     for (const NodeId node : nodes) {
       const auto found = entry.actions.find(node);
-      const bool kept = found == entry.actions.end() ||
-                        (action == NodeAction::kComputed && found->second != NodeAction::kNotRun);
+      const bool kept =
+          found == entry.actions.end() || (action == NodeAction::kComputed && found->second != NodeAction::kNotRun);
       if (!kept) {
         found->second = action;
       }

@@ -37,12 +37,12 @@ class Run {
   /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE). `measured`: the value of measure() for it.
   void begin_evaluation(double sigma, std::optional<double> measured = {});
 
-  /// The calls of this evaluation that are still to come inherit nothing, for `reason`: guidance compares what they give,
-  /// and a fresh prediction beside an old one would pass for guidance.
+  /// The calls of this evaluation that are still to come inherit nothing, for `reason`: guidance compares what they
+  /// give, and a fresh prediction beside an old one would pass for guidance.
   void refuse_rest(const std::string& reason) { rest_refused_ = reason; }
 
-  /// Calls begin that no evaluation before has made (guidance that starts in mid-run), for `reason`: what they give is of
-  /// now. If calls before them in this evaluation inherited, the next one computes, and all are of one age again.
+  /// Calls begin that no evaluation before has made (guidance that starts in mid-run), for `reason`: what they give is
+  /// of now. If calls before them in this evaluation inherited, the next one computes, and all are of one age again.
   void begin_fresh_calls(const std::string& reason);
 
   /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk

@@ -1,9 +1,9 @@
 #include "native/layers/attention.h"
 
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <utility>
 
 #include "native/layers/attention_kernel.h"
 

@@ -1,9 +1,9 @@
 #include "native/layers/attention_kernel.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <ATen/Parallel.h>
 
 #include "native/layers/cpu_kernels.h"
 
@@ -38,8 +38,7 @@ class Heads {
 
   /// Rows [first, first + count) of unit `unit` = batch row * heads + head.
   [[nodiscard]] Matrix operator()(int64_t unit, int64_t first, int64_t count) const {
-    const int64_t offset =
-        unit / heads_ * tensor_.stride(0) + first * tensor_.stride(1) + unit % heads_ * dim_head_;
+    const int64_t offset = unit / heads_ * tensor_.stride(0) + first * tensor_.stride(1) + unit % heads_ * dim_head_;
     return {data_ + offset * static_cast<int64_t>(tensor_.element_size()), count, dim_head_, tensor_.stride(1)};
   }
 
@@ -51,8 +50,7 @@ class Heads {
 };
 
 /// Values of all units as the kernel wants them, [units, size] lanes.
-at::Tensor pack_values(const Kernels& kernels, const at::Tensor& v, int64_t heads, int64_t size,
-                       Workspace& workspace) {
+at::Tensor pack_values(const Kernels& kernels, const at::Tensor& v, int64_t heads, int64_t size, Workspace& workspace) {
   const int64_t units = v.size(0) * heads;
   at::Tensor packed = workspace.lanes(units * size);
   auto* lanes = static_cast<uint32_t*>(packed.mutable_data_ptr());

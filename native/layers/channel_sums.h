@@ -1,11 +1,11 @@
 // Sums over the pixels of each channel of an image batch.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "native/layers/simd/kernels.h"
 
@@ -29,8 +29,7 @@ struct Images {
   int64_t blocks;
 
   [[nodiscard]] const char* block(int64_t image, int64_t first) const {
-    return static_cast<const char*>(x.const_data_ptr()) +
-           (image * pixels + first) * channels * kernels.element_size;
+    return static_cast<const char*>(x.const_data_ptr()) + (image * pixels + first) * channels * kernels.element_size;
   }
   [[nodiscard]] int64_t block_pixels(int64_t block) const {
     return std::min(kBlockPixels, pixels - block * kBlockPixels);

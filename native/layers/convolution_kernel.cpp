@@ -1,11 +1,11 @@
 #include "native/layers/convolution_kernel.h"
 
-#include <vector>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/upsample_nearest2d.h>
+
+#include <vector>
 
 #include "native/layers/product.h"
 #include "native/layers/winograd.h"

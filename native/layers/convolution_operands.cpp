@@ -1,8 +1,8 @@
 #include "native/layers/convolution_operands.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
+
+#include <algorithm>
 
 namespace asdm {
 
@@ -23,9 +23,7 @@ const char* bytes(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<const char*>(tensor.const_data_ptr()) : nullptr;
 }
 
-const float* floats(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
+const float* floats(const at::Tensor& tensor) { return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr; }
 
 at::Tensor pixel_shift(const at::Tensor& bias, const at::Tensor& shift) {
   if (!shift.defined()) {

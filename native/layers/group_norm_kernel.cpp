@@ -1,10 +1,10 @@
 #include "native/layers/group_norm_kernel.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
-
-#include <ATen/Parallel.h>
 
 #include "native/layers/channel_sums.h"
 #include "native/layers/cpu_kernels.h"
@@ -96,8 +96,8 @@ at::Tensor cpu_group_norm(const at::Tensor& x, const at::Tensor& weight, const a
       const int64_t block = task % images.blocks;
       const char* from = images.block(image, block * kBlockPixels);
       kernels->scale_shift(from, target + (from - start), images.block_pixels(block), images.channels,
-                           affine.scale.data() + image * images.channels,
-                           affine.shift.data() + image * images.channels, with_silu);
+                           affine.scale.data() + image * images.channels, affine.shift.data() + image * images.channels,
+                           with_silu);
     }
   });
   return out;

@@ -2,9 +2,9 @@
 // has put something that the engine does not know.
 #pragma once
 
-#include <cstdint>
-
 #include <ATen/core/Tensor.h>
+
+#include <cstdint>
 
 #include "native/layers/weight_source.h"
 

@@ -1,9 +1,9 @@
 // Where the pixels under a convolution lie.
 #pragma once
 
-#include <cstdint>
-
 #include <ATen/core/Tensor.h>
+
+#include <cstdint>
 
 namespace asdm {
 

@@ -38,8 +38,7 @@ class TransformerHooks {
   virtual void enter_transformer_block(const TransformerSite& /*site*/) {}
 
   /// attn1_patch / attn2_patch: may change the query input, the context and the value input.
-  virtual void attention_inputs(AttentionUnit, at::Tensor& /*query*/, at::Tensor& /*context*/,
-                                at::Tensor& /*value*/) {}
+  virtual void attention_inputs(AttentionUnit, at::Tensor& /*query*/, at::Tensor& /*context*/, at::Tensor& /*value*/) {}
   /// patches_replace attn1 / attn2 on projected q, k, v; undefined = not replaced.
   virtual at::Tensor replace_attention(AttentionUnit, const at::Tensor& /*q*/, const at::Tensor& /*k*/,
                                        const at::Tensor& /*v*/) {

@@ -6,8 +6,8 @@
 
 namespace asdm {
 
-/// Is told of every part of a forward that begins and ends. Parts nest, so the names from the outermost to the innermost,
-/// joined by dots, are an address: "in.4", "attn", "0", "attn1".
+/// Is told of every part of a forward that begins and ends. Parts nest, so the names from the outermost to the
+/// innermost, joined by dots, are an address: "in.4", "attn", "0", "attn1".
 class LayerObserver {
  public:
   virtual ~LayerObserver() = default;

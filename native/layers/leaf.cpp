@@ -1,13 +1,13 @@
 #include "native/layers/leaf.h"
 
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
+
+#include <utility>
 
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/group_norm_kernel.h"

@@ -1,11 +1,11 @@
 #include "native/layers/linear_kernel.h"
 
-#include <optional>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
+
+#include <optional>
 
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/product.h"

@@ -1,14 +1,14 @@
 #include "native/layers/me_cond_conv.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "native/layers/channel_sums.h"
 #include "native/layers/cpu_kernels.h"
@@ -35,8 +35,8 @@ at::ScalarType at_least_fp32(const at::Tensor& tensor) { return c10::promoteType
 
 }  // namespace
 
-MECondConv::MECondConv(ModuleTable& table, const std::string& res_block, ResConvolution convolution, int64_t in_channels,
-                       int64_t out_channels, int64_t emb_channels, const ExpertRouting& routing)
+MECondConv::MECondConv(ModuleTable& table, const std::string& res_block, ResConvolution convolution,
+                       int64_t in_channels, int64_t out_channels, int64_t emb_channels, const ExpertRouting& routing)
     : experts_(add_experts(table, res_block, convolution, in_channels, out_channels, routing.experts)),
       router_(table, routing_leaf(res_block, convolution),
               routing.source == RoutingSource::kTime ? emb_channels : in_channels, routing.experts),

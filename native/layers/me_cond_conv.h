@@ -11,8 +11,8 @@
 namespace asdm {
 
 /// y = (sum_e r_e W_e) * x + sum_e r_e b_e, 3x3, stride 1. The experts are mixed before the one convolution, as in
-/// CondConv (arXiv 1904.04971, eq. 3). The shares r = form((R s + c) / temperature) come of a router that reads the mean
-/// s of x over its pixels, or the time embedding.
+/// CondConv (arXiv 1904.04971, eq. 3). The shares r = form((R s + c) / temperature) come of a router that reads the
+/// mean s of x over its pixels, or the time embedding.
 class MECondConv {
  public:
   /// For `convolution` in the ResBlock with the checkpoint prefix `res_block`; its leaves have the names of

@@ -1,11 +1,11 @@
 #include "native/layers/mixed_weight.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "native/base/error.h"
 #include "native/layers/cpu_kernels.h"
@@ -70,7 +70,7 @@ PanelSource::PanelSource(const MixedWeight& weight) : kernels_(weight.kernels())
 }
 
 simd::PanelWeights PanelSource::panel(int64_t first, int64_t last, const simd::PanelHalf& low,
-                                       const simd::PanelHalf& high) const {
+                                      const simd::PanelHalf& high) const {
   const auto count = static_cast<int64_t>(experts_.size());
   return {.experts = experts_.data(),
           .expert_count = count,

@@ -1,10 +1,10 @@
 // What the kernels read as the weight of a layer: one tensor, or sums of several experts'.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "native/layers/simd/kernels.h"
 #include "native/layers/workspace.h"

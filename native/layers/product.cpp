@@ -1,12 +1,12 @@
 #include "native/layers/product.h"
 
-#include <algorithm>
-#include <vector>
-
 #include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/im2col.h>
+
+#include <algorithm>
+#include <vector>
 
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
@@ -27,9 +27,9 @@ constexpr int64_t kHalf = kPanelColumns / 2;
 // reorder all weights for however few pixels.
 constexpr int64_t kSmallestLinear = 24;
 constexpr int64_t kSmallestConvolution = 4;
-constexpr int64_t kFewRows = 96;  // up to so many, packing them and not the weights is faster
-constexpr int64_t kBlockTiles = 32;    // tiles of rows that share what the second cache holds
-constexpr int64_t kGroupPanels = 4;    // panels that share a chunk of rows in the second cache
+constexpr int64_t kFewRows = 96;     // up to so many, packing them and not the weights is faster
+constexpr int64_t kBlockTiles = 32;  // tiles of rows that share what the second cache holds
+constexpr int64_t kGroupPanels = 4;  // panels that share a chunk of rows in the second cache
 
 /// Where the rows of the left operand lie: one pointer per (tap, row).
 class RowSource {
@@ -49,10 +49,10 @@ struct Product {
   const PanelSource& weight;  ///< [outputs (twice where gated), channels, taps], one for all rows or for even parts
   int64_t outputs;
   bool gated;
-  const float* bias;       ///< [rows / rows_per_bias, outputs (twice where gated)] or null
+  const float* bias;  ///< [rows / rows_per_bias, outputs (twice where gated)] or null
   int64_t rows_per_bias;
-  const char* residual;    ///< [rows, outputs] or null
-  char* out;               ///< [rows, outputs]
+  const char* residual;  ///< [rows, outputs] or null
+  char* out;             ///< [rows, outputs]
   Workspace& workspace;
 
   [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels()}; }
@@ -87,8 +87,7 @@ class ProductTask {
 
  private:
   [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
-    return static_cast<float*>(sums_.mutable_data_ptr()) +
-           (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
+    return static_cast<float*>(sums_.mutable_data_ptr()) + (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
   }
 
   /// Fills the pointers of a block; rows past the end of a tile repeat its last one.
@@ -144,9 +143,8 @@ class ProductTask {
             tiles = tiles_at_once(block, t);
             const int64_t count = (tiles - 1) * kTileRows + grid_.row_count(block.first + t + tiles - 1);
             const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
-            p_.kernels.multiply_rows(rows + t * kTileRows, count, from,
-                                     weights + (tap * depth + from) * kPanelColumns, length, sums_of(i - panel, t),
-                                     tap == 0 && from == 0);
+            p_.kernels.multiply_rows(rows + t * kTileRows, count, from, weights + (tap * depth + from) * kPanelColumns,
+                                     length, sums_of(i - panel, t), tap == 0 && from == 0);
           }
         }
       }
@@ -184,8 +182,7 @@ class ProductTask {
 };
 
 void run(const Product& product) {
-  share_out(product.grid(), product.panels(),
-            [&](const WorkShare& share) { ProductTask(product, share).run(); });
+  share_out(product.grid(), product.panels(), [&](const WorkShare& share) { ProductTask(product, share).run(); });
 }
 
 /// True where a product of this size has a kernel and is worth packing the weights.
@@ -273,8 +270,7 @@ at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at
     sums = sums.narrow(0, 0, hidden).mul_(at::gelu(sums.narrow(0, hidden, hidden)));
   }
   at::Tensor out = workspace.empty({x.size(0), sums.size(0)}, x.options());
-  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes()))
-                            : out.copy_(sums.t());
+  return residual.defined() ? at::add_out(out, sums.t(), residual.reshape(out.sizes())) : out.copy_(sums.t());
 }
 
 /// The convolution of few pixels; `shift` and `residual` as Product has them, but as tensors.
@@ -301,8 +297,8 @@ at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, c
   return residual.defined() ? at::add_out(out, result, residual) : out.copy_(result);
 }
 
-at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const at::Tensor& residual, bool gated, Workspace& workspace) {
+at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+                      bool gated, Workspace& workspace) {
   const Kernels* kernels = cpu_kernels(x.scalar_type());
   const int64_t channels = x.size(-1);
   const int64_t rows = x.numel() / std::max<int64_t>(channels, 1);
@@ -330,8 +326,8 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 }  // namespace
 
-at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const at::Tensor& residual, Workspace& workspace) {
+at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+                      Workspace& workspace) {
   return run_linear(x, weight, bias, residual, false, workspace);
 }
 

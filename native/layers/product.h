@@ -11,8 +11,8 @@ namespace asdm {
 
 /// x W^T + bias + residual. x [..., in], weight [out, in], bias [out] or undefined, residual as the result or
 /// undefined. An undefined tensor where no kernel of ours runs this call.
-at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      const at::Tensor& residual, Workspace& workspace);
+at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+                      Workspace& workspace);
 
 /// GEGLU: a * gelu(g) with [a, g] = x W^T + bias; [..., in] -> [..., out / 2]. Undefined as above.
 at::Tensor cpu_geglu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Workspace& workspace);

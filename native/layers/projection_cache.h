@@ -1,13 +1,13 @@
 // What linears made of inputs that the calls of one sampling run repeat, such as the keys and values of a prompt.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "native/layers/weight_source.h"
 
@@ -48,7 +48,7 @@ class ProjectionCache {
 
  private:
   std::vector<std::shared_ptr<Projections>> known_;  ///< the one used last comes last
-  int64_t peak_bytes_ = 0;  ///< before something was dropped
+  int64_t peak_bytes_ = 0;                           ///< before something was dropped
 };
 
 }  // namespace asdm

@@ -26,8 +26,8 @@ ResBlock::ResBlock(ModuleTable& table, const std::string& name, int64_t channels
     : in_channels_(channels),
       out_channels_(out_channels),
       norm1_(table, name + ".in_layers.0", channels, kResBlockNormEps),
-      conv1_(make_convolution(table, name, ResConvolution::kConv1, channels, out_channels, emb_channels,
-                              experts.conv1)),
+      conv1_(
+          make_convolution(table, name, ResConvolution::kConv1, channels, out_channels, emb_channels, experts.conv1)),
       emb_(table, name + ".emb_layers.1", emb_channels, out_channels),
       norm2_(table, name + ".out_layers.0", out_channels, kResBlockNormEps),
       conv2_(make_convolution(table, name, ResConvolution::kConv2, out_channels, out_channels, emb_channels,

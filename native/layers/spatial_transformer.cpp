@@ -43,7 +43,8 @@ bool TransformerBlock::is_hosts(const LayerContext& layer) const {
   if (layer.host == nullptr) {
     return false;
   }
-  const bool has_units = layer.host_runs(attn1_.part()) || layer.host_runs(attn2_.part()) || layer.host_runs(ff_.part());
+  const bool has_units =
+      layer.host_runs(attn1_.part()) || layer.host_runs(attn2_.part()) || layer.host_runs(ff_.part());
   return layer.host_runs(part_) || (has_units && layer.hooks.hooks_transformers());
 }
 
@@ -89,8 +90,8 @@ SpatialTransformer::SpatialTransformer(ModuleTable& table, const std::string& na
       blocks_([&] {
         std::vector<TransformerBlock> blocks;
         for (const int64_t number : shape.block_numbers) {
-          blocks.emplace_back(table, name + ".transformer_blocks." + std::to_string(number), shape.heads * shape.dim_head,
-                              shape.context_dim, shape.heads, shape.dim_head);
+          blocks.emplace_back(table, name + ".transformer_blocks." + std::to_string(number),
+                              shape.heads * shape.dim_head, shape.context_dim, shape.heads, shape.dim_head);
         }
         return blocks;
       }()),
@@ -133,9 +134,8 @@ at::Tensor SpatialTransformer::transformed(const at::Tensor& x, const at::Tensor
   at::Tensor tokens = project(proj_in_, to_tokens(norm_(x, layer)), x.size(2), layer);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const int64_t number = shape_.block_numbers[i];
-    const TransformerSite site{.transformer_index = transformer_index_,
-                               .block_index = number,
-                               .ordinal = static_cast<int64_t>(i)};
+    const TransformerSite site{
+        .transformer_index = transformer_index_, .block_index = number, .ordinal = static_cast<int64_t>(i)};
     tokens = observed(layer.observer, std::to_string(number),
                       [&] { return blocks_[i](std::move(tokens), context, layer, site); });
   }

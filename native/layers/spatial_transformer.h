@@ -30,8 +30,7 @@ class TransformerBlock {
   TransformerBlock(ModuleTable& table, const std::string& name, int64_t channels, int64_t context_dim, int64_t heads,
                    int64_t dim_head);
   /// x [batch, tokens, channels], context [batch, context tokens, context_dim] -> as x.
-  at::Tensor operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer,
-                        TransformerSite site) const;
+  at::Tensor operator()(at::Tensor x, const at::Tensor& context, LayerContext& layer, TransformerSite site) const;
 
  private:
   /// Whether the host's own module runs instead: it is to, or one of its units is to and hooks must see the inside.
@@ -55,7 +54,8 @@ class SpatialTransformer {
     int64_t dim_head = 0;
     int64_t context_dim = 0;
     bool use_linear = false;  ///< proj_in and proj_out are linears on tokens instead of 1x1 convolutions
-    std::vector<int64_t> block_numbers;  ///< of the transformer blocks, in the checkpoint; with gaps where some are gone
+    std::vector<int64_t>
+        block_numbers;  ///< of the transformer blocks, in the checkpoint; with gaps where some are gone
 
     [[nodiscard]] int64_t depth() const { return static_cast<int64_t>(block_numbers.size()); }
   };
@@ -71,8 +71,8 @@ class SpatialTransformer {
  private:
   using Projection = std::variant<Linear, Conv2d>;
   static Projection projection(ModuleTable& table, const std::string& name, int64_t in, int64_t out, bool use_linear);
-  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, int64_t height,
-                            LayerContext& layer, const at::Tensor& residual = {});
+  static at::Tensor project(const Projection& projection, const at::Tensor& tokens, int64_t height, LayerContext& layer,
+                            const at::Tensor& residual = {});
   /// All but proj_out, on tokens.
   at::Tensor transformed(const at::Tensor& x, const at::Tensor& context, LayerContext& layer) const;
 

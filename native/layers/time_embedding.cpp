@@ -1,15 +1,15 @@
 #include "native/layers/time_embedding.h"
 
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/exp.h>
-#include <ATen/ops/sin.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/zeros.h>
+
+#include <cmath>
 
 namespace asdm {
 
@@ -17,8 +17,7 @@ at::Tensor timestep_features(const at::Tensor& timesteps, int64_t dim) {
   constexpr double kMaxPeriod = 10000.0;
   const int64_t half = dim / 2;
   const auto options = timesteps.options().dtype(at::kFloat);
-  const at::Tensor rates =
-      at::exp(at::arange(0, half, options) * -std::log(kMaxPeriod) / static_cast<double>(half));
+  const at::Tensor rates = at::exp(at::arange(0, half, options) * -std::log(kMaxPeriod) / static_cast<double>(half));
   const at::Tensor angles = timesteps.to(at::kFloat).unsqueeze(1) * rates.unsqueeze(0);
   at::Tensor features = at::cat({at::cos(angles), at::sin(angles)}, 1);
   if (dim % 2 != 0) {

@@ -1,10 +1,10 @@
 // Parts of a layer that a call may be given instead of computing them: the units of feature inheritance.
 #pragma once
 
-#include <utility>
-
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+
+#include <utility>
 
 namespace asdm {
 

@@ -1,12 +1,12 @@
 // Where layers get their weights from. The host owns them (see docs/architecture.md, "Weights stay with the host").
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 namespace asdm {
 
@@ -15,7 +15,7 @@ enum class LeafKind { kLinear, kConv2d, kGroupNorm, kLayerNorm };
 
 /// One parameter-carrying leaf of the UNet, under its checkpoint name.
 struct LeafInfo {
-  std::string name;            ///< e.g. "input_blocks.1.0.in_layers.2"
+  std::string name;  ///< e.g. "input_blocks.1.0.in_layers.2"
   LeafKind kind = LeafKind::kLinear;
   std::vector<int64_t> shape;  ///< shape of `weight`
   bool has_bias = true;

@@ -31,10 +31,10 @@ struct Filtering {
   int64_t channels;
   int64_t outputs;
   const PanelSource& weight;  ///< [outputs, channels, 3, 3], one for all images or one for each
-  const float* bias;      ///< [images or 1, outputs] or null
-  int64_t bias_stride;    ///< from image to image
-  const float* residual;  ///< [images, height, width, outputs] or null
-  float* out;             ///< the same
+  const float* bias;          ///< [images or 1, outputs] or null
+  int64_t bias_stride;        ///< from image to image
+  const float* residual;      ///< [images, height, width, outputs] or null
+  float* out;                 ///< the same
   Workspace& workspace;
 
   [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
@@ -177,8 +177,8 @@ class FilteringTask {
 };
 
 bool pays(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight, int64_t stride, int64_t tiles) {
-  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 &&
-         x.size(1) % kHalf == 0 && weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
+  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 && x.size(1) % kHalf == 0 &&
+         weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
 }
 
 }  // namespace
@@ -197,12 +197,13 @@ at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at
   const at::Tensor shift = pixel_shift(bias, extras.shift);
   const at::Tensor residual = residual_in_order(extras.residual);
   const int64_t outputs = weight.size(0);
-  at::Tensor out = workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(),
-                                   at::MemoryFormat::ChannelsLast);
+  at::Tensor out =
+      workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(), at::MemoryFormat::ChannelsLast);
   const PanelSource source(weight);
-  const Filtering filtering{*kernels, image, x.size(0), x.size(1), outputs, source,
-                            floats(shift), shift_stride(shift), floats(residual),
-                            out.mutable_data_ptr<float>(), workspace};
+  const Filtering filtering{
+      *kernels, image,         x.size(0),           x.size(1),        outputs,
+      source,   floats(shift), shift_stride(shift), floats(residual), out.mutable_data_ptr<float>(),
+      workspace};
   share_out(filtering.grid(), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
   return out;

@@ -1,11 +1,11 @@
 // How a product is shared out over the threads, and a thread's share over its caches.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstdint>
 
 #include "native/layers/simd/kernels.h"
 #include "native/layers/workspace.h"
@@ -126,8 +126,8 @@ void share_out(const TileGrid& grid, int64_t panels, const Work& work) {
   int64_t by_rows = 1;
   int64_t best = -1;
   for (int64_t rows = 1; rows <= std::min(threads, tiles); ++rows) {
-    const int64_t cost = ceil_div(panels, std::min(threads / rows, panels)) *
-                         (ceil_div(tiles, rows) + ceil_div(grid.kernels, rows));
+    const int64_t cost =
+        ceil_div(panels, std::min(threads / rows, panels)) * (ceil_div(tiles, rows) + ceil_div(grid.kernels, rows));
     if (best < 0 || cost < best) {
       best = cost;
       by_rows = rows;

@@ -1,9 +1,9 @@
 #include "native/layers/workspace.h"
 
-#include <algorithm>
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+
+#include <algorithm>
 
 namespace asdm {
 namespace {
@@ -33,8 +33,8 @@ c10::Storage Workspace::scratch_of(size_t bytes) {
     }
     const bool fits = one.nbytes() >= bytes;
     const bool best_fits = best != nullptr && best->nbytes() >= bytes;
-    if (best == nullptr || (fits ? !best_fits || one.nbytes() < best->nbytes()
-                                 : !best_fits && one.nbytes() > best->nbytes())) {
+    if (best == nullptr ||
+        (fits ? !best_fits || one.nbytes() < best->nbytes() : !best_fits && one.nbytes() > best->nbytes())) {
       best = &one;
     }
   }

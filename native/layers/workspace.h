@@ -1,12 +1,12 @@
 // Memory that one UNet uses again and again: fresh pages from the system cost more than many a layer does.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 namespace asdm {
 

@@ -29,7 +29,8 @@ class UNetSchedule {
   /// bring their own part. A share that falls inside a step is moved to the nearest step. Throws Error as above.
   UNetSchedule(std::vector<UNetShare> chain, std::vector<double> sigmas);
 
-  /// The position in the chain of the UNet that evaluates at `sigma`. Where sigma rises again, so may be an earlier one.
+  /// The position in the chain of the UNet that evaluates at `sigma`. Where sigma rises again, so may be an earlier
+  /// one.
   [[nodiscard]] int64_t at(double sigma) const;
   /// The first and last entry of the schedule between which the UNet at `position` runs; equal where it makes no step.
   [[nodiscard]] std::pair<int64_t, int64_t> steps(int64_t position) const;

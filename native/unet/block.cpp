@@ -1,8 +1,8 @@
 #include "native/unet/block.h"
 
-#include <utility>
-
 #include <ATen/TensorOperators.h>
+
+#include <utility>
 
 #include "native/base/error.h"
 #include "native/unet/layer_units.h"
@@ -30,8 +30,8 @@ Block::Block(ModuleTable& table, const BlockTopology& topology, int64_t emb_chan
     : number_(number) {
   for (const LayerTopology& layer : topology.layers) {
     const PartId part = table.add_part(layer.key);
-    layers_.push_back({make_operation(table, layer, emb_channels), layer,
-                       layer.address.substr(topology.address.size() + 1), part});
+    layers_.push_back(
+        {make_operation(table, layer, emb_channels), layer, layer.address.substr(topology.address.size() + 1), part});
   }
 }
 
@@ -40,8 +40,7 @@ Block::Operation Block::make_operation(ModuleTable& table, const LayerTopology& 
     case LayerKind::kConv:
       return Conv2d(table, topology.key, topology.in_channels, topology.out_channels, 3);
     case LayerKind::kRes:
-      return ResBlock(table, topology.key, topology.in_channels, emb_channels, topology.out_channels,
-                      topology.experts);
+      return ResBlock(table, topology.key, topology.in_channels, emb_channels, topology.out_channels, topology.experts);
     case LayerKind::kTransformer:
       return SpatialTransformer(table, topology.key, topology.transformer, topology.transformer_index);
     case LayerKind::kDown:
@@ -85,9 +84,8 @@ at::Tensor Block::operator()(at::Tensor h, const PartInputs& inputs, LayerContex
 at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const PartInputs& inputs, LayerContext& layer,
                              CallFeatures& features) const {
   const Layer& first = layers_.front();
-  at::Tensor joined = observed(layer.observer, first.name, [&] {
-    return std::get<ResBlock>(first.operation)(h, inputs.emb, sums, layer);
-  });
+  at::Tensor joined = observed(layer.observer, first.name,
+                               [&] { return std::get<ResBlock>(first.operation)(h, inputs.emb, sums, layer); });
   features.computed(first.topology.first_unit + kConvUnit, {});
   features.computed(first.topology.node, {});
   layer.hooks.poll();

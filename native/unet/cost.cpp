@@ -96,8 +96,8 @@ std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size) {
       }
     }
   }
-  of(topology.whole()) = size.height * size.width * 9 * topology.blocks.back().out_channels *
-                         topology.node(topology.whole()).channels;
+  of(topology.whole()) =
+      size.height * size.width * 9 * topology.blocks.back().out_channels * topology.node(topology.whole()).channels;
   return macs;
 }
 

@@ -17,14 +17,14 @@ struct CallSize {
 
 /// Multiply-accumulates of each node (by node id) for one sample: convolutions, linears and both attention products. A
 /// block's include its layers', a layer's its units'; those of "out" are the final convolution's, guidance and control
-/// have none. Mixing the experts of an ME-CondConv counts with its convolution. Norms, activations and embeddings are left
-/// out.
+/// have none. Mixing the experts of an ME-CondConv counts with its convolution. Norms, activations and embeddings are
+/// left out.
 [[nodiscard]] std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size);
 
 /// What a call does with the nodes it meets.
 struct NodesOfCall {
   std::vector<NodeId> computed;
-  std::vector<NodeId> inherited;     ///< as held or forecast values
+  std::vector<NodeId> inherited;      ///< as held or forecast values
   std::vector<NodeId> whole_outputs;  ///< those inherited layers of which nothing is run
 };
 

@@ -1,11 +1,11 @@
 #include "native/unet/evaluation.h"
 
-#include <sstream>
-#include <utility>
-
 #include <ATen/ExpandUtils.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+
+#include <sstream>
+#include <utility>
 
 #include "native/base/log.h"
 #include "native/layers/cpu_kernels.h"
@@ -60,9 +60,7 @@ at::Tensor Evaluation::block(NodeId node) {
   return value(node);
 }
 
-void Evaluation::give(NodeId node, at::Tensor value) {
-  values_[static_cast<size_t>(node)] = laid_out(value);
-}
+void Evaluation::give(NodeId node, at::Tensor value) { values_[static_cast<size_t>(node)] = laid_out(value); }
 
 void Evaluation::embed() {
   if (layer_.host != nullptr && layer_.host->runs_all()) {
@@ -128,9 +126,8 @@ at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, at::IntArrayRef outp
   if (h.defined()) {
     check_entry(node, h);
   }
-  return observed(layer_.observer, topology_.blocks[index].address, [&] {
-    return unet_.blocks_[index](std::move(h), part_inputs(output_shape), layer_, features_);
-  });
+  return observed(layer_.observer, topology_.blocks[index].address,
+                  [&] { return unet_.blocks_[index](std::move(h), part_inputs(output_shape), layer_, features_); });
 }
 
 bool Evaluation::joins_held(NodeId node, const at::Tensor& h) const {

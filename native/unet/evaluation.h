@@ -11,8 +11,8 @@ namespace asdm {
 
 class Evaluation {
  public:
-  Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-             CallFeatures& features, const Companions& companions);
+  Evaluation(const UNet& unet, const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks, CallFeatures& features,
+             const Companions& companions);
 
   /// [batch, out_channels, height, width], contiguous. Throws InheritedFeatureMisfit.
   at::Tensor output();
@@ -51,7 +51,9 @@ class Evaluation {
   [[nodiscard]] bool needs_input(NodeId node) const;
   /// The layers of block `node` on `h`; `output_shape`: of the next skip, an Upsample's target.
   at::Tensor run_block(NodeId node, at::Tensor h, at::IntArrayRef output_shape = {});
-  [[nodiscard]] PartInputs part_inputs(at::IntArrayRef output_shape) const { return {emb_, inputs_.context, output_shape}; }
+  [[nodiscard]] PartInputs part_inputs(at::IntArrayRef output_shape) const {
+    return {emb_, inputs_.context, output_shape};
+  }
   /// `h` in the order of memory that the layers like best.
   [[nodiscard]] at::Tensor laid_out(const at::Tensor& h) const;
   at::Tensor add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const;
@@ -65,7 +67,7 @@ class Evaluation {
   ProjectionCache* projections_;
   bool reuses_sums_;
   std::shared_ptr<Projections> of_context_;
-  at::Tensor emb_;  ///< [batch, 4 * model_channels]
+  at::Tensor emb_;                  ///< [batch, 4 * model_channels]
   std::vector<at::Tensor> values_;  ///< by node; undefined = not asked for yet
   std::vector<at::Tensor> trunks_;  ///< by input block: what goes on where a hook parted it from the skip
 };

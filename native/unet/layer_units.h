@@ -23,9 +23,7 @@ class LayerUnits final : public UnitPort {
 
   at::Tensor given(int64_t unit, at::IntArrayRef sizes) override;
   [[nodiscard]] bool wants(int64_t unit) const override { return features_.wants(layer_.first_unit + unit); }
-  void computed(int64_t unit, const at::Tensor& value) override {
-    features_.computed(layer_.first_unit + unit, value);
-  }
+  void computed(int64_t unit, const at::Tensor& value) override { features_.computed(layer_.first_unit + unit, value); }
 
  private:
   CallFeatures& features_;

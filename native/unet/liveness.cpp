@@ -86,8 +86,7 @@ class Walk {
 
 }  // namespace
 
-NodesOfCall live_nodes(const Topology& topology, const std::set<NodeId>& sites,
-                       const std::set<NodeId>& whole_outputs) {
+NodesOfCall live_nodes(const Topology& topology, const std::set<NodeId>& sites, const std::set<NodeId>& whole_outputs) {
   return Walk(topology, sites, whole_outputs).run();
 }
 

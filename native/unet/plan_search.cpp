@@ -89,7 +89,8 @@ PlanTrial PlanSearch::fitted(const PlanShape& shape) const {
   PlanTrial trial{.shape = shape, .sites = {}, .full = 0, .share = share_of(cuts)};
   for (const int64_t cut : cuts) {
     trial.full += cut < 0 ? 1 : 0;
-    trial.sites.push_back(cut < 0 ? std::vector<std::string>() : std::vector{ladder_[static_cast<size_t>(cut)].address});
+    trial.sites.push_back(cut < 0 ? std::vector<std::string>()
+                                  : std::vector{ladder_[static_cast<size_t>(cut)].address});
   }
   return trial;
 }
@@ -97,7 +98,7 @@ PlanTrial PlanSearch::fitted(const PlanShape& shape) const {
 std::vector<PlanShape> PlanSearch::neighbours(const PlanShape& shape) const {
   const auto [first, second] = shape.until;
   std::vector<PlanShape> shapes = {shape};  // its full evaluations follow what was learnt of the times
-  const auto vary = [&](size_t PlanShape::*part, size_t count) {
+  const auto vary = [&](size_t PlanShape::* part, size_t count) {
     for (const size_t value : {shape.*part + 1, shape.*part - 1}) {
       if (value < count) {  // below 0 is above all
         shapes.push_back(shape);

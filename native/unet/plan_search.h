@@ -1,5 +1,5 @@
-// Looks for the plan that stays closest to the exact result at a wanted speed. Others make the runs; this says which, and
-// learns from what came of them.
+// Looks for the plan that stays closest to the exact result at a wanted speed. Others make the runs; this says which,
+// and learns from what came of them.
 #pragma once
 
 #include <array>
@@ -18,23 +18,23 @@ using PlanSites = std::vector<std::vector<std::string>>;
 
 /// A plan as the search varies it: three cuts, two blocks apart, that take turns in the course of the run.
 struct PlanShape {
-  size_t cut = 0;                    ///< the first of them, an index into cut_ladder()
+  size_t cut = 0;                     ///< the first of them, an index into cut_ladder()
   std::array<int64_t, 2> until = {};  ///< tenths of the run at which the second and the third begin
-  size_t mode = 0;                   ///< how full evaluations are placed, an index into the modes that are tried
+  size_t mode = 0;                    ///< how full evaluations are placed, an index into the modes that are tried
 };
 
 /// A plan that was run.
 struct PlanTrial {
   PlanShape shape;
   PlanSites sites;
-  int64_t full = 0;     ///< evaluations that compute everything
-  double share = 1.0;   ///< of a full run's multiply-accumulates
-  double psnr = 0.0;    ///< dB between its latents and those of a full run
+  int64_t full = 0;    ///< evaluations that compute everything
+  double share = 1.0;  ///< of a full run's multiply-accumulates
+  double psnr = 0.0;   ///< dB between its latents and those of a full run
 };
 
-/// Begins with the plan that `segment` with sites "auto" would give at that speed, and goes from the best plan so far to
-/// its neighbours: other cuts, other modes, other phases, each with as many full evaluations as the speed allows. Where the
-/// best has none left, those of the next best follow. Ends after kMostTrials, or when nothing is left.
+/// Begins with the plan that `segment` with sites "auto" would give at that speed, and goes from the best plan so far
+/// to its neighbours: other cuts, other modes, other phases, each with as many full evaluations as the speed allows.
+/// Where the best has none left, those of the next best follow. Ends after kMostTrials, or when nothing is left.
 class PlanSearch {
  public:
   static constexpr size_t kMostTrials = 24;

@@ -11,9 +11,7 @@ namespace asdm {
 namespace {
 
 /// SDXL spends its work in deep transformers, SD1.x and SD2.x at full resolution.
-bool works_deep(const UNetSpec& spec) {
-  return spec.family == Family::kSDXL || spec.family == Family::kSDXLRefiner;
-}
+bool works_deep(const UNetSpec& spec) { return spec.family == Family::kSDXL || spec.family == Family::kSDXLRefiner; }
 
 /// Blocks between cuts that follow each other from phase to phase.
 constexpr NodeId kCutStep = 2;
@@ -33,9 +31,8 @@ std::vector<NodeId> layers_where(const Topology& topology, const LayerTest& test
 }
 
 std::vector<NodeId> transformers(const Topology& topology) {
-  return layers_where(topology, [](const BlockTopology&, const LayerTopology& layer) {
-    return layer.kind == LayerKind::kTransformer;
-  });
+  return layers_where(
+      topology, [](const BlockTopology&, const LayerTopology& layer) { return layer.kind == LayerKind::kTransformer; });
 }
 
 /// The units `kinds` of all transformers in blocks at `level`, or at any for a negative one.
@@ -143,8 +140,7 @@ constexpr std::array kPresets = {
     // Faster Diffusion: all skips and the middle; the decoder runs with fresh time steps (33 %, 43 %).
     Preset{"encoder", [](const Topology& t, const UNetSpec&) { return encoder(t); }},
     // DeepCache's branch 0: all but the outermost blocks (92 %, 99 %).
-    Preset{"deepcache",
-           [](const Topology& t, const UNetSpec&) { return std::vector<NodeId>{shallowest_cut(t)}; }},
+    Preset{"deepcache", [](const Topology& t, const UNetSpec&) { return std::vector<NodeId>{shallowest_cut(t)}; }},
     // The largest unit of SD1.x (22 %, 25 %).
     Preset{"attn1", [](const Topology& t, const UNetSpec&) { return transformer_units(t, {kAttn1Unit}); }},
     // The prompt's influence settles early (T-GATE), and little depends on it later (4 %, 8 %).

@@ -1,12 +1,12 @@
 // Where the time of forward calls goes, by address.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <chrono>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <c10/core/Device.h>
 
 #include "native/layers/layer_observer.h"
 
@@ -21,8 +21,8 @@ class Profile final : public LayerObserver {
     double seconds = 0.0;
   };
 
-  /// On a device that computes behind the caller's back, each part waits for it at both ends: the parts then add up, but
-  /// the whole is slower than a call that nobody watches.
+  /// On a device that computes behind the caller's back, each part waits for it at both ends: the parts then add up,
+  /// but the whole is slower than a call that nobody watches.
   explicit Profile(c10::Device device) : device_(device) {}
 
   void begin(std::string_view name) override;

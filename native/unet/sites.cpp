@@ -12,8 +12,7 @@ namespace {
 constexpr std::string_view kAutomatic = "auto";
 constexpr std::string_view kOutputForm = ":output";
 constexpr std::string_view kBlanks = " \t\r\n";
-constexpr std::string_view kPhasesWanted =
-    "phases such as '0-0.5: out.10; 0.5-1: out.8', rising shares of the window";
+constexpr std::string_view kPhasesWanted = "phases such as '0-0.5: out.10; 0.5-1: out.8', rising shares of the window";
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
 
@@ -38,8 +37,8 @@ bool matches(std::string_view pattern, std::string_view address) {
     return matches(pattern.substr(1), address) ||
            (!address.empty() && address.front() != '.' && matches(pattern, address.substr(1)));
   }
-  const bool same = !address.empty() &&
-                    (pattern.front() == '?' ? address.front() != '.' : pattern.front() == address.front());
+  const bool same =
+      !address.empty() && (pattern.front() == '?' ? address.front() != '.' : pattern.front() == address.front());
   return same && matches(pattern.substr(1), address.substr(1));
 }
 

@@ -16,7 +16,7 @@ namespace asdm {
 /// What a node of the graph stands for.
 enum class NodeKind {
   kBlock,
-  kWhole,     ///< "out": the prediction of the whole UNet
+  kWhole,  ///< "out": the prediction of the whole UNet
   kLayer,
   kUnit,
   kGuidance,  ///< "guidance": the prediction for uncond less that for cond
@@ -48,7 +48,7 @@ struct BlockTopology {
   std::string address;  ///< "in.4", "mid", "out.9"
   int64_t level = 0;    ///< resolution of its input is the latent's over 2^level
   int64_t out_channels = 0;
-  NodeId skip = -1;     ///< the input block whose skip an output block takes
+  NodeId skip = -1;  ///< the input block whose skip an output block takes
   std::vector<LayerTopology> layers;
 };
 
@@ -56,10 +56,10 @@ struct BlockTopology {
 struct Node {
   std::string address;
   NodeKind kind = NodeKind::kBlock;
-  int64_t block = -1;     ///< index into Topology::blocks; -1 where it is no part of a block
-  int64_t layer = -1;     ///< index into the block's layers, for layers and units
-  int64_t channels = 0;   ///< of its value
-  int64_t level = 0;      ///< the size of its value is the latent's over 2^level, rounded up
+  int64_t block = -1;    ///< index into Topology::blocks; -1 where it is no part of a block
+  int64_t layer = -1;    ///< index into the block's layers, for layers and units
+  int64_t channels = 0;  ///< of its value
+  int64_t level = 0;     ///< the size of its value is the latent's over 2^level, rounded up
 };
 
 /// All blocks in evaluation order, and all nodes. Node ids are indices into `nodes`; those below blocks.size() are also

@@ -77,8 +77,8 @@ void UNet::check(const ForwardInputs& inputs) const {
   }
 }
 
-at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
-                         CallFeatures& features, const Companions& companions) const {
+at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks, CallFeatures& features,
+                         const Companions& companions) const {
   check(inputs);
   const auto run = [&](const ForwardInputs& given) {
     return Evaluation(*this, given, weights, hooks, features, companions).output();

@@ -1,10 +1,11 @@
 // Bindings of native/assembly: what a UNet becomes, as JSON text and names of weights.
-#include <string>
+#include "python_glue/bindings/bind_assembly.h"
 
 #include <pybind11/stl.h>
 
+#include <string>
+
 #include "native/base/name_table.h"
-#include "python_glue/bindings/bind_assembly.h"
 #include "python_glue/bindings/module.h"
 
 namespace py = pybind11;
@@ -40,11 +41,13 @@ void init_assembly(py::module_& m) {
         return py::make_tuple(to_json(start.spec), starts_of(start.leaves));
       },
       py::arg("student_json"), py::arg("teacher_json"), py::kw_only(), py::arg("sites") = "auto",
-      py::arg("experts") = 2, py::arg("routing") = "softmax", py::arg("source") = "input",
-      py::arg("temperature") = 1.0, py::arg("seed") = 0,
+      py::arg("experts") = 2, py::arg("routing") = "softmax", py::arg("source") = "input", py::arg("temperature") = 1.0,
+      py::arg("seed") = 0,
       "(UNetSpec of the student with ME-CondConv at `sites`, [{\"leaf\", \"from\", \"of_teacher\", \"perturbation\", "
-      "\"seed\", \"bias\", \"shares\", \"beside\"}] for each new leaf: the leaf of the teacher or the student it starts "
-      "from, the noise added in standard deviations of the weight; a router starts from zeros and `bias`; expert 0 from "
+      "\"seed\", \"bias\", \"shares\", \"beside\"}] for each new leaf: the leaf of the teacher or the student it "
+      "starts "
+      "from, the noise added in standard deviations of the weight; a router starts from zeros and `bias`; expert 0 "
+      "from "
       "what makes the experts, weighted by `shares`, sum to its leaf). ValueError naming what does not fit.");
 }
 

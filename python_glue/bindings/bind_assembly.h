@@ -1,9 +1,9 @@
 // What native/assembly decides, as Python takes it.
 #pragma once
 
-#include <vector>
-
 #include <pybind11/pybind11.h>
+
+#include <vector>
 
 #include "native/assembly/me_cond_conv_start.h"
 

@@ -1,11 +1,11 @@
 // Bindings of native/assembly as training sees it: implants, losses with torch's gradients, calibration.
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 #include "native/assembly/calibration.h"
 #include "native/assembly/distillation.h"
@@ -63,35 +63,38 @@ py::list cut_list(const UNet& teacher, const UNet& student) {
 
 void bind_losses(py::class_<Distillation>& distillation) {
   distillation
-      .def("local",
-           [](const Distillation& self, size_t index, const py::dict& batch, WeightSource& teacher,
-              WeightSource& weights) {
-             const TrainingBatch given = batch_of(batch);
-             const py::gil_scoped_release release;
-             return self.local(index, given, teacher, weights);
-           },
-           py::arg("implant"), py::arg("batch"), py::arg("teacher"), py::arg("weights"),
-           "Step 1 of incubation: {loss name: mean over the batch}; \"total\" has the gradients.")
-      .def("implanted",
-           [](const Distillation& self, size_t index, const py::dict& batch, WeightSource& teacher,
-              WeightSource& weights, const py::dict& loss) {
-             const TrainingBatch given = batch_of(batch);
-             const LossWeights wanted = weights_of(loss);
-             const py::gil_scoped_release release;
-             return self.implanted(index, given, teacher, weights, wanted);
-           },
-           py::arg("implant"), py::arg("batch"), py::arg("teacher"), py::arg("weights"), py::arg("loss_weights"),
-           "Step 2: the implant inside the frozen teacher; `weights` are those of its hybrid.")
-      .def("assembled",
-           [](const Distillation& self, const py::dict& batch, WeightSource& teacher, WeightSource& weights,
-              const py::dict& loss) {
-             const TrainingBatch given = batch_of(batch);
-             const LossWeights wanted = weights_of(loss);
-             const py::gil_scoped_release release;
-             return self.assembled(given, teacher, weights, wanted);
-           },
-           py::arg("batch"), py::arg("teacher"), py::arg("weights"), py::arg("loss_weights"),
-           "Step 3: the whole student.");
+      .def(
+          "local",
+          [](const Distillation& self, size_t index, const py::dict& batch, WeightSource& teacher,
+             WeightSource& weights) {
+            const TrainingBatch given = batch_of(batch);
+            const py::gil_scoped_release release;
+            return self.local(index, given, teacher, weights);
+          },
+          py::arg("implant"), py::arg("batch"), py::arg("teacher"), py::arg("weights"),
+          "Step 1 of incubation: {loss name: mean over the batch}; \"total\" has the gradients.")
+      .def(
+          "implanted",
+          [](const Distillation& self, size_t index, const py::dict& batch, WeightSource& teacher,
+             WeightSource& weights, const py::dict& loss) {
+            const TrainingBatch given = batch_of(batch);
+            const LossWeights wanted = weights_of(loss);
+            const py::gil_scoped_release release;
+            return self.implanted(index, given, teacher, weights, wanted);
+          },
+          py::arg("implant"), py::arg("batch"), py::arg("teacher"), py::arg("weights"), py::arg("loss_weights"),
+          "Step 2: the implant inside the frozen teacher; `weights` are those of its hybrid.")
+      .def(
+          "assembled",
+          [](const Distillation& self, const py::dict& batch, WeightSource& teacher, WeightSource& weights,
+             const py::dict& loss) {
+            const TrainingBatch given = batch_of(batch);
+            const LossWeights wanted = weights_of(loss);
+            const py::gil_scoped_release release;
+            return self.assembled(given, teacher, weights, wanted);
+          },
+          py::arg("batch"), py::arg("teacher"), py::arg("weights"), py::arg("loss_weights"),
+          "Step 3: the whole student.");
 }
 
 void bind_calibration(py::module_& m) {
@@ -101,8 +104,8 @@ void bind_calibration(py::module_& m) {
   m.def("cuts_of", &cut_list, py::arg("teacher"), py::arg("student"), "The cuts, in the order to calibrate them in.");
   m.def(
       "cut_moments",
-      [](const Cut& cut, const py::dict& batch, const UNet& teacher, WeightSource& teacher_weights,
-         const UNet& student, WeightSource& student_weights) {
+      [](const Cut& cut, const py::dict& batch, const UNet& teacher, WeightSource& teacher_weights, const UNet& student,
+         WeightSource& student_weights) {
         const ForwardInputs inputs = inputs_of(batch);
         const py::gil_scoped_release release;
         return cut_moments(cut, inputs, teacher, teacher_weights, student, student_weights);
@@ -129,7 +132,8 @@ void init_distillation(py::module_& m) {
       },
       py::arg("spec_json"), py::arg("preset"), py::arg("remove") = std::vector<std::string>(),
       "UNetSpec (JSON) less what the pruning map `preset` (\"\" = none) and the addresses `remove` take.");
-  py::class_<Distillation> distillation(m, "Distillation", "What a student UNet learns from its teacher. Holds no weights.");
+  py::class_<Distillation> distillation(m, "Distillation",
+                                        "What a student UNet learns from its teacher. Holds no weights.");
   distillation
       .def(py::init([](const std::string& teacher, const std::string& student) {
              return std::make_unique<Distillation>(spec_from_json(teacher), spec_from_json(student));

@@ -1,14 +1,15 @@
 // Bindings of native/format: UNetSpec as JSON text, the UNets of safetensors files.
+#include "python_glue/bindings/bind_format.h"
+
+#include <pybind11/stl.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <pybind11/stl.h>
-
 #include "native/format/safetensors.h"
 #include "native/format/unet_spec.h"
-#include "python_glue/bindings/bind_format.h"
 #include "python_glue/bindings/module.h"
 
 namespace py = pybind11;
@@ -36,9 +37,10 @@ void init_format(py::module_& m) {
       "The same UNetSpec in canonical JSON; ValueError naming the field that is wrong.");
 
   m.def(
-      "read_unet_file",
-      [](const std::string& path) { return layout_of(read_unet_file(SafetensorsFile::open(path))); }, py::arg("path"),
-      "{\"spec_json\", \"carries_spec\", \"names\": {name in the full UNet: name in the file}} of a safetensors file in "
+      "read_unet_file", [](const std::string& path) { return layout_of(read_unet_file(SafetensorsFile::open(path))); },
+      py::arg("path"),
+      "{\"spec_json\", \"carries_spec\", \"names\": {name in the full UNet: name in the file}} of a safetensors file "
+      "in "
       "any published layout; ValueError naming the file and the fault.");
 }
 

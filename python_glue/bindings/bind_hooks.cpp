@@ -1,13 +1,13 @@
 #include "python_glue/bindings/bind_hooks.h"
 
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 namespace py = pybind11;
 

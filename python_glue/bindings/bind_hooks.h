@@ -33,8 +33,7 @@ class PyHooks final : public Hooks {
   void attention_inputs(AttentionUnit unit, at::Tensor& query, at::Tensor& context, at::Tensor& value) override;
   at::Tensor replace_attention(AttentionUnit unit, const at::Tensor& q, const at::Tensor& k,
                                const at::Tensor& v) override;
-  at::Tensor override_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                int64_t heads) override;
+  at::Tensor override_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) override;
   at::Tensor attention_output(AttentionUnit unit, at::Tensor output) override;
   at::Tensor between_attentions(at::Tensor x) override;
 

@@ -1,5 +1,8 @@
 #include "python_glue/bindings/bind_host_modules.h"
 
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -7,9 +10,6 @@
 #include <tuple>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 #include "native/base/error.h"
 #include "native/unet/unet.h"
@@ -109,9 +109,9 @@ class PyHostModules final : public HostModules {
     return function(x, optional(inputs.emb), optional(inputs.context), inputs.output_shape.vec()).cast<at::Tensor>();
   }
 
-  std::vector<py::object> leaves_;  ///< by LeafId; null = the engine's
-  std::vector<py::object> parts_;   ///< by PartId; null = the host has nothing to run there
-  std::vector<bool> runs_;          ///< whether it is to
+  std::vector<py::object> leaves_;                              ///< by LeafId; null = the engine's
+  std::vector<py::object> parts_;                               ///< by PartId; null = the host has nothing to run there
+  std::vector<bool> runs_;                                      ///< whether it is to
   std::map<std::pair<int64_t, int64_t>, py::object> injected_;  ///< by block and position
   py::object code_;
   bool runs_all_;
@@ -124,14 +124,15 @@ class PyHostModules final : public HostModules {
 void bind_host_modules(py::module_& m) {
   py::class_<HostModules>(m, "HostModulesBase");
   py::class_<PyHostModules, HostModules>(m, "HostModules", "Parts of a UNet that the host's own modules compute.")
-      .def(py::init<const UNet&, const std::map<LeafId, py::object>&, const PyHostModules::Parts&,
-                    const PyHostModules::Injected&, py::object, bool, bool>(),
-           py::kw_only(), py::arg("unet"), py::arg("leaves"), py::arg("parts"), py::arg("injected"), py::arg("code"),
-           py::arg("runs_all"), py::arg("sees_batch"),
-           "leaves: {index of the leaf: f(x)}. parts: {name: (f(x, emb, context, output_shape), whether it runs instead "
-           "of the engine)}; one that does not may still run for the units inside it. injected: [(block, position, f as "
-           "of parts)]. code: embedding(x, timesteps, y), head(h), enter_transformer(shape). runs_all: all layers, the "
-           "embedding and the head are the host's. sees_batch: some part mixes the samples of a batch.");
+      .def(
+          py::init<const UNet&, const std::map<LeafId, py::object>&, const PyHostModules::Parts&,
+                   const PyHostModules::Injected&, py::object, bool, bool>(),
+          py::kw_only(), py::arg("unet"), py::arg("leaves"), py::arg("parts"), py::arg("injected"), py::arg("code"),
+          py::arg("runs_all"), py::arg("sees_batch"),
+          "leaves: {index of the leaf: f(x)}. parts: {name: (f(x, emb, context, output_shape), whether it runs instead "
+          "of the engine)}; one that does not may still run for the units inside it. injected: [(block, position, f as "
+          "of parts)]. code: embedding(x, timesteps, y), head(h), enter_transformer(shape). runs_all: all layers, the "
+          "embedding and the head are the host's. sees_batch: some part mixes the samples of a batch.");
 }
 
 }  // namespace asdm::python

@@ -1,9 +1,9 @@
 // Bindings of nodes/: the schemas, and running a node against a Python host.
+#include <pybind11/stl.h>
+
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
 
 #include "nodes/registry.h"
 #include "nodes/schema_json.h"
@@ -50,7 +50,7 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
 
 void init_nodes(py::module_& m) {
   m.def("list_nodes", &list_nodes, "Ids of all nodes.");
-  m.def("schemas_json", &nodes::schemas_json, "All node schemas; the same text as the file schemas.json of the build.");
+  m.def("schemas_json", &nodes::schemas_json, "All node schemas; the text of python_glue/schemas.json.");
   m.def("execute", &execute, py::arg("node_id"), py::arg("host"), py::arg("inputs"),
         "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None, "
         "\"plan\": JSON text, empty for none}. `host` has the methods of nodes/host.h.");

@@ -1,9 +1,9 @@
 // Bindings of native/unet/plan_search.h.
+#include <pybind11/stl.h>
+
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
 
 #include "native/unet/plan_search.h"
 #include "native/unet/unet.h"
@@ -29,7 +29,8 @@ py::list tried(const PlanSearch& search) {
 }  // namespace
 
 void init_plan_search(py::module_& m) {
-  py::class_<PlanSearch>(m, "PlanSearch", "Looks for the plan that stays closest to the exact result at a wanted speed.")
+  py::class_<PlanSearch>(m, "PlanSearch",
+                         "Looks for the plan that stays closest to the exact result at a wanted speed.")
       .def(py::init([](const UNet& unet, std::vector<double> sigmas, int64_t height, int64_t width, int64_t tokens,
                        double target_speedup) {
              return std::make_unique<PlanSearch>(unet.topology(), unet.spec(), std::move(sigmas),
@@ -42,9 +43,9 @@ void init_plan_search(py::module_& m) {
       .def("add_trial", &PlanSearch::add_trial, py::arg("seconds"), py::arg("psnr"), "What came of that plan.")
       .def_property_readonly("trials", &tried, "[{sites, speedup, psnr}], in the order of the runs.")
       .def_property_readonly("best", &PlanSearch::best, "Index of the closest trial that reaches the target.")
-      .def_property_readonly("reached", [](const PlanSearch& search) {
-        return search.reaches_target(search.trials().at(search.best()));
-      }, "Whether that trial is as fast as was asked; else it is the fastest.");
+      .def_property_readonly(
+          "reached", [](const PlanSearch& search) { return search.reaches_target(search.trials().at(search.best())); },
+          "Whether that trial is as fast as was asked; else it is the fastest.");
 }
 
 }  // namespace asdm::python

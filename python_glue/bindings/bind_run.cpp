@@ -1,4 +1,7 @@
 // Bindings of native/inheritance: the state of one sampling run.
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -6,9 +9,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 #include "native/inheritance/run.h"
 #include "native/unet/sites.h"
@@ -105,29 +105,37 @@ void bind_call_features(py::module_& m) {
       .def_property_readonly("wanted_nodes", &CallFeatures::wanted_nodes, "Nodes whose values are kept.")
       .def_property_readonly("searches", &CallFeatures::searches,
                              "Whether it depends on the values of this call which part of the UNet runs.")
-      .def_property_readonly("guided_rows",
-                             [](const CallFeatures& call) {
-                               const auto rows = call.guided_rows();
-                               return rows ? std::optional(std::pair(rows->first, rows->count)) : std::nullopt;
-                             },
-                             "(first, count) of the rows of the batch that run, where the others follow; None = all run.")
+      .def_property_readonly(
+          "guided_rows",
+          [](const CallFeatures& call) {
+            const auto rows = call.guided_rows();
+            return rows ? std::optional(std::pair(rows->first, rows->count)) : std::nullopt;
+          },
+          "(first, count) of the rows of the batch that run, where the others follow; None = all run.")
       .def_property_readonly("inherited_values", &CallFeatures::inherited_values, "{node: value that stands in}")
       .def_property_readonly("kept_values", &CallFeatures::kept_values, "{node: value for the whole batch}")
       .def_property_readonly("sites", &CallFeatures::sites, "Nodes whose stored values stand in.")
       .def("inherited", &CallFeatures::inherited, py::arg("node"), "What stands in for `node`, to be read only.")
       .def("wants", &CallFeatures::wants, py::arg("node"), "Whether computed() keeps the value of `node`.")
-      .def("computed",
-           [](CallFeatures& call, NodeId node, const std::optional<at::Tensor>& value) {
-             call.computed(node, value.value_or(at::Tensor()));
-           },
-           py::arg("node"), py::arg("value").none(true))
-      .def("enter", [](CallFeatures& call, NodeId node, int64_t height, int64_t width) { return call.enter(node, {height, width}); },
-           py::arg("node"), py::arg("height"), py::arg("width"),
-           "An input of this size enters block `node`; False where what is inherited was made at another size.")
+      .def(
+          "computed",
+          [](CallFeatures& call, NodeId node, const std::optional<at::Tensor>& value) {
+            call.computed(node, value.value_or(at::Tensor()));
+          },
+          py::arg("node"), py::arg("value").none(true))
+      .def(
+          "enter",
+          [](CallFeatures& call, NodeId node, int64_t height, int64_t width) {
+            return call.enter(node, {height, width});
+          },
+          py::arg("node"), py::arg("height"), py::arg("width"),
+          "An input of this size enters block `node`; False where what is inherited was made at another size.")
       .def("abandon_inheritance", &CallFeatures::abandon_inheritance, py::arg("reason"), "Makes it a full call.")
-      .def("on", &CallFeatures::on, py::arg("buffers"), "This call, before it runs, on other memory: it inherits `buffers`.")
+      .def("on", &CallFeatures::on, py::arg("buffers"),
+           "This call, before it runs, on other memory: it inherits `buffers`.")
       .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
-           "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` behind, "
+           "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` "
+           "behind, "
            "of which copies are made.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
 }
@@ -139,51 +147,63 @@ void init_run(py::module_& m) {
   py::class_<NamedRun>(m, "Run", "State of one sampling run.")
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
            py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
-      .def_property_readonly("measures", [](NamedRun& named) { return named.run().measures(); },
-                             "Whether decisions depend on the input of the UNet, so that measure() has anything to say.")
-      .def("measure",
-           [](NamedRun& named, const at::Tensor& x) {
-             const at::Tensor measured = named.run().measure(x);
-             return measured.defined() ? std::optional(measured) : std::nullopt;
-           },
-           py::arg("x"), py::call_guard<py::gil_scoped_release>(),
-           "What decides on the evaluation to come, at input `x` of the UNet: a scalar on its device; None = nothing.")
-      .def("begin_evaluation",
-           [](NamedRun& named, double sigma, std::optional<double> measured) {
-             named.run().begin_evaluation(sigma, measured);
-           },
-           py::arg("sigma"), py::arg("measured") = py::none(), "`measured`: the value of measure() for it.")
-      .def("refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
-           py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
-      .def("begin_fresh_calls",
-           [](NamedRun& named, const std::string& reason) { named.run().begin_fresh_calls(reason); }, py::arg("reason"),
-           "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
-      .def("begin_call",
-           [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
-             return named.run().begin_call(keys, roles, rows);
-           },
-           py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0,
-           "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`.")
-      .def("end_call",
-           [](NamedRun& named, CallFeatures& call, const std::optional<at::Tensor>& output) {
-             named.run().end_call(call, output.value_or(at::Tensor()));
-           },
-           py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
-      .def("forget_derived", [](NamedRun& named) { named.run().forget_derived(); },
-           "Weights changed: drops what calls made of held features alone.")
-      .def("leave_out",
-           [](NamedRun& named, const std::vector<std::string>& addresses) { named.leave_out(addresses); },
-           py::arg("addresses"), "The calls to come neither keep nor inherit these nodes: the host runs what is around them.")
+      .def_property_readonly(
+          "measures", [](NamedRun& named) { return named.run().measures(); },
+          "Whether decisions depend on the input of the UNet, so that measure() has anything to say.")
+      .def(
+          "measure",
+          [](NamedRun& named, const at::Tensor& x) {
+            const at::Tensor measured = named.run().measure(x);
+            return measured.defined() ? std::optional(measured) : std::nullopt;
+          },
+          py::arg("x"), py::call_guard<py::gil_scoped_release>(),
+          "What decides on the evaluation to come, at input `x` of the UNet: a scalar on its device; None = nothing.")
+      .def(
+          "begin_evaluation",
+          [](NamedRun& named, double sigma, std::optional<double> measured) {
+            named.run().begin_evaluation(sigma, measured);
+          },
+          py::arg("sigma"), py::arg("measured") = py::none(), "`measured`: the value of measure() for it.")
+      .def(
+          "refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
+          py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
+      .def(
+          "begin_fresh_calls",
+          [](NamedRun& named, const std::string& reason) { named.run().begin_fresh_calls(reason); }, py::arg("reason"),
+          "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
+      .def(
+          "begin_call",
+          [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
+            return named.run().begin_call(keys, roles, rows);
+          },
+          py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0,
+          "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`.")
+      .def(
+          "end_call",
+          [](NamedRun& named, CallFeatures& call, const std::optional<at::Tensor>& output) {
+            named.run().end_call(call, output.value_or(at::Tensor()));
+          },
+          py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
+      .def(
+          "forget_derived", [](NamedRun& named) { named.run().forget_derived(); },
+          "Weights changed: drops what calls made of held features alone.")
+      .def(
+          "leave_out", [](NamedRun& named, const std::vector<std::string>& addresses) { named.leave_out(addresses); },
+          py::arg("addresses"),
+          "The calls to come neither keep nor inherit these nodes: the host runs what is around them.")
       .def("release", [](NamedRun& named) { named.run().release(); })
-      .def_property_readonly("cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); },
-                             "Bytes of the features stored now.")
-      .def_property_readonly("ever_inherits", [](NamedRun& named) { return named.run().ever_inherits(); },
-                             "Whether any evaluation may inherit.")
+      .def_property_readonly(
+          "cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); }, "Bytes of the features stored now.")
+      .def_property_readonly(
+          "ever_inherits", [](NamedRun& named) { return named.run().ever_inherits(); },
+          "Whether any evaluation may inherit.")
       .def_property_readonly("sites", &NamedRun::sites, "Addresses that some evaluation may inherit.")
-      .def_property_readonly("sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },
-                             "Addresses inherited at this evaluation, as far as that is decided.")
-      .def_property_readonly("plan", &NamedRun::plan,
-                             "For each evaluation so far the addresses that were inherited; a Plan has them as `sites`.")
+      .def_property_readonly(
+          "sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },
+          "Addresses inherited at this evaluation, as far as that is decided.")
+      .def_property_readonly(
+          "plan", &NamedRun::plan,
+          "For each evaluation so far the addresses that were inherited; a Plan has them as `sites`.")
       .def_property_readonly("record", &NamedRun::record,
                              "Counts by node id exclude each other: a node that a call neither computed nor inherited "
                              "nor forecast was not run.");

@@ -1,11 +1,11 @@
 // Bindings of what a user asks for: settings of inheritance, plans, and what they mean on a UNet.
+#include <pybind11/stl.h>
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
 
 #include "native/format/inheritance_request.h"
 #include "native/format/plan.h"
@@ -45,9 +45,7 @@ void init_settings(py::module_& m) {
   py::class_<InheritanceRequest> request(m, "InheritanceRequest",
                                          "Settings of feature inheritance as users write them, by the names of the "
                                          "nodes' inputs.");
-  request.def(py::init([](const py::kwargs& given) {
-    return from_kwargs<InheritanceRequest>("inheritance", given);
-  }));
+  request.def(py::init([](const py::kwargs& given) { return from_kwargs<InheritanceRequest>("inheritance", given); }));
   def_fields(request);
   py::class_<Plan>(m, "Plan", "What each evaluation of a run inherits (docs/plan.md).")
       .def(py::init(&checked_plan), py::kw_only(), py::arg("family"), py::arg("steps"), py::arg("value") = Plan().value,
@@ -67,15 +65,16 @@ void init_settings(py::module_& m) {
                                }
                                return sigmas;
                              })
-      .def_property_readonly("sites",
-                             [](const Plan& plan) {
-                               std::vector<std::vector<std::string>> sites;
-                               for (const PlanEvaluation& evaluation : plan.evaluations) {
-                                 sites.push_back(evaluation.sites);
-                               }
-                               return sites;
-                             },
-                             "For each evaluation the addresses that it inherits, none where it is full.")
+      .def_property_readonly(
+          "sites",
+          [](const Plan& plan) {
+            std::vector<std::vector<std::string>> sites;
+            for (const PlanEvaluation& evaluation : plan.evaluations) {
+              sites.push_back(evaluation.sites);
+            }
+            return sites;
+          },
+          "For each evaluation the addresses that it inherits, none where it is full.")
       .def("__eq__", [](const Plan& plan, const Plan& other) { return plan == other; }, py::is_operator());
   py::class_<InheritanceSettings>(m, "InheritanceSettings", "What is inherited, and when, on one UNet.")
       .def(py::init(&resolved<InheritanceRequest>), py::arg("unet"), py::arg("asked"), py::arg("where") = "",

@@ -1,9 +1,9 @@
 // Bindings of native/switching: which UNet makes which evaluations.
+#include <pybind11/stl.h>
+
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <pybind11/stl.h>
 
 #include "native/switching/unet_schedule.h"
 #include "python_glue/bindings/module.h"

@@ -1,13 +1,13 @@
 // Bindings of native/unet: structure, addresses, cost and forward.
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <algorithm>
 #include <iterator>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 #include "native/unet/cost.h"
 #include "native/unet/feature_memory.h"
@@ -38,9 +38,10 @@ std::vector<at::Tensor> to_tensors(const Residuals& residuals) {
 
 at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
                    const OptionalTensor& y, const std::map<std::string, Residuals>& control, WeightSource& weights,
-                   const py::object& hooks, CallFeatures& features, Profile* profile,
-                   ProjectionCache* projections, bool reuses_sums, HostModules* host) {
-  ForwardInputs inputs{.x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
+                   const py::object& hooks, CallFeatures& features, Profile* profile, ProjectionCache* projections,
+                   bool reuses_sums, HostModules* host) {
+  ForwardInputs inputs{
+      .x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
   const auto residuals = [&](const char* name) {
     const auto found = control.find(name);
     return found == control.end() ? std::vector<at::Tensor>() : to_tensors(found->second);
@@ -49,10 +50,7 @@ at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& time
   PyHooks py_hooks(hooks);
   const py::gil_scoped_release release;
   return unet.forward(inputs, weights, py_hooks, features,
-                      {.observer = profile,
-                       .projections = projections,
-                       .reuses_sums = reuses_sums,
-                       .host = host});
+                      {.observer = profile, .projections = projections, .reuses_sums = reuses_sums, .host = host});
 }
 
 py::list leaf_list(const UNet& unet) {
@@ -154,26 +152,25 @@ std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call
 }
 
 void bind_memory(py::class_<UNet>& unet) {
-  unet.def("cache_bytes",
-           [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
-              int64_t element_size) {
-             return feature_bytes(settings, self.topology(), rows, height, width, element_size);
-           },
-           py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
-           "Bytes that the stored features of a call of this size take.");
-  unet.def("held_sum_bytes",
-           [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
-              int64_t element_size) {
-             return held_sum_bytes(settings, self.topology(), rows, height, width, element_size);
-           },
-           py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
-           "Bytes that sums of held features alone take at most in a call of this size.");
-  unet.def("projection_bytes",
-           [](const UNet& self, int64_t rows, int64_t tokens, int64_t element_size) {
-             return projection_bytes(self.topology(), rows, tokens, element_size);
-           },
-           py::arg("rows"), py::arg("tokens"), py::arg("element_size"),
-           "Bytes that a ProjectionCache takes at most in calls of this size.");
+  unet.def(
+      "cache_bytes",
+      [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
+         int64_t element_size) { return feature_bytes(settings, self.topology(), rows, height, width, element_size); },
+      py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
+      "Bytes that the stored features of a call of this size take.");
+  unet.def(
+      "held_sum_bytes",
+      [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
+         int64_t element_size) { return held_sum_bytes(settings, self.topology(), rows, height, width, element_size); },
+      py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
+      "Bytes that sums of held features alone take at most in a call of this size.");
+  unet.def(
+      "projection_bytes",
+      [](const UNet& self, int64_t rows, int64_t tokens, int64_t element_size) {
+        return projection_bytes(self.topology(), rows, tokens, element_size);
+      },
+      py::arg("rows"), py::arg("tokens"), py::arg("element_size"),
+      "Bytes that a ProjectionCache takes at most in calls of this size.");
 }
 
 }  // namespace
@@ -185,13 +182,15 @@ void init_unet(py::module_& m) {
       .def(py::init([](const std::string& device) { return Profile(c10::Device(device)); }), py::arg("device"))
       .def_property_readonly("entries", &profile_entries,
                              "[(address, calls, seconds)]; the seconds of a part include those of the parts in it.");
-  py::class_<ProjectionCache>(m, "ProjectionCache",
-                              "Keys and values of the prompts that the calls of a run repeat, while weights stay the same.")
+  py::class_<ProjectionCache>(
+      m, "ProjectionCache",
+      "Keys and values of the prompts that the calls of a run repeat, while weights stay the same.")
       .def(py::init<>())
       .def("clear", &ProjectionCache::clear)
       .def_property_readonly("bytes", &ProjectionCache::bytes)
       .def_property_readonly("peak_bytes", &ProjectionCache::peak_bytes);
-  py::class_<UNet> unet(m, "UNet", "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.");
+  py::class_<UNet> unet(m, "UNet",
+                        "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.");
   unet.def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
            py::arg("spec_json"))
       .def("leaves", &leaf_list, "[(checkpoint name, weight shape, has bias)] in the order that weights are given.")
@@ -201,21 +200,25 @@ void init_unet(py::module_& m) {
            "[{kind, number, skip (number of the input block), layers: [{key, address, kind, transformer_index, "
            "transformer_blocks, heads, has_skip, units (their addresses)}]}] "
            "in evaluation order; all in the numbers of the full UNet.")
-      .def("node_addresses", [](const UNet& self) { return all_addresses(self.topology()); },
-           "Address of each node of the graph (blocks, the whole UNet, layers, units, guidance, control), by node id.")
-      .def("node_macs",
-           [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
-             return node_macs(self.topology(), {height, width, tokens});
-           },
-           py::arg("height"), py::arg("width"), py::arg("tokens"),
-           "Multiply-accumulates of each node for one sample; a block's include its layers', a layer's its units'.")
-      .def("full_macs",
-           [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
-             return full_macs(self.topology(), {height, width, tokens});
-           },
-           py::arg("height"), py::arg("width"), py::arg("tokens"),
-           "Multiply-accumulates of a call in which nothing is inherited, for one sample.")
-      .def("live_blocks", &live_blocks, py::arg("sites"), "Blocks that a call computes or inherits where `sites` are inherited.")
+      .def(
+          "node_addresses", [](const UNet& self) { return all_addresses(self.topology()); },
+          "Address of each node of the graph (blocks, the whole UNet, layers, units, guidance, control), by node id.")
+      .def(
+          "node_macs",
+          [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
+            return node_macs(self.topology(), {height, width, tokens});
+          },
+          py::arg("height"), py::arg("width"), py::arg("tokens"),
+          "Multiply-accumulates of each node for one sample; a block's include its layers', a layer's its units'.")
+      .def(
+          "full_macs",
+          [](const UNet& self, int64_t height, int64_t width, int64_t tokens) {
+            return full_macs(self.topology(), {height, width, tokens});
+          },
+          py::arg("height"), py::arg("width"), py::arg("tokens"),
+          "Multiply-accumulates of a call in which nothing is inherited, for one sample.")
+      .def("live_blocks", &live_blocks, py::arg("sites"),
+           "Blocks that a call computes or inherits where `sites` are inherited.")
       .def("call_macs", &call_macs, py::arg("call"), py::arg("height"), py::arg("width"), py::arg("tokens"),
            "(done, full): multiply-accumulates for one sample of what a finished call computed, and of a full one.")
       .def("release_workspace", &UNet::release_workspace,

@@ -1,11 +1,11 @@
 #include "python_glue/bindings/bind_weights.h"
 
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <memory>
 #include <optional>
 #include <utility>
-
-#include <pybind11/stl.h>
-#include <torch/csrc/utils/pybind.h>
 
 #include "native/base/error.h"
 #include "native/unet/unet.h"
@@ -72,8 +72,7 @@ class HostWeights final : public WeightSource {
       return resident_->fetch(resident_index_[index], input);
     }
     const py::gil_scoped_acquire gil;
-    const auto [weight, bias, release] =
-        fetch_(leaf, input).cast<std::tuple<at::Tensor, OptionalTensor, py::object>>();
+    const auto [weight, bias, release] = fetch_(leaf, input).cast<std::tuple<at::Tensor, OptionalTensor, py::object>>();
     LeafTensors tensors{weight, bias.value_or(at::Tensor()), lease_of(release)};
     check_leaf(leaves_[index], tensors);
     return tensors;

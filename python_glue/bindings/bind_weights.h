@@ -1,9 +1,9 @@
 // The weights of a hosted model: plain tensors where the host has them at hand, a callback where it must cast or patch.
 #pragma once
 
-#include <vector>
-
 #include <pybind11/pybind11.h>
+
+#include <vector>
 
 #include "native/layers/weight_source.h"
 

@@ -1,20 +1,20 @@
 // Structs that name their fields (native/base/fields.h), as Python sees them.
 #pragma once
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <string>
 #include <type_traits>
 #include <vector>
-
-#include <pybind11/stl.h>
 
 #include "native/base/error.h"
 #include "native/base/fields.h"
 
 namespace asdm::python {
 
-/// A struct out of keyword arguments; those that are left out keep their defaults. Throws Error at `where` for a name that
-/// it does not have, listing the known ones, and for a value of another type.
+/// A struct out of keyword arguments; those that are left out keep their defaults. Throws Error at `where` for a name
+/// that it does not have, listing the known ones, and for a value of another type.
 template <class Struct>
 Struct from_kwargs(const std::string& where, const pybind11::kwargs& given) {
   Struct values;

@@ -1,9 +1,9 @@
 // The Python module _native: a table of contents.
-#include <string>
+#include "python_glue/bindings/module.h"
 
 #include <torch/version.h>
 
-#include "python_glue/bindings/module.h"
+#include <string>
 
 namespace py = pybind11;
 

@@ -1,8 +1,8 @@
 #include "python_glue/bindings/python_host.h"
 
-#include <memory>
-
 #include <pybind11/stl.h>
+
+#include <memory>
 
 #include "native/base/error.h"
 #include "native/base/fields.h"
@@ -80,10 +80,10 @@ nodes::Distilled PyHost::distil_unet(const nodes::Handle& teacher, const nodes::
                                      const nodes::Handle& latents, const nodes::Handle& conditioning,
                                      const nodes::DistilOptions& options) {
   const py::gil_scoped_acquire gil;
-  const auto [model, loss_plot] =
-      object_.attr("distil_unet")(object_of(teacher), object_of(student), object_of(latents), object_of(conditioning),
-                                  to_dict(options))
-          .cast<std::pair<py::object, py::object>>();
+  const auto [model, loss_plot] = object_
+                                      .attr("distil_unet")(object_of(teacher), object_of(student), object_of(latents),
+                                                           object_of(conditioning), to_dict(options))
+                                      .cast<std::pair<py::object, py::object>>();
   return {wrap(model), wrap(loss_plot)};
 }
 

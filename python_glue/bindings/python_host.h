@@ -1,12 +1,12 @@
 // nodes::Host over a Python object that has the same methods, with dicts for structs and objects as they are.
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <pybind11/pybind11.h>
 
 #include "nodes/host.h"
 

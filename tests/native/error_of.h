@@ -1,9 +1,9 @@
 // The message of the asdm::Error that a call must throw.
 #pragma once
 
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "native/base/error.h"
 

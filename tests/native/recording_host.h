@@ -20,9 +20,7 @@ struct NamedObject final : nodes::HostObject {
 
 inline nodes::Handle named(std::string label) { return std::make_shared<NamedObject>(std::move(label)); }
 
-inline std::string label_of(const nodes::Handle& handle) {
-  return dynamic_cast<const NamedObject&>(*handle).label;
-}
+inline std::string label_of(const nodes::Handle& handle) { return dynamic_cast<const NamedObject&>(*handle).label; }
 
 class RecordingHost final : public nodes::Host {
  public:
@@ -31,11 +29,11 @@ class RecordingHost final : public nodes::Host {
   std::string report;
   std::vector<std::string> calls;
   std::string compute_dtype;  ///< the last
-  MECondConvStart start;  ///< the last
-  UNetFile loaded;  ///< the last
+  MECondConvStart start;      ///< the last
+  UNetFile loaded;            ///< the last
   nodes::DistilOptions distil_options;
-  nodes::Inheritance inheritance;  ///< the last that was asked for
-  std::string inheritance_where;   ///< and where it came from
+  nodes::Inheritance inheritance;         ///< the last that was asked for
+  std::string inheritance_where;          ///< and where it came from
   nodes::CalibrationRun calibration_run;  ///< the last
   nodes::CalibratedPlan calibrated{.plan = {}, .tried = {{2.0, 40.0}}};
   nodes::ImageScores scores;
@@ -111,7 +109,9 @@ class RecordingHost final : public nodes::Host {
     calls.push_back("run_report " + label_of(model) + " " + label_of(latent));
     return report;
   }
-  nodes::Handle run_strip(std::string_view report_json) override { return named("strip of " + std::string(report_json)); }
+  nodes::Handle run_strip(std::string_view report_json) override {
+    return named("strip of " + std::string(report_json));
+  }
   nodes::ImageScores compare_images(const nodes::Handle& reference, const nodes::Handle& image, double gain) override {
     calls.push_back("compare_images " + label_of(reference) + " " + label_of(image) + " " + std::to_string(gain));
     return scores;

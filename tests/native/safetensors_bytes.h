@@ -1,14 +1,14 @@
 // Writes safetensors files, sound and broken, for tests.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
-
-#include <gtest/gtest.h>
 
 namespace asdm::testing {
 

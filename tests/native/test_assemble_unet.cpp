@@ -57,9 +57,9 @@ TEST(AssembleUNet, TakesMoreFromOneThatLacksSomethingAlready) {
 
 TEST(AssembleUNet, CalibratesWhereConditioningIsConnected) {
   RecordingHost host = host_of(preset_spec("sd15"));
-  const Result result = find_node("ASDMAssembleUNet")
-                            .execute(host, {{"model", named("model")}, {"preset", std::string("s0")},
-                                            {"calibrate", named("prompt")}});
+  const Result result =
+      find_node("ASDMAssembleUNet")
+          .execute(host, {{"model", named("model")}, {"preset", std::string("s0")}, {"calibrate", named("prompt")}});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+assembled+calibrated+native");
   EXPECT_EQ(host.calls.front(), "calibrate_unet model prompt no latent");
 }

@@ -1,13 +1,12 @@
-#include "native/layers/attention_kernel.h"
-
-#include <tuple>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
+#include "native/layers/attention_kernel.h"
 #include "native/layers/cpu_kernels.h"
 
 namespace asdm {

@@ -14,9 +14,9 @@ using testing::named;
 using testing::RecordingHost;
 
 std::map<std::string, Value> linked() {
-  return {{"model", named("full")}, {"positive", named("prompt")}, {"negative", named("nothing")},
-          {"latent_image", named("blank")}, {"sampler_name", std::string("euler")},
-          {"scheduler", std::string("normal")}};
+  return {
+      {"model", named("full")},         {"positive", named("prompt")},          {"negative", named("nothing")},
+      {"latent_image", named("blank")}, {"sampler_name", std::string("euler")}, {"scheduler", std::string("normal")}};
 }
 
 Plan short_plan() {
@@ -25,8 +25,8 @@ Plan short_plan() {
 
 TEST(CalibratePlan, GivesThePlanThatTheHostFound) {
   RecordingHost host;
-  host.calibrated = {.plan = short_plan(), .tried = {{2.0, 40.0}, {2.1, 45.0}}, .chosen = 1, .reached = true,
-                     .plot = named("plot")};
+  host.calibrated = {
+      .plan = short_plan(), .tried = {{2.0, 40.0}, {2.1, 45.0}}, .chosen = 1, .reached = true, .plot = named("plot")};
   auto values = linked();
   values["steps"] = int64_t{30};
   values["denoise"] = 0.6;

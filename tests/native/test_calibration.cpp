@@ -1,8 +1,7 @@
-#include "native/assembly/calibration.h"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "native/assembly/calibration.h"
 #include "native/assembly/losses.h"
 #include "native/assembly/pruning_maps.h"
 #include "native/format/unet_layout.h"
@@ -36,7 +35,8 @@ TEST(Calibration, TheFitIsTheLeastSquaredError) {
   const at::Tensor gain = at::tensor({2.0, -1.0, 0.5}, at::kDouble);
   const at::Tensor shift = at::tensor({0.0, 3.0, -1.0}, at::kDouble);
   const at::Tensor d = gain.unsqueeze(1) * b + shift.unsqueeze(1);
-  const at::Tensor moments = at::stack({at::ones_like(b).sum(1), b.sum(1), b.square().sum(1), d.sum(1), (b * d).sum(1)});
+  const at::Tensor moments =
+      at::stack({at::ones_like(b).sum(1), b.sum(1), b.square().sum(1), d.sum(1), (b * d).sum(1)});
   const auto [found_gain, found_shift] = fit_cut(moments);
   EXPECT_LT(difference(found_gain, gain), 1e-6);
   EXPECT_LT(difference(found_shift, shift), 1e-6);
@@ -60,13 +60,15 @@ TEST(Calibration, BringsTheBlockNearerToTheTeachers) {
   const ForwardInputs inputs = teacher.inputs(8, 8, 2);
   for (const Cut& cut : cuts_of(teacher.unet, student)) {
     const auto error = [&] {
-      const at::Tensor wanted = teacher.unet.trace(inputs, teacher.weights, {{cut.teacher}, false, {}}).blocks.at(cut.teacher);
-      return mean_squared_error(student.trace(inputs, weights, {{cut.student}, false, {}}).blocks.at(cut.student), wanted)
-          .mean().item<double>();
+      const at::Tensor wanted =
+          teacher.unet.trace(inputs, teacher.weights, {{cut.teacher}, false, {}}).blocks.at(cut.teacher);
+      return mean_squared_error(student.trace(inputs, weights, {{cut.student}, false, {}}).blocks.at(cut.student),
+                                wanted)
+          .mean()
+          .item<double>();
     };
     const double before = error();
-    const auto [gain, shift] =
-        fit_cut(cut_moments(cut, inputs, teacher.unet, teacher.weights, student, weights));
+    const auto [gain, shift] = fit_cut(cut_moments(cut, inputs, teacher.unet, teacher.weights, student, weights));
     for (size_t leaf = 0; leaf < tensors.size(); ++leaf) {
       if (student.leaves()[leaf].name == cut.leaf) {
         tensors[leaf].weight.mul_(gain.to(at::kFloat).view({-1, 1, 1, 1}));

@@ -1,4 +1,5 @@
-#include "native/inheritance/controller.h"
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <numeric>
@@ -8,10 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
 #include "native/inheritance/budget_controller.h"
+#include "native/inheritance/controller.h"
 #include "native/inheritance/easy_cache.h"
 #include "native/inheritance/relative_change.h"
 #include "tests/native/tensors.h"

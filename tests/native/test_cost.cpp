@@ -1,4 +1,4 @@
-#include "native/unet/cost.h"
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/unet/cost.h"
 #include "native/unet/liveness.h"
 #include "native/unet/sites.h"
 #include "native/unet/unet.h"
@@ -79,11 +78,11 @@ TEST(Cost, TotalsAreThePublishedOnes) {
     double tolerance;  // half of the table's last digit
   };
   const std::vector<Row> rows = {
-      {"sd15", 64, 27852800, 401.63672064, 1e-9}, {"sd15", 64, 27852800, 401.64, 0.005},
-      {"sd15", 64, 27852800, 803.27 / 2, 0.0025}, {"sd15", 16, 27852800, 22.9, 0.05},
-      {"sd15", 32, 27852800, 90.1, 0.05},         {"sd15", 96, 27852800, 1074, 0.5},
-      {"sd15", 128, 27852800, 2337, 0.5},         {"sd21", 64, 27852800, 402.13, 0.005},
-      {"sd21", 96, 27852800, 1074.55, 0.005},     {"sdxl", 128, 24903680, 3380.62, 0.005},
+      {"sd15", 64, 27852800, 401.63672064, 1e-9},   {"sd15", 64, 27852800, 401.64, 0.005},
+      {"sd15", 64, 27852800, 803.27 / 2, 0.0025},   {"sd15", 16, 27852800, 22.9, 0.05},
+      {"sd15", 32, 27852800, 90.1, 0.05},           {"sd15", 96, 27852800, 1074, 0.5},
+      {"sd15", 128, 27852800, 2337, 0.5},           {"sd21", 64, 27852800, 402.13, 0.005},
+      {"sd21", 96, 27852800, 1074.55, 0.005},       {"sdxl", 128, 24903680, 3380.62, 0.005},
       {"sdxl", 128, 24903680, 6761.24 / 2, 0.0025},
   };
   for (const Row& row : rows) {
@@ -96,10 +95,10 @@ TEST(Cost, TotalsAreThePublishedOnes) {
 
 TEST(Cost, BlocksOfSD15AreThoseOfTheTable) {
   const std::map<std::string, double> table = {
-      {"in.1", 26.92},  {"in.2", 26.92},   {"in.3", 0.94},    {"in.4", 15.78},  {"in.5", 17.46},  {"in.6", 0.94},
-      {"in.7", 14.63},  {"in.8", 16.31},   {"in.9", 0.94},    {"in.10", 1.89},  {"in.11", 1.89},  {"mid", 6.05},
-      {"out.0", 3.04},  {"out.1", 3.04},   {"out.2", 6.82},   {"out.3", 20.92}, {"out.4", 20.92}, {"out.5", 33.93},
-      {"out.6", 26.27}, {"out.7", 22.07},  {"out.8", 35.07},  {"out.9", 35.72}, {"out.10", 31.53}, {"out.11", 31.53}};
+      {"in.1", 26.92},  {"in.2", 26.92},  {"in.3", 0.94},   {"in.4", 15.78},  {"in.5", 17.46},   {"in.6", 0.94},
+      {"in.7", 14.63},  {"in.8", 16.31},  {"in.9", 0.94},   {"in.10", 1.89},  {"in.11", 1.89},   {"mid", 6.05},
+      {"out.0", 3.04},  {"out.1", 3.04},  {"out.2", 6.82},  {"out.3", 20.92}, {"out.4", 20.92},  {"out.5", 33.93},
+      {"out.6", 26.27}, {"out.7", 22.07}, {"out.8", 35.07}, {"out.9", 35.72}, {"out.10", 31.53}, {"out.11", 31.53}};
   const Counted counted("sd15", 64, 64);
   ASSERT_EQ(counted.blocks.size(), table.size() + 1);
   for (const auto& [address, giga] : table) {
@@ -115,10 +114,10 @@ TEST(Cost, BlocksOfSD15AreThoseOfTheTable) {
 }
 
 TEST(Cost, SharesOfSDXLBlocksAreThoseOfTheTable) {
-  const std::map<std::string, double> table = {
-      {"in.1", 0.89},   {"in.2", 0.89},   {"in.4", 3.89},  {"in.5", 4.09},  {"in.7", 10.70}, {"in.8", 10.90},
-      {"mid", 11.79},   {"out.0", 11.44}, {"out.1", 11.44}, {"out.2", 12.98}, {"out.3", 5.13}, {"out.4", 4.63},
-      {"out.5", 6.17},  {"out.6", 1.94},  {"out.7", 1.44}, {"out.8", 1.44}};
+  const std::map<std::string, double> table = {{"in.1", 0.89},   {"in.2", 0.89},   {"in.4", 3.89},  {"in.5", 4.09},
+                                               {"in.7", 10.70},  {"in.8", 10.90},  {"mid", 11.79},  {"out.0", 11.44},
+                                               {"out.1", 11.44}, {"out.2", 12.98}, {"out.3", 5.13}, {"out.4", 4.63},
+                                               {"out.5", 6.17},  {"out.6", 1.94},  {"out.7", 1.44}, {"out.8", 1.44}};
   const Counted counted("sdxl", 128, 128);
   const auto total = static_cast<double>(counted.all_blocks() + counted.output + counted.embeddings());
   for (const auto& [address, percent] : table) {
@@ -164,8 +163,8 @@ TEST(Cost, OddSizesRoundUpOnTheWayDownAndMeetTheSkipOnTheWayUp) {
   EXPECT_EQ(counted.of("in.9"), int64_t{1 * 2} * 9 * 1280 * 1280);
   EXPECT_EQ(counted.of("in.10"), int64_t{1 * 2} * 2 * 9 * 1280 * 1280);
   // A ResBlock 2560 -> 1280 with its 1x1 skip at 1x2, then a convolution at 2x3.
-  EXPECT_EQ(counted.of("out.2"), int64_t{2} * (9 * 2560 * 1280 + 9 * 1280 * 1280 + 2560 * 1280) +
-                                     int64_t{6} * 9 * 1280 * 1280);
+  EXPECT_EQ(counted.of("out.2"),
+            int64_t{2} * (9 * 2560 * 1280 + 9 * 1280 * 1280 + 2560 * 1280) + int64_t{6} * 9 * 1280 * 1280);
   EXPECT_EQ(counted.output, int64_t{7 * 9} * 9 * 320 * 4);
 }
 
@@ -237,8 +236,8 @@ TEST(Cost, DeadSharesOfLayersAndUnitsAreThoseOfTheTable) {
   for (const Row& row : rows) {
     // Half of the last digit, and what the embeddings are worth. A residual ResBlock keeps its skip connection, which
     // the table's second_layers and the row before it leave out.
-    const bool keeps_skips = std::string(row.sites).find("out.10.*") != std::string::npos ||
-                             std::string(row.sites) == "second_layers";
+    const bool keeps_skips =
+        std::string(row.sites).find("out.10.*") != std::string::npos || std::string(row.sites) == "second_layers";
     const double margin = keeps_skips ? 1.0 : 0.06;
     EXPECT_NEAR(dead_percent("sd15", 64, row.sites), row.sd15, margin) << row.sites;
     if (row.sdxl >= 0) {

@@ -1,4 +1,4 @@
-#include "native/layers/cpu_kernels.h"
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include "native/layers/cpu_kernels.h"
 
 namespace asdm {
 namespace {

@@ -1,9 +1,9 @@
-#include "native/inheritance/decisions.h"
+#include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include "native/inheritance/decisions.h"
 
 namespace asdm {
 namespace {
@@ -62,8 +62,7 @@ TEST(Decisions, PhasesAreSharesOfTheWindow) {
 TEST(Decisions, PhasesFollowTheScheduleNotTheCountOfEvaluations) {
   Decisions decisions(in_phases({{0, 0.5, {1}}, {0.5, 1, {2}}}), kTenSteps);
   // heun evaluates each sigma but the first twice; dpm_2 in between.
-  EXPECT_EQ(text_of(decisions, {10, 9, 9, 8, 8, 7, 7, 6, 6, 5.5, 5, 5, 4.5, 1, 0.5}),
-            "F 1 1 1 1 1 1 1 1 1 2 2 2 2 2 ");
+  EXPECT_EQ(text_of(decisions, {10, 9, 9, 8, 8, 7, 7, 6, 6, 5.5, 5, 5, 4.5, 1, 0.5}), "F 1 1 1 1 1 1 1 1 1 2 2 2 2 2 ");
 }
 
 TEST(Decisions, TheLastStepsAreGuardedHoweverOftenASamplerEvaluates) {

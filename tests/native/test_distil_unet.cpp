@@ -14,7 +14,9 @@ using testing::named;
 using testing::RecordingHost;
 
 std::map<std::string, Value> linked() {
-  return {{"teacher", named("full")}, {"student", named("small")}, {"latents", named("latents")},
+  return {{"teacher", named("full")},
+          {"student", named("small")},
+          {"latents", named("latents")},
           {"positive", named("prompts")}};
 }
 

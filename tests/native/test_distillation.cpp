@@ -1,8 +1,7 @@
-#include "native/assembly/distillation.h"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "native/assembly/distillation.h"
 #include "native/assembly/losses.h"
 #include "native/assembly/pruning_maps.h"
 #include "native/base/error.h"
@@ -46,8 +45,10 @@ struct Lesson {
         weights(distillation.student().leaves(), tensors) {}
 
   [[nodiscard]] TrainingBatch batch(int64_t samples, at::ScalarType dtype = at::kFloat) const {
-    TrainingBatch batch{.inputs = teacher.inputs(8, 8, samples), .target = noise({samples, 4, 8, 8}, 5).to(dtype),
-                        .signal = at::full({samples}, 0.8, dtype), .noise = at::full({samples}, 0.6, dtype),
+    TrainingBatch batch{.inputs = teacher.inputs(8, 8, samples),
+                        .target = noise({samples, 4, 8, 8}, 5).to(dtype),
+                        .signal = at::full({samples}, 0.8, dtype),
+                        .noise = at::full({samples}, 0.6, dtype),
                         .weight = at::arange(1, samples + 1).to(dtype)};
     batch.inputs.x = batch.inputs.x.to(dtype);
     batch.inputs.context = batch.inputs.context.to(dtype);
@@ -82,7 +83,9 @@ TEST(Distillation, TheLossOfABatchIsTheMeanOfItsSamples) {
   for (int64_t row = 0; row < 2; ++row) {
     const auto one = [&](const at::Tensor& tensor) { return tensor.narrow(0, row, 1); };
     TrainingBatch part{.inputs = {one(whole.inputs.x), one(whole.inputs.timesteps), one(whole.inputs.context), {}, {}},
-                       .target = one(whole.target), .signal = one(whole.signal), .noise = one(whole.noise),
+                       .target = one(whole.target),
+                       .signal = one(whole.signal),
+                       .noise = one(whole.noise),
                        .weight = one(whole.weight)};
     sum += value(lesson.distillation.assembled(part, lesson.known, lesson.weights, kAll), "total");
   }
@@ -157,8 +160,8 @@ TEST(Distillation, WhatCannotBeLearntFromIsRefused) {
 TEST(Losses, AreWhatTheirFormulasSay) {
   const at::Tensor a = at::tensor({1.0, 2.0, 3.0, 4.0}).view({1, 2, 1, 2});
   const at::Tensor b = at::tensor({1.0, 0.0, 3.0, 0.0}).view({1, 2, 1, 2});
-  EXPECT_DOUBLE_EQ(mean_squared_error(a, b).item<double>(), 5.0);         // (4 + 16) / 4
-  EXPECT_DOUBLE_EQ(relative_error(a, b).item<double>(), 2.0);             // 20 / 10
+  EXPECT_DOUBLE_EQ(mean_squared_error(a, b).item<double>(), 5.0);                               // (4 + 16) / 4
+  EXPECT_DOUBLE_EQ(relative_error(a, b).item<double>(), 2.0);                                   // 20 / 10
   EXPECT_NEAR(semantic_distance(a, b).item<double>(), 1 - 6.0 / std::sqrt(14.5 * 2.5), 1e-12);  // (1.5, 3.5), (.5, 1.5)
   const at::Tensor half = at::full({1}, 0.5, at::kDouble);
   EXPECT_LT(difference(predicted_clean(a, b, half, half, Prediction::kEpsilon), 2 * a - b), 1e-6);

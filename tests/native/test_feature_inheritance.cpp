@@ -1,9 +1,9 @@
+#include <gtest/gtest.h>
+
 #include <limits>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "nodes/registry.h"
 #include "tests/native/error_of.h"
@@ -100,7 +100,8 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
        "ASDMFeatureInheritance.end_percent: expected a number above start_percent"},
       {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, layer, unit, got 'pixel'"},
       {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: segment, uniform, front, triangular"},
-      {{{"value", "guess"}}, "ASDMFeatureInheritance.value: expected one of: hold, taylor1, taylor2, affine, got 'guess'"},
+      {{{"value", "guess"}},
+       "ASDMFeatureInheritance.value: expected one of: hold, taylor1, taylor2, affine, got 'guess'"},
       {{{"storage", "disk"}}, "ASDMFeatureInheritance.storage: expected one of: compute, bf16, cpu, cpu_bf16, got"},
       {{{"threshold", -0.1}}, "ASDMFeatureInheritance.threshold: expected a number from 0 to 100, got -0.1"},
       {{{"mode", "explicit"}}, "ASDMFeatureInheritance.full_at: expected the full evaluations, such as '0, 4, 9'"},

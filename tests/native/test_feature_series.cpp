@@ -1,14 +1,13 @@
 // Values made from a series, against closed formulas.
-#include "native/inheritance/feature_series.h"
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
 #include <set>
 #include <vector>
 
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
+#include "native/inheritance/feature_series.h"
 #include "native/inheritance/forecast_trust.h"
 #include "tests/native/tensors.h"
 
@@ -65,7 +64,8 @@ TEST(FeatureSeries, FirstOrderFollowsALine) {
 }
 
 TEST(FeatureSeries, SecondOrderFollowsAParabolaWhateverTheSpacing) {
-  for (const std::vector<int64_t>& evaluations : std::vector<std::vector<int64_t>>{{0, 2, 4}, {0, 1, 5, 6}, {0, 4, 5}}) {
+  for (const std::vector<int64_t>& evaluations :
+       std::vector<std::vector<int64_t>>{{0, 2, 4}, {0, 1, 5, 6}, {0, 4, 5}}) {
     const FeatureSeries series = seen(form(ValueForm::kTaylor2), parabola, evaluations);
     const int64_t next = 2 * evaluations.back() - *(evaluations.end() - 2);
     EXPECT_LE(difference(at_evaluation(series, next), parabola(static_cast<double>(next))), 1e-4);
@@ -114,18 +114,21 @@ TEST(ForecastTrust, EqualsTheFormulaInEveryLayoutAndDtype) {
     const auto step = [&](size_t i) { return values[i].to(at::kDouble) - values[i + 1].to(at::kDouble); };
     const at::Tensor foretold = values[0].to(at::kDouble) + step(0) * 0.75 - step(1) * 0.25;
     const at::Tensor fresh = (values[0].to(at::kDouble) + (foretold - values[0].to(at::kDouble)) * 0.6 +
-                              noise(row.shape, 9).to(at::kDouble) * 0.05).to(row.dtype);
+                              noise(row.shape, 9).to(at::kDouble) * 0.05)
+                                 .to(row.dtype);
     const at::Tensor expected = trust(fresh.to(at::kDouble), values[0].to(at::kDouble), foretold).flatten();
     const auto got = [&](const std::function<at::Tensor(const at::Tensor&)>& laid) {
       return forecast_trust(laid(fresh), laid(values[0]), laid(values[1]), laid(values[2]), weights);
     };
     EXPECT_LE(difference(got([](const at::Tensor& t) { return t; }), expected), row.tolerance);
     if (row.shape.size() == 4) {
-      EXPECT_LE(difference(got([](const at::Tensor& t) { return t.contiguous(at::MemoryFormat::ChannelsLast); }),
-                           expected), row.tolerance);
+      EXPECT_LE(
+          difference(got([](const at::Tensor& t) { return t.contiguous(at::MemoryFormat::ChannelsLast); }), expected),
+          row.tolerance);
     }
-    EXPECT_LE(difference(got([](const at::Tensor& t) { return t.transpose(0, 1).contiguous().transpose(0, 1); }),
-                         expected), row.tolerance);
+    EXPECT_LE(
+        difference(got([](const at::Tensor& t) { return t.transpose(0, 1).contiguous().transpose(0, 1); }), expected),
+        row.tolerance);
   }
 }
 
@@ -224,8 +227,7 @@ TEST(FeatureSeries, StorageFormsKeepTheDtypeOfTheValue) {
   };
   for (const Row& row : {Row{Storage::kCompute, 0.0, 4}, Row{Storage::kBf16, 2e-2, 2}, Row{Storage::kCpu, 0.0, 4},
                          Row{Storage::kCpuBf16, 2e-2, 2}}) {
-    const FeatureSeries series =
-        seen(form(ValueForm::kHold, row.storage), line, {0, 1});
+    const FeatureSeries series = seen(form(ValueForm::kHold, row.storage), line, {0, 1});
     const at::Tensor value = at_evaluation(series, 2);
     EXPECT_EQ(value.scalar_type(), at::kFloat);
     EXPECT_LE(difference(value, line(1)), row.tolerance);

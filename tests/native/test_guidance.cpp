@@ -1,11 +1,11 @@
 // Inheriting the guidance: cond alone runs, and uncond follows from it.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "tests/native/tiny_unet.h"
 
@@ -125,8 +125,9 @@ TEST(Guidance, OtherCallsRunAllTheirRowsAndSayWhy) {
     const ForwardInputs given = row.keys.size() == 2 ? inputs : half(inputs, 0);
     SamplingRun run = inheriting_run(tiny, "guidance");
     tiny.evaluate(run, 10, given, none, row.keys, row.roles);
-    EXPECT_LE(difference(tiny.evaluate(run, 9, given, none, row.keys, row.roles),
-                         expected.narrow(0, 0, given.x.size(0))), 1e-5);
+    EXPECT_LE(
+        difference(tiny.evaluate(run, 9, given, none, row.keys, row.roles), expected.narrow(0, 0, given.x.size(0))),
+        1e-5);
     EXPECT_EQ(run.record().forced_refreshes, (std::map<std::string, int64_t>{{not_a_pair, 1}}));
     EXPECT_TRUE(run.plan()[1].empty());
   }

@@ -1,11 +1,11 @@
 // What a held feature alone brings to the block behind it, made once and added by later calls.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/unet/feature_memory.h"
 #include "tests/native/tiny_sampler.h"
@@ -40,8 +40,8 @@ std::vector<at::Tensor> evaluated(TinyUNet& tiny, Run& run, bool reuses, Hooks& 
   tiny.companions.reuses_sums = reuses;
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i + 1 < kTenSteps.size(); ++i) {
-    outputs.push_back(tiny.evaluate(run, kTenSteps[i], tiny.inputs(height, width, 2, i + 1), hooks, {"cond", "uncond"},
-                                    {0, 1}));
+    outputs.push_back(
+        tiny.evaluate(run, kTenSteps[i], tiny.inputs(height, width, 2, i + 1), hooks, {"cond", "uncond"}, {0, 1}));
   }
   return outputs;
 }
@@ -91,9 +91,13 @@ TEST(HeldSums, EqualInputsDoNotSplit) {
 }
 
 TEST(HeldSums, RunsEqualThoseWithoutWithinRounding) {
-  for (const auto& [preset, sites] : std::vector<std::pair<std::string, std::string>>{
-           {"sd15", "out.8"}, {"sd15", "mid"}, {"sd15", "out.5"}, {"sd15", "out.10, in.2"}, {"sd15", "out.8, out.3"},
-           {"sdxl", "out.2"}, {"sd21", "out.8"}}) {
+  for (const auto& [preset, sites] : std::vector<std::pair<std::string, std::string>>{{"sd15", "out.8"},
+                                                                                      {"sd15", "mid"},
+                                                                                      {"sd15", "out.5"},
+                                                                                      {"sd15", "out.10, in.2"},
+                                                                                      {"sd15", "out.8, out.3"},
+                                                                                      {"sdxl", "out.2"},
+                                                                                      {"sd21", "out.8"}}) {
     TinyUNet tiny(preset);
     SamplingRun plain = run_of(tiny, request_of(sites));
     SamplingRun reusing = run_of(tiny, request_of(sites));

@@ -1,7 +1,6 @@
-#include "native/assembly/implants.h"
-
 #include <gtest/gtest.h>
 
+#include "native/assembly/implants.h"
 #include "native/assembly/pruning_maps.h"
 #include "native/format/unet_layout.h"
 

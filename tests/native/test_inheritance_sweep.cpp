@@ -1,10 +1,10 @@
 // Hundreds of random settings: every run finishes, and its record adds up.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <random>
 #include <string>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/unet/liveness.h"
 #include "tests/native/tiny_sampler.h"
@@ -111,9 +111,9 @@ TEST_P(InheritanceSweep, RandomSettingsFinishAndAddUp) {
     const InheritanceRequest request = draw_request(draw, topology);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + request.mode + ", " + request.value + ", " + request.sites);
     SamplingRun run(settings_of(request, topology, tiny.unet.spec()), sigmas, tiny.node_count());
-    Sampler sampler{draw.chance(4), draw.of(std::vector<Batching>{Batching::kTogether, Batching::kTogether,
-                                                                  Batching::kApart, Batching::kFlipping,
-                                                                  Batching::kCondAlone})};
+    Sampler sampler{draw.chance(4),
+                    draw.of(std::vector<Batching>{Batching::kTogether, Batching::kTogether, Batching::kApart,
+                                                  Batching::kFlipping, Batching::kCondAlone})};
     sampler.width = draw.chance(3) ? 5 : 4;
     sampler.height = 4;
     const at::Tensor latent = sampler.sample(tiny, run, sigmas, seed);

@@ -1,7 +1,6 @@
-#include "nodes/inputs.h"
-
 #include <gtest/gtest.h>
 
+#include "nodes/inputs.h"
 #include "tests/native/error_of.h"
 #include "tests/native/recording_host.h"
 
@@ -42,7 +41,8 @@ TEST(Inputs, AnIntegerServesAsAFloatButNothingElseIsConverted) {
   expect_contains(error_of(with("count", true)), "Node.count: expected INT, got true");
   expect_contains(error_of(with("count", std::string("2"))), "Node.count: expected INT, got the text '2'");
   expect_contains(error_of(with("text", int64_t{1})), "Node.text: expected STRING, got 1");
-  expect_contains(error_of(with("share", testing::named("image"))), "Node.share: expected FLOAT, got an object of the host");
+  expect_contains(error_of(with("share", testing::named("image"))),
+                  "Node.share: expected FLOAT, got an object of the host");
   expect_contains(error_of(with("model", Handle())), "Node.model: expected MODEL, got nothing");
 }
 

@@ -1,13 +1,13 @@
 // Each layer against a plain restatement of its formula: matrix products, explicit softmax and means, no fused kernel.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/layers/res_block.h"
 #include "native/layers/resample.h"
@@ -86,9 +86,9 @@ class Plain {
   }
 
   at::Tensor attention(const at::Tensor& x, const at::Tensor& context, const std::string& name, int64_t heads) const {
-    return linear(attend(linear(x, name + ".to_q"), linear(context, name + ".to_k"), linear(context, name + ".to_v"),
-                         heads),
-                  name + ".to_out.0");
+    return linear(
+        attend(linear(x, name + ".to_q"), linear(context, name + ".to_k"), linear(context, name + ".to_v"), heads),
+        name + ".to_out.0");
   }
 
   at::Tensor feed_forward(const at::Tensor& x, const std::string& name) const {
@@ -249,8 +249,7 @@ TEST(Layers, ConvKeepsChannelsLast) {
   Workspace workspace;
   LayerContext layer{weights, hooks, workspace};
   const at::Tensor x = noise({2, 32, 5, 7}, 1);
-  EXPECT_TRUE(conv(x.contiguous(at::MemoryFormat::ChannelsLast), layer)
-                  .is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(conv(x.contiguous(at::MemoryFormat::ChannelsLast), layer).is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
 TEST(Layers, DownsampleRoundsUp) {

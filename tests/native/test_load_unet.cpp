@@ -1,6 +1,6 @@
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "native/format/unet_spec.h"
 #include "nodes/registry.h"
@@ -36,8 +36,7 @@ TEST(LoadUNet, LoadsAndInstallsTheEngine) {
   const std::string spec = to_json(preset_spec("sd15", 64));
   const std::string path = file_with("asdm.unet_spec", spec);
   host.files = {{"demo.safetensors", path}};
-  const Result result =
-      load(host, {{"unet_name", "demo.safetensors"}, {"weight_dtype", "bf16"}, {"engine", "native"}});
+  const Result result = load(host, {{"unet_name", "demo.safetensors"}, {"weight_dtype", "bf16"}, {"engine", "native"}});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "loaded+native");
   EXPECT_EQ(host.calls, (std::vector<std::string>{"list_models diffusion_models", "load_unet " + path + " bf16"}));
   EXPECT_EQ(host.description.spec_json, spec);
@@ -57,8 +56,9 @@ TEST(LoadUNet, AFileWithoutAUNetIsNamed) {
   const std::string path = file_with("format", "pt");
   host.files = {{"clip.safetensors", path}};
   EXPECT_EQ(error_of([&] { return load(host, {{"unet_name", "clip.safetensors"}}); }),
-            path + ": expected the UNet of SD1.x, SD2.x, SDXL, SDXL refiner, whole or without some of its parts, got no "
-                   "tensors of one, or not its first and last convolution and a cross-attention");
+            path +
+                ": expected the UNet of SD1.x, SD2.x, SDXL, SDXL refiner, whole or without some of its parts, got no "
+                "tensors of one, or not its first and last convolution and a cross-attention");
 }
 
 TEST(LoadUNet, ABadSpecNamesFileAndKey) {

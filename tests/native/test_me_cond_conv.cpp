@@ -1,5 +1,7 @@
 // ME-CondConv against its formula, worked out with one convolution per expert.
-#include "native/layers/me_cond_conv.h"
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,10 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <gtest/gtest.h>
-
+#include "native/layers/me_cond_conv.h"
 #include "native/layers/res_block.h"
 #include "tests/native/tensors.h"
 
@@ -46,8 +45,7 @@ struct Mixed {
     if (routing.source == RoutingSource::kInputShared) {
       read = read.mean({0}, true).expand_as(read);
     }
-    const at::Tensor values =
-        (at::matmul(read, tensors.back().weight.t()) + tensors.back().bias) / routing.temperature;
+    const at::Tensor values = (at::matmul(read, tensors.back().weight.t()) + tensors.back().bias) / routing.temperature;
     const at::Tensor powers = at::exp(values);
     return routing.form == RoutingForm::kSoftmax ? powers / powers.sum({1}, true) : powers / (powers + 1.0);
   }
@@ -83,9 +81,9 @@ std::vector<ExpertRouting> all_settings() {
 
 TEST(MECondConv, LeavesStandBesideTheKeptConvolution) {
   ModuleTable table;
-  const ResBlock block(table, "input_blocks.1.0", 32, kEmb, 64,
-                       {.conv1 = ExpertRouting{.experts = 2, .source = RoutingSource::kTime},
-                        .conv2 = ExpertRouting{.experts = 3}});
+  const ResBlock block(
+      table, "input_blocks.1.0", 32, kEmb, 64,
+      {.conv1 = ExpertRouting{.experts = 2, .source = RoutingSource::kTime}, .conv2 = ExpertRouting{.experts = 3}});
   std::vector<std::string> names;
   for (const LeafInfo& leaf : table.leaves()) {
     names.push_back(leaf.name.substr(std::string("input_blocks.1.0.").size()));
@@ -107,7 +105,8 @@ TEST(MECondConv, EqualsTheSumOfSeparateConvolutions) {
       const at::Tensor emb = noise({batch, kEmb}, 2);
       const at::Tensor expected = mixed.formula(x, emb);
       for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-        EXPECT_LE(difference(mixed(x.contiguous(format), emb), expected), 2e-5) << batch << " " << height << " " << format;
+        EXPECT_LE(difference(mixed(x.contiguous(format), emb), expected), 2e-5)
+            << batch << " " << height << " " << format;
       }
     }
   }

@@ -1,10 +1,9 @@
 // ME-CondConv in the UNetSpec, what its leaves start from, and the node that asks for it.
-#include "native/assembly/me_cond_conv_start.h"
+#include <gtest/gtest.h>
 
 #include <cmath>
 
-#include <gtest/gtest.h>
-
+#include "native/assembly/me_cond_conv_start.h"
 #include "native/format/me_cond_conv_sites.h"
 #include "nodes/registry.h"
 #include "tests/native/error_of.h"
@@ -86,7 +85,8 @@ TEST(MECondConvStart, AutomaticSitesAreWhereSomethingWasLost) {
   expect_contains(error_of([&] { return start_me_cond_conv(full, full, {}).spec; }), "or a UNet that lacks parts");
 }
 
-/// "leaf <- teacher:from", "leaf <- from ~" where it is perturbed, "leaf <- c" for a router, "leaf <- rest" for expert 0.
+/// "leaf <- teacher:from", "leaf <- from ~" where it is perturbed, "leaf <- c" for a router, "leaf <- rest" for expert
+/// 0.
 std::string text_of(const LeafStart& start) {
   if (!start.bias.empty()) {
     return start.leaf + " <- c";
@@ -114,23 +114,24 @@ TEST(MECondConvStart, ExpertsComeOfThePrunedConvolutionsThatFit) {
     Names starts;
   };
   const std::vector<Row> rows = {
-      {"in.1.res.conv2", 2,
+      {"in.1.res.conv2",
+       2,
        {"input_blocks.1.0.conv2_experts.1 <- teacher:input_blocks.2.0.out_layers.3",
-        "input_blocks.1.0.out_layers.3 <- rest",
-        "input_blocks.1.0.conv2_routing <- c"}},
-      {"out.8.res.conv2", 3,
+        "input_blocks.1.0.out_layers.3 <- rest", "input_blocks.1.0.conv2_routing <- c"}},
+      {"out.8.res.conv2",
+       3,
        {"output_blocks.8.0.conv2_experts.1 <- teacher:output_blocks.7.0.out_layers.3",
         "output_blocks.8.0.conv2_experts.2 <- output_blocks.8.0.out_layers.3 ~",
-        "output_blocks.8.0.out_layers.3 <- rest",
-        "output_blocks.8.0.conv2_routing <- c"}},
+        "output_blocks.8.0.out_layers.3 <- rest", "output_blocks.8.0.conv2_routing <- c"}},
       // in.4 widens from 320 channels, in.5 does not.
-      {"in.4.res.conv1", 2,
+      {"in.4.res.conv1",
+       2,
        {"input_blocks.4.0.conv1_experts.1 <- input_blocks.4.0.in_layers.2 ~", "input_blocks.4.0.in_layers.2 <- rest",
         "input_blocks.4.0.conv1_routing <- c"}},
-      {"out.11.res.conv1", 2,
+      {"out.11.res.conv1",
+       2,
        {"output_blocks.11.0.conv1_experts.1 <- teacher:output_blocks.10.0.in_layers.2",
-        "output_blocks.11.0.in_layers.2 <- rest",
-        "output_blocks.11.0.conv1_routing <- c"}},
+        "output_blocks.11.0.in_layers.2 <- rest", "output_blocks.11.0.conv1_routing <- c"}},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(starts_of(shallow(), full, row.site, row.experts), row.starts);
@@ -198,8 +199,10 @@ TEST(MECondConvNode, AsksTheHostForTheExperts) {
   testing::RecordingHost host;
   host.description.spec_json = to_json(shallow());
   const auto& node = nodes::find_node("ASDMMECondConv");
-  nodes::Result result = node.execute(host, {{"model", testing::named("model")}, {"experts", int64_t{3}},
-                                             {"routing", std::string("sigmoid")}, {"source", std::string("time")}});
+  nodes::Result result = node.execute(host, {{"model", testing::named("model")},
+                                             {"experts", int64_t{3}},
+                                             {"routing", std::string("sigmoid")},
+                                             {"source", std::string("time")}});
   EXPECT_EQ(testing::label_of(std::get<nodes::Handle>(result.outputs.at(0))), "model+experts+native");
   EXPECT_EQ(host.start.spec.me_cond_conv.size(), 6U);
   EXPECT_EQ(host.start.spec.me_cond_conv.front().routing,

@@ -28,8 +28,9 @@ TEST(NativeUNet, RefusesOtherModels) {
   host.description = {"Flux", "", "a transformer, no UNet"};
   const std::string message =
       error_of([&] { return find_node("ASDMNativeUNet").execute(host, {{"model", named("model")}}); });
-  expect_contains(message, "ASDMNativeUNet.model: expected the UNet of SD1.x, SD2.x, SDXL, SDXL refiner, "
-                           "got Flux: a transformer, no UNet");
+  expect_contains(message,
+                  "ASDMNativeUNet.model: expected the UNet of SD1.x, SD2.x, SDXL, SDXL refiner, "
+                  "got Flux: a transformer, no UNet");
 }
 
 TEST(NativeUNet, NeedsAModel) {

@@ -1,9 +1,9 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "nodes/registry.h"
 #include "nodes/schema_json.h"

@@ -1,11 +1,11 @@
-#include "native/inheritance/placement.h"
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include "native/inheritance/placement.h"
 
 namespace asdm::placement {
 namespace {
@@ -77,8 +77,8 @@ TEST(Placement, QuadraticIsDeepCachesSampleFromQuad) {
   EXPECT_EQ(quadratic(50, 10, 1.4), (Indices{0, 1, 5, 9, 13, 18, 24, 30, 36, 43}));
   EXPECT_EQ(quadratic(20, 7, 1.2), (Indices{0, 1, 4, 7, 10, 13, 16}));
   EXPECT_EQ(quadratic(20, 4, 1.2), (Indices{0, 3, 8, 14}));
-  EXPECT_EQ(quadratic(50, 25, 1.2), (Indices{0,  1,  2,  3,  5,  7,  9,  10, 12, 14, 16, 18, 20,
-                                             22, 24, 27, 29, 31, 33, 35, 38, 40, 42, 45, 47}));
+  EXPECT_EQ(quadratic(50, 25, 1.2),
+            (Indices{0, 1, 2, 3, 5, 7, 9, 10, 12, 14, 16, 18, 20, 22, 24, 27, 29, 31, 33, 35, 38, 40, 42, 45, 47}));
   // DeepCache gives 18 indices for 20 of 20; here a count is a count.
   EXPECT_EQ(quadratic(20, 20, 1.2), all(20));
 }

@@ -1,14 +1,12 @@
-#include "native/format/plan.h"
-
-#include "native/format/choices.h"
+#include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
+#include "native/format/choices.h"
+#include "native/format/plan.h"
 #include "native/format/unet_spec.h"
 #include "tests/native/error_of.h"
 
@@ -65,8 +63,9 @@ TEST(Plan, ErrorsNameThePath) {
       {"[]", "plan: expected a JSON object, got a list"},
       {"{}", "plan.format: expected \"asdm.plan\", got no such key"},
       {with("\"version\": 1", "\"version\": 2"), "plan.version: expected 1 (another version needs another"},
-      {with("\"steps\": 3,", ""), "plan: expected exactly the keys format, version, family, steps, value, storage, "
-                                  "evaluations, got no key steps"},
+      {with("\"steps\": 3,", ""),
+       "plan: expected exactly the keys format, version, family, steps, value, storage, "
+       "evaluations, got no key steps"},
       {with("\"steps\": 3", "\"steps\": 3, \"comment\": 1"), "got unknown key comment"},
       {with("\"steps\": 3", "\"steps\": 0"), "plan.steps: expected an integer from 1, got 0"},
       {with("\"steps\": 3", "\"steps\": 3.5"), "plan.steps: expected an integer, got 3.5"},

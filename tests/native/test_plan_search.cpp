@@ -1,4 +1,4 @@
-#include "native/unet/plan_search.h"
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/unet/plan_search.h"
 #include "native/unet/presets.h"
 #include "native/unet/sites.h"
 #include "tests/native/error_of.h"
@@ -35,8 +34,8 @@ PlanSearch search_of(const std::string& preset, double target, int64_t evaluatio
   return {make_topology(spec), spec, falling(evaluations), kSize, target};
 }
 
-/// Runs a search against a machine on which a run takes `fixed` seconds and one more for all multiply-accumulates, and a
-/// sampler that comes as close as `psnr` says of the plan.
+/// Runs a search against a machine on which a run takes `fixed` seconds and one more for all multiply-accumulates, and
+/// a sampler that comes as close as `psnr` says of the plan.
 void finish(PlanSearch& search, double fixed, const std::function<double(const PlanSites&)>& psnr) {
   search.add_full_run(fixed + 1.0);
   const std::map<std::string, double> shares = {{"out.10", 0.08}, {"out.8", 0.38}, {"out.6", 0.56}, {"out.4", 0.75}};

@@ -1,8 +1,3 @@
-#include "native/layers/product.h"
-
-#include <tuple>
-#include <vector>
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -18,9 +13,13 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+#include <vector>
+
 #include "native/layers/channel_sums.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/group_norm_kernel.h"
+#include "native/layers/product.h"
 #include "native/layers/winograd.h"
 
 namespace asdm {
@@ -92,8 +91,7 @@ TEST_P(GatedProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   ASSERT_EQ(out.defined(), cpu_kernels(dtype) != nullptr);
   if (out.defined()) {
     const at::Tensor projected = at::linear(x.exact, weight.exact, bias.exact);
-    const at::Tensor expected =
-        projected.narrow(1, 0, shape.out) * at::gelu(projected.narrow(1, shape.out, shape.out));
+    const at::Tensor expected = projected.narrow(1, 0, shape.out) * at::gelu(projected.narrow(1, shape.out, shape.out));
     EXPECT_LT(relative_error(out, expected), bound(dtype));
   }
 }
@@ -127,9 +125,8 @@ TEST_P(ConvolutionProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   EXPECT_LT(relative_error(bare, exact), bound(dtype));
   Draw residual(exact.sizes(), dtype);
   residual.channels_last();
-  const at::Tensor full =
-      cpu_convolution(x.value, weight.value, bias.value, s.stride,
-                      {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
+  const at::Tensor full = cpu_convolution(x.value, weight.value, bias.value, s.stride,
+                                          {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
   EXPECT_LT(relative_error(full, exact + shift.exact.view({s.batch, s.out, 1, 1}) + residual.exact), bound(dtype));
 }
 
@@ -150,7 +147,8 @@ TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {
   for (const auto& size : {std::vector<int64_t>{10, 8}, std::vector<int64_t>{9, 7}, std::vector<int64_t>{5, 8}}) {
     const at::Tensor expected = at::conv2d(at::upsample_nearest2d(x.exact, size), weight.exact, {}, 1, 1);
     for (const auto kernel : {&cpu_convolution, &cpu_winograd}) {
-      const at::Tensor out = kernel(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
+      const at::Tensor out =
+          kernel(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
       ASSERT_EQ(out.defined(), cpu_kernels(at::kFloat) != nullptr);
       if (out.defined()) {
         EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
@@ -193,9 +191,8 @@ TEST_P(WinogradProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   const at::Tensor exact = at::conv2d(x.exact, weight.exact, bias.exact, 1, 1);
   Draw residual(exact.sizes(), dtype);
   residual.channels_last();
-  const at::Tensor out =
-      cpu_winograd(x.value, weight.value, bias.value, 1,
-                   {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
+  const at::Tensor out = cpu_winograd(x.value, weight.value, bias.value, 1,
+                                      {.size = {}, .shift = shift.value, .residual = residual.value}, workspace);
   ASSERT_EQ(out.defined(), filters_by_winograd(dtype));
   if (out.defined()) {
     EXPECT_LT(relative_error(out, exact + shift.exact.view({s.batch, s.out, 1, 1}) + residual.exact), bound(dtype));
@@ -297,10 +294,12 @@ TEST_P(KernelsOfSamples, EqualOneConvolutionForEachInWinogradsForm) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, KernelsOfSamples,
     testing::Combine(testing::Values(ConvolutionShape{1, 32, 48, 16, 16, 3, 1}, ConvolutionShape{2, 32, 48, 8, 8, 3, 1},
-                                     ConvolutionShape{2, 48, 80, 31, 33, 3, 1}, ConvolutionShape{3, 16, 112, 13, 9, 3, 1},
-                                     ConvolutionShape{5, 16, 32, 23, 30, 3, 1}, ConvolutionShape{2, 336, 64, 15, 15, 3, 1},
-                                     ConvolutionShape{3, 6, 33, 5, 7, 3, 1}, ConvolutionShape{2, 34, 16, 3, 2, 3, 1},
-                                     ConvolutionShape{2, 16, 48, 4, 4, 3, 1}, ConvolutionShape{5, 16, 16, 9, 5, 3, 2},
+                                     ConvolutionShape{2, 48, 80, 31, 33, 3, 1},
+                                     ConvolutionShape{3, 16, 112, 13, 9, 3, 1},
+                                     ConvolutionShape{5, 16, 32, 23, 30, 3, 1},
+                                     ConvolutionShape{2, 336, 64, 15, 15, 3, 1}, ConvolutionShape{3, 6, 33, 5, 7, 3, 1},
+                                     ConvolutionShape{2, 34, 16, 3, 2, 3, 1}, ConvolutionShape{2, 16, 48, 4, 4, 3, 1},
+                                     ConvolutionShape{5, 16, 16, 9, 5, 3, 2},
                                      ConvolutionShape{2, 64, 32, 30, 30, 1, 1}),
                      testing::Values(at::kFloat, at::kBFloat16)));
 
@@ -327,8 +326,7 @@ TEST_P(NormKernel, EqualsTheFormulaAlsoFarFromZero) {
   const at::ScalarType dtype = GetParam();
   Workspace workspace;
   for (const double offset : {0.0, 100.0}) {
-    const at::Tensor x =
-        (at::randn({2, 96, 9, 11}) + offset).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor x = (at::randn({2, 96, 9, 11}) + offset).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
     const Draw gain({96}, dtype);
     const Draw bias({96}, dtype);
     for (const bool with_silu : {false, true}) {

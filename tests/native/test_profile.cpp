@@ -1,11 +1,10 @@
-#include "native/unet/profile.h"
+#include <gtest/gtest.h>
 
 #include <map>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/unet/profile.h"
 #include "tests/native/tiny_unet.h"
 
 namespace asdm {

@@ -1,11 +1,11 @@
 // Mode adaptive with a threshold: each evaluation descends the encoder until something has not changed.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/inheritance/relative_change.h"
 #include "tests/native/error_of.h"
@@ -60,8 +60,7 @@ TEST(ProgressiveDepth, CutsThatAreWrittenOutAreAllThere) {
 }
 
 TEST(ProgressiveDepth, AutoIsOneCutPerLevel) {
-  for (const auto& [preset, expected] :
-       std::map<std::string, std::map<std::string, std::string>>{
+  for (const auto& [preset, expected] : std::map<std::string, std::map<std::string, std::string>>{
            {"sd15", {{"out.8", "in.2"}, {"out.5", "in.5"}, {"out.2", "in.8"}, {"mid", "in.11"}}},
            {"sdxl", {{"out.5", "in.2"}, {"out.2", "in.5"}, {"mid", "in.8"}}}}) {
     const TinyUNet tiny(preset);
@@ -205,8 +204,9 @@ TEST(ProgressiveDepth, NeedsAThresholdOrABudget) {
             "nothing would be inherited");
   InheritanceRequest easy = adaptive(0.0);
   easy.mode = "easycache";
-  EXPECT_EQ(message(easy), "threshold: expected more than 0 in mode 'easycache', got 0, with which nothing would be "
-                           "inherited");
+  EXPECT_EQ(message(easy),
+            "threshold: expected more than 0 in mode 'easycache', got 0, with which nothing would be "
+            "inherited");
   EXPECT_EQ(message(adaptive(-0.5)), "threshold: expected 0 or more, got -0.500000");
   EXPECT_EQ(message(adaptive(0.1, "0-0.5: out.8")),
             "sites: expected no phases where mode 'adaptive' chooses among all sites (full_evaluations is 0), got "

@@ -1,14 +1,13 @@
 // Keys and values of a prompt that are made once for many calls: bit for bit what each call would have made.
-#include "native/layers/projection_cache.h"
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <limits>
 #include <map>
 #include <string>
 #include <vector>
 
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
+#include "native/layers/projection_cache.h"
 #include "native/unet/feature_memory.h"
 #include "tests/native/tiny_unet.h"
 

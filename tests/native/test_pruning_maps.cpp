@@ -1,7 +1,6 @@
-#include "native/assembly/pruning_maps.h"
-
 #include <gtest/gtest.h>
 
+#include "native/assembly/pruning_maps.h"
 #include "native/format/unet_layout.h"
 #include "tests/native/error_of.h"
 
@@ -31,15 +30,18 @@ TEST(PruningMaps, TakeWhatTheyAreKnownFor) {
       {"thin", "sd15", {"in.2.attn", "out.9.attn", "out.10.attn"}},
       {"bk_base", "sd15", {"in.2", "in.5", "in.8", "in.11", "out.1", "out.4", "out.7", "out.10"}},
       {"bk_small", "sd21", {"in.2", "in.5", "in.8", "in.11", "mid", "out.1", "out.4", "out.7", "out.10"}},
-      {"bk_tiny", "sd15",
-       {"in.2", "in.5", "in.8", "in.9", "in.10", "in.11", "mid", "out.0", "out.1", "out.2", "out.4", "out.7", "out.10"}},
+      {"bk_tiny",
+       "sd15",
+       {"in.2", "in.5", "in.8", "in.9", "in.10", "in.11", "mid", "out.0", "out.1", "out.2", "out.4", "out.7",
+        "out.10"}},
       {"s0_s1", "sdxl", {"in.2", "in.5", "out.4", "out.7"}},
       {"bk_base", "sdxl", {"in.2", "in.5", "in.8", "out.1", "out.4", "out.7"}},
       {"bk_small", "sdxl", {"in.2", "in.5", "in.8", "mid", "out.1", "out.4", "out.7"}},
-      {"koala_700m", "sdxl",
-       {"in.2", "in.5", "in.7.attn.5", "in.7.attn.6", "in.7.attn.7", "in.7.attn.8", "in.7.attn.9", "in.8", "mid",
-        "out.0.attn.5", "out.0.attn.6", "out.0.attn.7", "out.0.attn.8", "out.0.attn.9", "out.1", "out.2.attn.5",
-        "out.2.attn.6", "out.2.attn.7", "out.2.attn.8", "out.2.attn.9", "out.4", "out.7"}},
+      {"koala_700m", "sdxl", {"in.2",         "in.5",         "in.7.attn.5",  "in.7.attn.6",  "in.7.attn.7",
+                              "in.7.attn.8",  "in.7.attn.9",  "in.8",         "mid",          "out.0.attn.5",
+                              "out.0.attn.6", "out.0.attn.7", "out.0.attn.8", "out.0.attn.9", "out.1",
+                              "out.2.attn.5", "out.2.attn.6", "out.2.attn.7", "out.2.attn.8", "out.2.attn.9",
+                              "out.4",        "out.7"}},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(removed_by(row.map, row.preset), row.removed) << row.map << " of " << row.preset;

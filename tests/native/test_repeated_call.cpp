@@ -1,10 +1,10 @@
 // A call whose work is done again elsewhere, as a CUDA graph does it: what it books and leaves behind.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/inheritance/call_features.h"
 

@@ -1,9 +1,9 @@
 // Every run can be recorded and replayed to the bit.
-#include <string>
-#include <vector>
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 #include "tests/native/error_of.h"
 #include "tests/native/tiny_sampler.h"
@@ -105,8 +105,7 @@ TEST_P(ReplayedMode, GivesTheSameBits) {
   const at::Tensor expected = Sampler{row.heun, row.batching}.sample(tiny, run, kTenSteps);
   EXPECT_GT(run.record().inherited, 0);
   const Plan plan = written(tiny, run, settings, row.value);
-  SamplingRun again(settings_of(plan, tiny.unet.topology(), tiny.unet.spec()),
-                    kTenSteps, tiny.node_count());
+  SamplingRun again(settings_of(plan, tiny.unet.topology(), tiny.unet.spec()), kTenSteps, tiny.node_count());
   const at::Tensor got = Sampler{row.heun, row.batching}.sample(tiny, again, kTenSteps);
   EXPECT_TRUE(at::equal(got, expected)) << (got - expected).abs().max().item<double>();
   EXPECT_EQ(written(tiny, again, settings, row.value), plan);

@@ -1,6 +1,6 @@
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "nodes/registry.h"
 #include "nodes/report_table.h"
@@ -70,9 +70,7 @@ TEST(Report, SaysWhatElseTheRunMet) {
   expect_contains(noted, "| note               | second / third ");
 }
 
-TEST(Report, AReasonCannotEndItsCell) {
-  expect_contains(report_table(with("gligen", "a|b")), "| 2 (a/b: 2) ");
-}
+TEST(Report, AReasonCannotEndItsCell) { expect_contains(report_table(with("gligen", "a|b")), "| 2 (a/b: 2) "); }
 
 TEST(Report, PassesTheLatentOnAndShowsTheTable) {
   RecordingHost host;

@@ -1,4 +1,6 @@
-#include "native/inheritance/run.h"
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
 
 #include <limits>
 #include <map>
@@ -6,10 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
-#include <gtest/gtest.h>
-
+#include "native/inheritance/run.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -153,8 +152,10 @@ TEST(Run, RefusesSettingsWithoutSense) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<Row> rows = {
       {0.6, 0.5, 0, 2, "start_percent, end_percent: expected 0 <= start_percent <= end_percent <= 1, got 0.6"},
-      {-0.1, 0.5, 0, 2, "expected 0 <= start_percent"}, {0.0, 1.1, 0, 2, "expected 0 <= start_percent"},
-      {nan, 1.0, 0, 2, "expected 0 <= start_percent"},  {0.0, nan, 0, 2, "expected 0 <= start_percent"},
+      {-0.1, 0.5, 0, 2, "expected 0 <= start_percent"},
+      {0.0, 1.1, 0, 2, "expected 0 <= start_percent"},
+      {nan, 1.0, 0, 2, "expected 0 <= start_percent"},
+      {0.0, nan, 0, 2, "expected 0 <= start_percent"},
       {0.0, 1.0, -1, 2, "max_age: expected 0 (no limit) or more, got -1"},
       {0.0, 1.0, 0, 0, "interval: expected at least 1"},
   };
@@ -380,9 +381,9 @@ TEST(Run, WhatInheritsNothingStoresNothing) {
     std::optional<InheritanceSettings> settings;
     std::vector<double> sigmas;
   };
-  const std::vector<Row> rows = {{every(1), kTenSteps},    {std::nullopt, kTenSteps},  {every(3, {}), kTenSteps},
-                                 {every(3), {}},           {every(3), {7}},            {all_full, kTenSteps},
-                                 {more_than_all, kTenSteps}, {empty_plan, kTenSteps}};
+  const std::vector<Row> rows = {
+      {every(1), kTenSteps}, {std::nullopt, kTenSteps}, {every(3, {}), kTenSteps},  {every(3), {}},
+      {every(3), {7}},       {all_full, kTenSteps},     {more_than_all, kTenSteps}, {empty_plan, kTenSteps}};
   for (const Row& row : rows) {
     SamplingRun run(row.settings, row.sigmas, kNodes);
     for (int i = 0; i < 4; ++i) {

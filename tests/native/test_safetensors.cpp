@@ -1,4 +1,4 @@
-#include "native/format/safetensors.h"
+#include <gtest/gtest.h>
 
 #include <cstring>
 #include <filesystem>
@@ -6,8 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/format/safetensors.h"
 #include "tests/native/error_of.h"
 #include "tests/native/safetensors_bytes.h"
 
@@ -19,10 +18,9 @@ using testing::expect_contains;
 using testing::safetensors_bytes;
 using testing::write_file;
 
-const std::string kTwoTensors =
-    R"({"__metadata__":{"format":"pt","note":"a b"},)"
-    R"("second":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},)"
-    R"("first":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
+const std::string kTwoTensors = R"({"__metadata__":{"format":"pt","note":"a b"},)"
+                                R"("second":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},)"
+                                R"("first":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
 
 std::string two_floats(float a, float b) {
   std::string bytes(8, '\0');
@@ -55,10 +53,10 @@ TEST(Safetensors, AFileThatIsCutShortMeanwhileIsAnError) {
 }
 
 TEST(Safetensors, EmptyTensorsAndScalarsAreLegal) {
-  const SafetensorsFile file = SafetensorsFile::open(write_file(safetensors_bytes(
-      R"({"none":{"dtype":"F16","shape":[0,9223372036854775807],"data_offsets":[0,0]},)"
-      R"("scalar":{"dtype":"BF16","shape":[],"data_offsets":[0,2]}}  )",
-      "ab")));
+  const SafetensorsFile file = SafetensorsFile::open(
+      write_file(safetensors_bytes(R"({"none":{"dtype":"F16","shape":[0,9223372036854775807],"data_offsets":[0,0]},)"
+                                   R"("scalar":{"dtype":"BF16","shape":[],"data_offsets":[0,2]}}  )",
+                                   "ab")));
   ASSERT_EQ(file.tensors().size(), 2U);
   EXPECT_EQ(file.tensors()[0].name, "none");
   EXPECT_EQ(file.read(file.tensors()[0]), "");
@@ -72,8 +70,9 @@ std::string one(const std::string& dtype, const std::string& shape, const std::s
 
 TEST(Safetensors, KnowsTheBytesOfEachDType) {
   const std::vector<std::pair<std::string, int64_t>> rows = {
-      {"BOOL", 1}, {"U8", 1},   {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
-      {"BF16", 2}, {"I32", 4},  {"U32", 4}, {"F32", 4},     {"I64", 8},     {"U64", 8},     {"F64", 8}, {"C64", 8}};
+      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+      {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
+      {"F32", 4},  {"I64", 8}, {"U64", 8}, {"F64", 8},     {"C64", 8}};
   for (const auto& [dtype, bytes] : rows) {
     const std::string header = one("\"" + dtype + "\"", "[3]", "[0," + std::to_string(3 * bytes) + "]");
     const std::string path = write_file(safetensors_bytes(header, std::string(static_cast<size_t>(3 * bytes), 'd')));

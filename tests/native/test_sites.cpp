@@ -1,11 +1,10 @@
-#include "native/unet/sites.h"
+#include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include "native/unet/resolved_settings.h"
+#include "native/unet/sites.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -161,7 +160,7 @@ TEST(Sites, AutoDependsOnTheLevel) {
             (Names{"in.7.attn", "in.8.attn", "mid.attn", "out.0.attn", "out.1.attn", "out.2.attn"}));
   EXPECT_EQ(resolved("sd15", "auto", "unit").size(), 15U);  // five blocks at full resolution
   EXPECT_EQ(resolved("sd15", "auto", "unit").front(), "in.1.attn.0.attn1");
-  EXPECT_EQ(resolved("sdxl", "auto", "unit").size(), 120U);  // two kinds in 60 deep transformer blocks
+  EXPECT_EQ(resolved("sdxl", "auto", "unit").size(), 120U);            // two kinds in 60 deep transformer blocks
   EXPECT_EQ(resolved("sdxl", "mid.attn", "unit"), Names{"mid.attn"});  // an address means itself at any level
   expect_contains(error_of([] { return resolved("sd15", "auto", "pixel"); }),
                   "level: expected one of: block, layer, unit, got 'pixel'");
@@ -171,9 +170,10 @@ TEST(Sites, PhasesHaveTheirOwn) {
   EXPECT_EQ(resolved("sd15", "0-0.5: out.8; 0.5-1: out.10"), (Names{"out.8", "|", "out.10"}));
   EXPECT_EQ(resolved("sd15", " 0.1 - 0.2 :auto;0.75-1:in.1.attn.0.*, mid.attn:output;"),
             (Names{"out.8", "|", "mid.attn:output", "in.1.attn.0.attn1", "in.1.attn.0.attn2", "in.1.attn.0.ff"}));
-  for (const char* text : {"0-0.5 out.8; 0.5-1: out.10", "0.5-1: out.8; 0-0.5: out.10", "0.5-0.5: out.8", "0-1.5: out.8",
-                           "0-: out.8", "out.8; 0.5-1: out.10", ";", "0.2-0.4: out.8; 0.3-1: mid"}) {
-    expect_contains(error_of([&] { return resolved("sd15", text); }), "sites: expected phases such as '0-0.5: out.10; ");
+  for (const char* text : {"0-0.5 out.8; 0.5-1: out.10", "0.5-1: out.8; 0-0.5: out.10", "0.5-0.5: out.8",
+                           "0-1.5: out.8", "0-: out.8", "out.8; 0.5-1: out.10", ";", "0.2-0.4: out.8; 0.3-1: mid"}) {
+    expect_contains(error_of([&] { return resolved("sd15", text); }),
+                    "sites: expected phases such as '0-0.5: out.10; ");
   }
   expect_contains(error_of([] { return resolved("sd15", "0-0.5: out.99"); }), "got 'out.99'");
 }
@@ -195,8 +195,8 @@ TEST(Sites, UnknownNamesListTheKnown) {
     const char* got;
   };
   const std::vector<Row> rows = {
-      {"out.9", "'out.9'"},   {"out.3 in.9", "'in.9'"}, {"MID", "'MID'"},   {"in.4.ff", "'in.4.ff'"},
-      {"in.04", "'in.04'"},   {"in.*.ff", "'in.*.ff'"}, {"", "''"},         {" ,\n", "''"},
+      {"out.9", "'out.9'"},       {"out.3 in.9", "'in.9'"}, {"MID", "'MID'"}, {"in.4.ff", "'in.4.ff'"},
+      {"in.04", "'in.04'"},       {"in.*.ff", "'in.*.ff'"}, {"", "''"},       {" ,\n", "''"},
       {"in.*:out", "'in.*:out'"}, {":output", "':output'"},
   };
   for (const Row& row : rows) {
@@ -217,7 +217,8 @@ TEST(Sites, KnownPartsThatAreNoSitesAreExplained) {
       {"out.8",
        "sites: expected a block before the last one, whose value is the whole UNet's: that is 'out', got 'out.8'"},
       {"mid:output", "sites: expected a layer before ':output', such as out.8.res, got 'mid:output'"},
-      {"mid.attn.0.ff:output", "sites: expected a layer before ':output', such as out.8.res, got 'mid.attn.0.ff:output'"},
+      {"mid.attn.0.ff:output",
+       "sites: expected a layer before ':output', such as out.8.res, got 'mid.attn.0.ff:output'"},
       {"mid.attn, mid.attn:output", "sites: expected one form of mid.attn, with ':output' or without, got both"},
   };
   for (const Row& row : rows) {

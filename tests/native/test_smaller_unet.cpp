@@ -1,8 +1,8 @@
 // UNets that lack parts: cost, sites, inheritance, control and hooks in the numbers of the full one.
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <numeric>
-
-#include <gtest/gtest.h>
 
 #include "native/assembly/pruning_maps.h"
 #include "native/base/error.h"
@@ -36,13 +36,13 @@ TEST(SmallerUNet, SizeAndCostAreThePublishedOnes) {
     double gmacs;
   };
   const std::vector<Row> rows = {
-      {"s0", "sd15", 64, 848.8, 343.2},      {"s0_s1", "sd15", 64, 809.5, 303.7},
-      {"s0_s1_s2", "sd15", 64, 659.7, 266.4}, {"thin", "sd15", 64, 851.9, 343.5},
-      {"bk_base", "sd15", 64, 579.4, 261.5}, {"bk_small", "sd15", 64, 482.3, 255.4},
-      {"bk_tiny", "sd15", 64, 323.4, 242.8}, {"bk_tiny", "sd21", 96, 326.8, 648.8},
-      {"s0_s1", "sdxl", 128, 2499.3, 3007.1}, {"bk_base", "sdxl", 128, 1717.3, 2251.7},
-      {"bk_small", "sdxl", 128, 1304.2, 1853.1}, {"ssd_1b", "sdxl", 128, 1331.3, 2103.9},
-      {"vega", "sdxl", 128, 745.2, 1411.2},  {"koala_1b", "sdxl", 128, 1161.2, 1715.9},
+      {"s0", "sd15", 64, 848.8, 343.2},           {"s0_s1", "sd15", 64, 809.5, 303.7},
+      {"s0_s1_s2", "sd15", 64, 659.7, 266.4},     {"thin", "sd15", 64, 851.9, 343.5},
+      {"bk_base", "sd15", 64, 579.4, 261.5},      {"bk_small", "sd15", 64, 482.3, 255.4},
+      {"bk_tiny", "sd15", 64, 323.4, 242.8},      {"bk_tiny", "sd21", 96, 326.8, 648.8},
+      {"s0_s1", "sdxl", 128, 2499.3, 3007.1},     {"bk_base", "sdxl", 128, 1717.3, 2251.7},
+      {"bk_small", "sdxl", 128, 1304.2, 1853.1},  {"ssd_1b", "sdxl", 128, 1331.3, 2103.9},
+      {"vega", "sdxl", 128, 745.2, 1411.2},       {"koala_1b", "sdxl", 128, 1161.2, 1715.9},
       {"koala_700m", "sdxl", 128, 782.8, 1350.8},
   };
   for (const Row& row : rows) {
@@ -138,10 +138,9 @@ TEST(SmallerUNet, HooksHearTheNumbersOfTheFullOne) {
   TinyUNet unet("sdxl with a gap", spec);
   Places places;
   (void)unet.full(unet.inputs(), places);
-  EXPECT_EQ(places.blocks,
-            (std::vector<std::string>{"input0", "input1", "input3", "input4", "input5", "input6", "input7", "input8",
-                                      "output0", "output1", "output2", "output3", "output4", "output5", "output6",
-                                      "output8"}));
+  EXPECT_EQ(places.blocks, (std::vector<std::string>{"input0", "input1", "input3", "input4", "input5", "input6",
+                                                     "input7", "input8", "output0", "output1", "output2", "output3",
+                                                     "output4", "output5", "output6", "output8"}));
   using Place = std::pair<int64_t, int64_t>;
   EXPECT_EQ(std::vector<Place>(places.transformer_blocks.begin(), places.transformer_blocks.begin() + 9),
             (std::vector<Place>{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {2, 1}, {3, 0}, {3, 1}, {5, 0}, {5, 1}}));
@@ -150,7 +149,7 @@ TEST(SmallerUNet, HooksHearTheNumbersOfTheFullOne) {
 TEST(SmallerUNet, ControlIsTakenByTheNumbersOfTheFullOne) {
   TinyUNet unet = tiny("bk_small");
   const at::Tensor plain = unet.full(unet.inputs());
-  const auto with = [&](std::vector<at::Tensor> Control::*list, size_t count, size_t from_end, at::Tensor residual) {
+  const auto with = [&](std::vector<at::Tensor> Control::* list, size_t count, size_t from_end, at::Tensor residual) {
     ForwardInputs inputs = unet.inputs();
     (inputs.control.*list).resize(count);
     (inputs.control.*list)[count - 1 - from_end] = std::move(residual);

@@ -15,9 +15,9 @@ using testing::RecordingHost;
 
 TEST(SwitchUNets, AsksForTheShareOfThePercent) {
   RecordingHost host;
-  const Result result = find_node("ASDMSwitchUNets")
-                            .execute(host, {{"model", named("late")}, {"early_model", named("early")},
-                                            {"switch_percent", 25.0}});
+  const Result result =
+      find_node("ASDMSwitchUNets")
+          .execute(host, {{"model", named("late")}, {"early_model", named("early")}, {"switch_percent", 25.0}});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "early>late");
   EXPECT_EQ(host.calls, std::vector<std::string>{"with_early_unet 0.250000"});
 }
@@ -25,10 +25,11 @@ TEST(SwitchUNets, AsksForTheShareOfThePercent) {
 TEST(SwitchUNets, RefusesOtherModels) {
   RecordingHost host;
   host.description = {"Flux", "", "a transformer, no UNet"};
-  expect_contains(error_of([&] {
-                    return find_node("ASDMSwitchUNets").execute(host, {{"model", named("a")}, {"early_model", named("b")}});
-                  }),
-                  "ASDMSwitchUNets.model: expected the UNet of");
+  expect_contains(
+      error_of([&] {
+        return find_node("ASDMSwitchUNets").execute(host, {{"model", named("a")}, {"early_model", named("b")}});
+      }),
+      "ASDMSwitchUNets.model: expected the UNet of");
 }
 
 }  // namespace

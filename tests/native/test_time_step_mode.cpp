@@ -1,11 +1,10 @@
 // Names, settings and the text form of full_at. Placement is tested in test_time_step_pattern.cpp.
-#include "native/inheritance/time_step_mode.h"
+#include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/inheritance/time_step_mode.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -70,7 +69,11 @@ TEST(TimeStepMode, RefusesSettingsWithoutSense) {
       {{.mode = kExplicit, .full_at = {0, 5, 2}}, "full_at: expected rising numbers, got 2 after 5"},
   };
   for (const Row& row : rows) {
-    expect_contains(error_of([&] { check(row.settings); return 0; }), row.message);
+    expect_contains(error_of([&] {
+                      check(row.settings);
+                      return 0;
+                    }),
+                    row.message);
     // A pattern cannot be made of what does not pass the check.
     expect_contains(error_of([&] { return TimeStepPattern(row.settings, {3.0, 2.0, 1.0}); }), row.message);
   }

@@ -1,4 +1,6 @@
 // TimeStepPattern: what each mode makes of its settings, the guards, and what is past the expected end.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -6,8 +8,6 @@
 #include <limits>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "native/inheritance/time_step_mode.h"
 #include "tests/native/error_of.h"
@@ -62,8 +62,8 @@ TEST(TimeStepPattern, UniformIntervalsOverTwentyEvaluations) {
     const char* full;
   };
   const std::vector<Row> rows = {
-      {1, "FFFFFFFFFFFFFFFFFFFF"}, {2, "F.F.F.F.F.F.F.F.F.F."},  {3, "F..F..F..F..F..F..F."},
-      {5, "F....F....F....F...."}, {19, "F..................F"}, {20, "F..................."},
+      {1, "FFFFFFFFFFFFFFFFFFFF"},    {2, "F.F.F.F.F.F.F.F.F.F."},  {3, "F..F..F..F..F..F..F."},
+      {5, "F....F....F....F...."},    {19, "F..................F"}, {20, "F..................."},
       {1000, "F..................."},
   };
   for (const Row& row : rows) {
@@ -83,9 +83,15 @@ TEST(TimeStepPattern, FullEvaluationsSpreadEvenly) {
     const char* pattern;
   };
   const std::vector<Row> rows = {
-      {1, 20, "F..................."}, {2, 20, "F.........F........."}, {4, 20, "F....F....F....F...."},
-      {7, 20, "F..F..F..F..F..F..F."}, {10, 20, "F.F.F.F.F.F.F.F.F.F."}, {15, 20, "F.FFF.FFF.FFF.FFF.FF"},
-      {20, 20, "FFFFFFFFFFFFFFFFFFFF"}, {3, 7, "F..F.F."},              {1, 1, "F"},
+      {1, 20, "F..................."},
+      {2, 20, "F.........F........."},
+      {4, 20, "F....F....F....F...."},
+      {7, 20, "F..F..F..F..F..F..F."},
+      {10, 20, "F.F.F.F.F.F.F.F.F.F."},
+      {15, 20, "F.FFF.FFF.FFF.FFF.FF"},
+      {20, 20, "FFFFFFFFFFFFFFFFFFFF"},
+      {3, 7, "F..F.F."},
+      {1, 1, "F"},
       {9, 4, "FFFF"},
   };
   for (const Row& row : rows) {
@@ -315,8 +321,11 @@ void for_all_settings(Visit visit) {
       for (const int64_t asked : {0, 1, 2, 5, 10, 33, 1000}) {
         for (const int64_t first : {0, 1, 2, 5, 40}) {
           for (const int64_t last : {0, 1, 3, 40}) {
-            TimeStepSettings settings{.mode = static_cast<Mode>(mode), .interval = interval, .full_evaluations = asked,
-                                      .first_full = first, .last_full = last};
+            TimeStepSettings settings{.mode = static_cast<Mode>(mode),
+                                      .interval = interval,
+                                      .full_evaluations = asked,
+                                      .first_full = first,
+                                      .last_full = last};
             if (settings.mode == Mode::kExplicit) {
               settings.full_at = {1, 4, 30};
             }

@@ -1,4 +1,4 @@
-#include "native/unet/topology.h"
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <functional>
@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/unet/topology.h"
 #include "native/unet/unet.h"
 
 namespace asdm {
@@ -100,8 +99,8 @@ TEST(Topology, OutputsTakeTheSkipsInReverse) {
     const LayerTopology& join = sd15.blocks.at(static_cast<size_t>(sd15.output(j))).layers.front();
     EXPECT_EQ(join.in_channels, before.out_channels + skip.out_channels) << "out." << j;
   }
-  EXPECT_EQ(pairs, (Names{"in.11", "in.10", "in.9", "in.8", "in.7", "in.6", "in.5", "in.4", "in.3", "in.2", "in.1",
-                          "in.0"}));
+  EXPECT_EQ(pairs,
+            (Names{"in.11", "in.10", "in.9", "in.8", "in.7", "in.6", "in.5", "in.4", "in.3", "in.2", "in.1", "in.0"}));
   const Topology sdxl = topology_of("sdxl");
   EXPECT_EQ(sdxl.block(sdxl.output(0)).skip, sdxl.input(8));
   EXPECT_EQ(sdxl.block(sdxl.output(8)).skip, sdxl.input(0));
@@ -207,12 +206,12 @@ TEST(Topology, NodesKnowTheirPlaceAndTheSizeOfTheirValue) {
     int64_t level;
   };
   const std::vector<Row> rows = {
-      {"in.3", NodeKind::kBlock, "in.3", 320, 1},           {"out.8", NodeKind::kBlock, "out.8", 640, 0},
-      {"mid", NodeKind::kBlock, "mid", 1280, 3},            {"out", NodeKind::kWhole, nullptr, 4, 0},
-      {"in.4.res", NodeKind::kLayer, "in.4", 640, 1},       {"in.3.down", NodeKind::kLayer, "in.3", 320, 1},
-      {"out.8.attn", NodeKind::kLayer, "out.8", 640, 1},    {"out.8.up", NodeKind::kLayer, "out.8", 640, 0},
-      {"in.4.res.conv", NodeKind::kUnit, "in.4", 640, 1},   {"out.8.attn.0.ff", NodeKind::kUnit, "out.8", 640, 1},
-      {"guidance", NodeKind::kGuidance, nullptr, 4, 0},     {"control", NodeKind::kControl, nullptr, 0, 0},
+      {"in.3", NodeKind::kBlock, "in.3", 320, 1},         {"out.8", NodeKind::kBlock, "out.8", 640, 0},
+      {"mid", NodeKind::kBlock, "mid", 1280, 3},          {"out", NodeKind::kWhole, nullptr, 4, 0},
+      {"in.4.res", NodeKind::kLayer, "in.4", 640, 1},     {"in.3.down", NodeKind::kLayer, "in.3", 320, 1},
+      {"out.8.attn", NodeKind::kLayer, "out.8", 640, 1},  {"out.8.up", NodeKind::kLayer, "out.8", 640, 0},
+      {"in.4.res.conv", NodeKind::kUnit, "in.4", 640, 1}, {"out.8.attn.0.ff", NodeKind::kUnit, "out.8", 640, 1},
+      {"guidance", NodeKind::kGuidance, nullptr, 4, 0},   {"control", NodeKind::kControl, nullptr, 0, 0},
   };
   for (const Row& row : rows) {
     const Node& node = topology.node(find(row.address));

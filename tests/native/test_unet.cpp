@@ -1,4 +1,6 @@
-#include "native/unet/unet.h"
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
 
 #include <functional>
 #include <stdexcept>
@@ -7,11 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <gtest/gtest.h>
-
 #include "native/base/log.h"
+#include "native/unet/unet.h"
 #include "tests/native/error_of.h"
 #include "tests/native/tiny_unet.h"
 

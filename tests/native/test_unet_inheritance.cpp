@@ -1,12 +1,12 @@
 // The UNet under inheritance: what is run, what is not, and that the result is the full one where nothing changed.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/unet/sites.h"
 #include "tests/native/tiny_unet.h"
@@ -182,9 +182,7 @@ class ShrinkingHooks final : public Hooks {
   [[nodiscard]] bool follows_blocks() const override { return true; }
   [[nodiscard]] bool hooks_input_blocks() const override { return true; }
   void enter_block(BlockKind kind, int64_t number) override { block = kind == BlockKind::kInput ? number : -1; }
-  at::Tensor input_block(at::Tensor h) override {
-    return shrink && block == 0 ? at::avg_pool2d(h, {2, 2}, {2, 2}) : h;
-  }
+  at::Tensor input_block(at::Tensor h) override { return shrink && block == 0 ? at::avg_pool2d(h, {2, 2}, {2, 2}) : h; }
 };
 
 TEST(UNetInheritance, AShapeThatChangedMakesTheCallFull) {
@@ -294,8 +292,8 @@ TEST(UNetInheritance, TheHooksOfAnInheritedInputBlockStillActOnTheTrunk) {
   const at::Tensor full = tiny.evaluate(run, 10, inputs, hooks);
   hooks.calls.clear();
   EXPECT_LE(difference(tiny.evaluate(run, 9, inputs, hooks), full), 1e-5);
-  EXPECT_EQ(hooks.calls, (std::vector<std::string>{"input 1", "after", "input 2", "after", "output 9", "output 10",
-                                                   "output 11"}));
+  EXPECT_EQ(hooks.calls,
+            (std::vector<std::string>{"input 1", "after", "input 2", "after", "output 9", "output 10", "output 11"}));
 }
 
 TEST(UNetInheritance, FeaturesOfInferenceModeServeOutsideOfIt) {

@@ -1,13 +1,13 @@
 // Inheritance of layers, units and the whole UNet: what is run, and that the result is the full one where nothing
 // changed.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
 
 #include "native/unet/liveness.h"
 #include "tests/native/tiny_unet.h"
@@ -27,11 +27,31 @@ using SamplingRun = asdm::Run;  // inside a test, `Run` is a member of ::testing
 
 const std::vector<std::string> kChoices = {
     "out",
-    "in.4.res", "in.4.attn", "out.9.attn", "mid.res1", "out.5.res", "in.4.res:output", "mid.attn:output",
-    "out.8.attn:output", "out.8.up", "in.3.down", "in.0.conv", "mid.res1:output", "in.2.attn.0.attn1",
-    "in.2.attn.0.attn2", "out.10.attn.0.ff", "in.5.res.conv", "mid.res0.conv",
-    "attn1", "attn2", "ff", "transformers", "second_layers", "in.*.res, in.1?.res, mid.res?, out.*.res",
-    "in.*.res.conv, mid.res?.conv, out.*.res.conv", "out.2, in.1.attn, out.9.attn.*.attn1, out.11.res",
+    "in.4.res",
+    "in.4.attn",
+    "out.9.attn",
+    "mid.res1",
+    "out.5.res",
+    "in.4.res:output",
+    "mid.attn:output",
+    "out.8.attn:output",
+    "out.8.up",
+    "in.3.down",
+    "in.0.conv",
+    "mid.res1:output",
+    "in.2.attn.0.attn1",
+    "in.2.attn.0.attn2",
+    "out.10.attn.0.ff",
+    "in.5.res.conv",
+    "mid.res0.conv",
+    "attn1",
+    "attn2",
+    "ff",
+    "transformers",
+    "second_layers",
+    "in.*.res, in.1?.res, mid.res?, out.*.res",
+    "in.*.res.conv, mid.res?.conv, out.*.res.conv",
+    "out.2, in.1.attn, out.9.attn.*.attn1, out.11.res",
     "in.4 mid out.11.attn:output",
 };
 
@@ -60,8 +80,9 @@ TEST(UNetLevels, WhatWasJustComputedGivesTheFullResult) {
       SCOPED_TRACE(preset + (" " + choice));
       const ResolvedSites resolved = tiny.resolve(choice);
       const std::vector<NodeId>& sites = resolved.phases.front().sites;
-      CallFeatures call = call_with(
-          group_of({"cond", "uncond"}, tiny.node_values(inputs, sites, resolved.whole_outputs)), resolved.whole_outputs);
+      CallFeatures call =
+          call_with(group_of({"cond", "uncond"}, tiny.node_values(inputs, sites, resolved.whole_outputs)),
+                    resolved.whole_outputs);
       Hooks none;
       EXPECT_LE(difference(tiny.unet.forward(inputs, tiny.weights, none, call), expected), 2e-5);
       EXPECT_TRUE(call.refusals().empty());

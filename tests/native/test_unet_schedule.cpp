@@ -30,7 +30,8 @@ TEST(SwitchedChain, Table) {
 
 TEST(SwitchedChain, RefusesSharesWithoutSense) {
   for (const double share : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
-    expect_contains(error_of([&] { return switched_chain(kOne, 1, kOne, share); }), "switching share: expected a number");
+    expect_contains(error_of([&] { return switched_chain(kOne, 1, kOne, share); }),
+                    "switching share: expected a number");
   }
   expect_contains(error_of([&] { return switched_chain({{0, 0.5}}, 1, kOne, 0.5); }), "expected UNets until share 1");
   expect_contains(error_of([&] { return switched_chain({}, 0, kOne, 0.5); }), "expected UNets until share 1");

@@ -1,8 +1,8 @@
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "native/format/unet_spec.h"
 #include "tests/native/error_of.h"
@@ -32,16 +32,71 @@ TEST(UNetSpec, PresetsHaveTheHostsValues) {
     int64_t adm;
   };
   const std::vector<Row> rows = {
-      {"sd15", Family::kSD1, Prediction::kEpsilon, 320, {1, 2, 4, 4}, {1, 1, 1, 1, 1, 1, 0, 0},
-       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0}, 1, 768, 8, -1, false, 0},
-      {"sd21", Family::kSD2, Prediction::kEpsilon, 320, {1, 2, 4, 4}, {1, 1, 1, 1, 1, 1, 0, 0},
-       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0}, 1, 1024, -1, 64, true, 0},
-      {"sd21v", Family::kSD2, Prediction::kVelocity, 320, {1, 2, 4, 4}, {1, 1, 1, 1, 1, 1, 0, 0},
-       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0}, 1, 1024, -1, 64, true, 0},
-      {"sdxl", Family::kSDXL, Prediction::kEpsilon, 320, {1, 2, 4}, {0, 0, 2, 2, 10, 10},
-       {0, 0, 0, 2, 2, 2, 10, 10, 10}, 10, 2048, -1, 64, true, 2816},
-      {"sdxl_refiner", Family::kSDXLRefiner, Prediction::kEpsilon, 384, {1, 2, 4, 4}, {0, 0, 4, 4, 4, 4, 0, 0},
-       {0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0}, 4, 1280, -1, 64, true, 2560},
+      {"sd15",
+       Family::kSD1,
+       Prediction::kEpsilon,
+       320,
+       {1, 2, 4, 4},
+       {1, 1, 1, 1, 1, 1, 0, 0},
+       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0},
+       1,
+       768,
+       8,
+       -1,
+       false,
+       0},
+      {"sd21",
+       Family::kSD2,
+       Prediction::kEpsilon,
+       320,
+       {1, 2, 4, 4},
+       {1, 1, 1, 1, 1, 1, 0, 0},
+       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0},
+       1,
+       1024,
+       -1,
+       64,
+       true,
+       0},
+      {"sd21v",
+       Family::kSD2,
+       Prediction::kVelocity,
+       320,
+       {1, 2, 4, 4},
+       {1, 1, 1, 1, 1, 1, 0, 0},
+       {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0},
+       1,
+       1024,
+       -1,
+       64,
+       true,
+       0},
+      {"sdxl",
+       Family::kSDXL,
+       Prediction::kEpsilon,
+       320,
+       {1, 2, 4},
+       {0, 0, 2, 2, 10, 10},
+       {0, 0, 0, 2, 2, 2, 10, 10, 10},
+       10,
+       2048,
+       -1,
+       64,
+       true,
+       2816},
+      {"sdxl_refiner",
+       Family::kSDXLRefiner,
+       Prediction::kEpsilon,
+       384,
+       {1, 2, 4, 4},
+       {0, 0, 4, 4, 4, 4, 0, 0},
+       {0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0},
+       4,
+       1280,
+       -1,
+       64,
+       true,
+       2560},
   };
   ASSERT_EQ(preset_names().size(), rows.size());
   for (const Row& row : rows) {
@@ -118,7 +173,11 @@ TEST(UNetSpec, ValidateNamesFieldExpectedAndGot) {
   for (const Row& row : rows) {
     UNetSpec spec = preset_spec("sd15");
     row.spoil(spec);
-    expect_contains(error_of([&] { spec.validate(); return 0; }), row.message);
+    expect_contains(error_of([&] {
+                      spec.validate();
+                      return 0;
+                    }),
+                    row.message);
   }
 }
 
@@ -127,10 +186,18 @@ TEST(UNetSpec, HeadsMatterOnlyWhereATransformerIs) {
   spec.num_head_channels = 128;
   EXPECT_NO_THROW(spec.validate());
   spec.transformer_depth[0] = 1;
-  expect_contains(error_of([&] { spec.validate(); return 0; }), "transformer_depth[0]");
+  expect_contains(error_of([&] {
+                    spec.validate();
+                    return 0;
+                  }),
+                  "transformer_depth[0]");
   spec.transformer_depth[0] = 0;
   spec.transformer_depth_output[0] = 1;  // read forwards, the first entry belongs to level 0
-  expect_contains(error_of([&] { spec.validate(); return 0; }), "transformer_depth_output[0]");
+  expect_contains(error_of([&] {
+                    spec.validate();
+                    return 0;
+                  }),
+                  "transformer_depth_output[0]");
 }
 
 TEST(UNetSpec, LevelsMayDifferAndTheMiddleMayBeAbsent) {

@@ -1,12 +1,11 @@
-#include "native/inheritance/value_form.h"
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "native/inheritance/value_form.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {

@@ -1,11 +1,11 @@
 // Where weights come from and the matrix product that uses them; the host's hooks inside a transformer.
-#include <functional>
-#include <string>
-#include <vector>
-
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "native/layers/linear_kernel.h"
 #include "native/layers/spatial_transformer.h"
@@ -78,9 +78,9 @@ TEST(Linear, EqualsAtLinear) {
     int64_t out;
     bool bias;
   };
-  const std::vector<Row> rows = {
-      {{1, 16}, 24, true}, {{2, 16}, 24, false},     {{2, 5, 16}, 24, true},  {{2, 5, 16}, 1, false},
-      {{16}, 24, true},    {{2, 3, 5, 32}, 7, true}, {{3, 129, 33}, 65, true}};
+  const std::vector<Row> rows = {{{1, 16}, 24, true},     {{2, 16}, 24, false}, {{2, 5, 16}, 24, true},
+                                 {{2, 5, 16}, 1, false},  {{16}, 24, true},     {{2, 3, 5, 32}, 7, true},
+                                 {{3, 129, 33}, 65, true}};
   for (const Row& row : rows) {
     const at::Tensor weight = noise({row.out, row.shape.back()}, 2);
     const at::Tensor bias = row.bias ? noise({row.out}, 3) : at::Tensor();
@@ -194,8 +194,16 @@ TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
   LayerContext hooked{weights, hooks, workspace};
   EXPECT_EQ(difference(transformer(x, context, hooked), transformer(x, context, plain)), 0.0);
   const auto block = [](const std::string& number) {
-    return std::vector<std::string>{"block 5." + number + " 2x16", "inputs1", "replace1", "override 2", "output1",
-                                    "middle", "inputs2", "replace2", "override 2", "output2"};
+    return std::vector<std::string>{"block 5." + number + " 2x16",
+                                    "inputs1",
+                                    "replace1",
+                                    "override 2",
+                                    "output1",
+                                    "middle",
+                                    "inputs2",
+                                    "replace2",
+                                    "override 2",
+                                    "output2"};
   };
   std::vector<std::string> expected = {"transformer 5 of 3x4"};
   for (const char* number : {"0", "1"}) {

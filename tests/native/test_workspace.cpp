@@ -1,7 +1,7 @@
-#include "native/layers/workspace.h"
-
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
+
+#include "native/layers/workspace.h"
 
 namespace asdm {
 namespace {

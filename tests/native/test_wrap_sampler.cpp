@@ -1,7 +1,7 @@
+#include <gtest/gtest.h>
+
 #include <string>
 #include <variant>
-
-#include <gtest/gtest.h>
 
 #include "nodes/registry.h"
 #include "tests/native/error_of.h"
@@ -41,8 +41,10 @@ TEST(WrapSampler, APlanComesBeforeTheSettings) {
 
 TEST(WrapSampler, ErrorsNameItsOwnInputs) {
   RecordingHost host;
-  expect_contains(error_of([&] { return wrap(host, {{"plan", Value(std::string("{}"))}}); }), "ASDMWrapSampler.plan: expected");
-  expect_contains(error_of([&] { return wrap(host, {{"sites", Value(std::string())}}); }), "ASDMWrapSampler.sites: expected");
+  expect_contains(error_of([&] { return wrap(host, {{"plan", Value(std::string("{}"))}}); }),
+                  "ASDMWrapSampler.plan: expected");
+  expect_contains(error_of([&] { return wrap(host, {{"sites", Value(std::string())}}); }),
+                  "ASDMWrapSampler.sites: expected");
   expect_contains(error_of([&] { return wrap(host, {{"sampler", std::string("euler")}}); }),
                   "ASDMWrapSampler.sampler: expected SAMPLER, got the text 'euler'");
 }

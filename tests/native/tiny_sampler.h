@@ -1,11 +1,11 @@
 // A sampler around a small UNet, whose every step builds on the last: what differs once differs to the end.
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <string>
 #include <vector>
-
-#include <ATen/ATen.h>
 
 #include "tests/native/tiny_unet.h"
 
@@ -68,9 +68,7 @@ struct Sampler {
     }
     return guided(cond, tiny.call(run, inputs(context.narrow(0, 0, 1)), none, {"uncond"}, {1}));
   }
-  static at::Tensor guided(const at::Tensor& cond, const at::Tensor& uncond) {
-    return uncond + (cond - uncond) * 3.0;
-  }
+  static at::Tensor guided(const at::Tensor& cond, const at::Tensor& uncond) { return uncond + (cond - uncond) * 3.0; }
 };
 
 /// SD1.5's shape with three levels and one layer fewer in each, quick enough for hundreds of runs.

@@ -1,6 +1,11 @@
 // A small UNet with random weights and inputs to it, for tests.
 #pragma once
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -9,11 +14,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/full.h>
 
 #include "native/inheritance/run.h"
 #include "native/unet/resolved_settings.h"
@@ -159,8 +159,7 @@ inline std::shared_ptr<FeatureGroup> group_of(const std::vector<std::string>& ke
 }
 
 /// A call that inherits everything in `group`.
-inline CallFeatures call_with(const std::shared_ptr<FeatureGroup>& group,
-                              const std::set<NodeId>& whole_outputs = {}) {
+inline CallFeatures call_with(const std::shared_ptr<FeatureGroup>& group, const std::set<NodeId>& whole_outputs = {}) {
   CallOrder order;
   order.keys = group->keys;
   order.now = {1, 9.0};

@@ -52,8 +52,8 @@ inline TileRows evenly(const uint32_t* rows, int64_t stride) {
   return {reinterpret_cast<const char*>(rows), stride * kLaneBytes, kTileBytes};
 }
 
-/// Registers 0 and 1 for two tiles of sums of `height` rows, 2 for rows of that many, 3 and 4 for two tiles of a panel; 5,
-/// 6 and 7 as 2, 3 and 4 for the last `rest` lanes.
+/// Registers 0 and 1 for two tiles of sums of `height` rows, 2 for rows of that many, 3 and 4 for two tiles of a panel;
+/// 5, 6 and 7 as 2, 3 and 4 for the last `rest` lanes.
 class Tiles {
  public:
   Tiles(int64_t height, int64_t rest) : registers_(shapes_of(height, rest)) {}
@@ -107,8 +107,8 @@ class Tiles {
   TileRegisters registers_;
 };
 
-/// Two tiles of rows at once, whose panel is then loaded once: registers 0 to 3 for the sums, 4 and 5 for the rows, 6 and 7
-/// for a panel.
+/// Two tiles of rows at once, whose panel is then loaded once: registers 0 to 3 for the sums, 4 and 5 for the rows, 6
+/// and 7 for a panel.
 class TilePair {
  public:
   TilePair() : registers_(shapes()) {}

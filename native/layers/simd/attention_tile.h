@@ -57,8 +57,10 @@ class VectorDots {
     for (int64_t column = 0; column < columns;) {
       const int64_t left = columns - column;
       const int64_t step = columns % 10 == 0 ? 10 : left >= 24 ? 12 : left >= 8 ? 8 : 1;
-      const auto run = step == 12 ? &weigh_rows<12> : step == 10 ? &weigh_rows<10> : step == 8 ? &weigh_rows<8>
-                                                                                              : &weigh_rows<1>;
+      const auto run = step == 12   ? &weigh_rows<12>
+                       : step == 10 ? &weigh_rows<10>
+                       : step == 8  ? &weigh_rows<8>
+                                    : &weigh_rows<1>;
       run(values + column * stride, stride, weights, depth, shrink, sums + column * kPanel);
       column += step;
     }
@@ -103,8 +105,8 @@ class VectorDots {
 };
 
 /// Queries lie across the lanes, two vectors of them: so the softmax of a query needs no sum or maximum within a
-/// register, and keys are read as they lie. `Dots` makes the sums of products; it is there for the time of a tile, so that
-/// it may hold registers.
+/// register, and keys are read as they lie. `Dots` makes the sums of products; it is there for the time of a tile, so
+/// that it may hold registers.
 template <class Element, class Dots = VectorDots<Element>>
 struct AttentionTile {
   using Stored = typename Element::Stored;
@@ -133,8 +135,7 @@ struct AttentionTile {
         for (int64_t i = 0; i < kVector; ++i) {
           const int64_t row = (lane + i) * kGroup;
           const Stored* rows = from + row * values.row_stride + column;
-          store_bits(block + i * kVector,
-                     Element::rows_as_lanes(rows, values.row_stride, values.rows - row, columns));
+          store_bits(block + i * kVector, Element::rows_as_lanes(rows, values.row_stride, values.rows - row, columns));
         }
         transpose(block, kVector, turned, kVector);
         for (int64_t i = 0; i < kVector && column + i < padded; ++i) {
@@ -144,8 +145,8 @@ struct AttentionTile {
     }
   }
 
-  /// The last keys, fewer than kKeysAtOnce: padded by a copy, since what lies behind them is not ours, and by scores that
-  /// weigh nothing.
+  /// The last keys, fewer than kKeysAtOnce: padded by a copy, since what lies behind them is not ours, and by scores
+  /// that weigh nothing.
   static void score_last(const Dots& dots, const uint32_t* keys, int64_t stride, int64_t count, const uint32_t* queries,
                          int64_t depth, float* scores, uint32_t* copy, PerQuery& peak) {
     std::memset(copy, 0, static_cast<size_t>(kKeysAtOnce * depth) * sizeof(uint32_t));

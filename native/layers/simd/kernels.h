@@ -1,6 +1,6 @@
-// Kernels for processors with AVX-512 or AVX2 in fp32, and with AVX512-BF16 or AMX besides in bf16. Plain pointers: what
-// implements this is compiled for processors that not every user has, so no inline function of another library may be
-// emitted from it.
+// Kernels for processors with AVX-512 or AVX2 in fp32, and with AVX512-BF16 or AMX besides in bf16. Plain pointers:
+// what implements this is compiled for processors that not every user has, so no inline function of another library may
+// be emitted from it.
 #pragma once
 
 #include <cstdint>
@@ -56,9 +56,9 @@ struct FinishRow {
 
 /// The kernels of one dtype. Packed operands are counted in lanes of 32 bits: fp32 values, or `group` neighbours.
 struct Kernels {
-  int64_t group;         ///< elements in a lane: 1 for fp32, 2 for bf16
-  int64_t element_size;  ///< bytes
-  int64_t chunk;         ///< lanes of a panel that the first cache holds beside what they are multiplied with
+  int64_t group;          ///< elements in a lane: 1 for fp32, 2 for bf16
+  int64_t element_size;   ///< bytes
+  int64_t chunk;          ///< lanes of a panel that the first cache holds beside what they are multiplied with
   int64_t tiles_at_once;  ///< tiles of rows that `multiply_rows` takes
 
   /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.
@@ -79,9 +79,9 @@ struct Kernels {
   /// Weights of 32 output channels as panels of [taps, channels / group] rows of 32 lanes, one for each kernel.
   void (*pack_panel)(const PanelWeights& weights, int64_t channels, int64_t taps, const Panels& panels,
                      uint32_t* scratch);
-  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j] for at most tiles_at_once tiles; rows
-  /// to the end of a tile, all readable, and sums [rows, 32], of which at least the first `count` are made. `first`: the
-  /// sums start at 0.
+  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j] for at most tiles_at_once tiles;
+  /// rows to the end of a tile, all readable, and sums [rows, 32], of which at least the first `count` are made.
+  /// `first`: the sums start at 0.
   void (*multiply_rows)(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel, int64_t depth,
                         float* sums, bool first);
   /// out = sums + bias + residual for `count` rows and the first `columns` columns.

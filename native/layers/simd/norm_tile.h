@@ -43,8 +43,8 @@ struct NormTile {
     for (int64_t p = 0; p < pixels; ++p, from += channels, to += channels) {
       for (int64_t c = 0; c < channels; c += kVector) {
         const Mask mask = first_lanes(channels - c);
-        const Vec value = fmadd(Element::load(from + c, mask), load_first(scale + c, mask),
-                                             load_first(shift + c, mask));
+        const Vec value =
+            fmadd(Element::load(from + c, mask), load_first(scale + c, mask), load_first(shift + c, mask));
         Element::store(to + c, mask, with_silu ? silu(value) : value);
       }
     }

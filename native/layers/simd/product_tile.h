@@ -55,8 +55,8 @@ struct ProductTile {
     }
     for (int64_t c = 0; c < channels; c += 2) {
       for (int64_t t = 0; t < taps; ++t) {
-        *lanes++ = static_cast<uint32_t>(weight[c * taps + t]) |
-                   (static_cast<uint32_t>(weight[(c + 1) * taps + t]) << 16U);
+        *lanes++ =
+            static_cast<uint32_t>(weight[c * taps + t]) | (static_cast<uint32_t>(weight[(c + 1) * taps + t]) << 16U);
       }
     }
   }
@@ -128,8 +128,7 @@ struct ProductTile {
       for (int64_t c = 0; c < channels; c += step) {
         const int64_t some = channels - c < step ? channels - c : step;
         for (int64_t kernel = 0; kernel < weights.kernels; ++kernel) {
-          const auto rows =
-              MixTile<Element>::rows(weights, half, kernel, channels * taps, c * taps, some * taps, sums);
+          const auto rows = MixTile<Element>::rows(weights, half, kernel, channels * taps, c * taps, some * taps, sums);
           uint32_t* panel = panels.first + kernel * panels.stride + h * kVector;
           place_rows(in_lanes(rows, half.count, some, taps, scratch), half.count, some / kGroup * taps,
                      Place{panel, channels / kGroup, taps, c / kGroup});
@@ -184,8 +183,8 @@ struct ProductTile {
 
   /// As many rows and columns as the registers hold, or fewer rows.
   template <int kRows>
-  static void multiply_block(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth,
-                             float* sums, bool first) {
+  static void multiply_block(const void* const* rows, int64_t offset, const uint32_t* panel, int64_t depth, float* sums,
+                             bool first) {
     Vec acc[kRows][kVectorsAtOnce];
     const uint32_t* row[kRows];
 #pragma GCC unroll 12

@@ -88,8 +88,8 @@ static inline Vec nearest(Vec a) {
 /// a * 2^whole for whole <= 0; 0 where that is below the normal numbers.
 static inline Vec scale_by_power(Vec a, Vec whole) {
   const auto power = [](__m256 exponent) {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_max_ps(exponent, _mm256_set1_ps(-127.0F))),
-                                            _mm256_set1_epi32(127));
+    const __m256i biased =
+        _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_max_ps(exponent, _mm256_set1_ps(-127.0F))), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
   };
   return {_mm256_mul_ps(a.low, power(whole.low)), _mm256_mul_ps(a.high, power(whole.high))};

@@ -85,8 +85,8 @@ struct WinogradTile {
         for (int64_t kernel = 0; kernel < weights.kernels; ++kernel) {
           auto* to = reinterpret_cast<float*>(panels.first + kernel * panels.stride) + h * kVector;
           if (half.count == kVector) {
-            const auto rows = MixTile<Fp32>::rows(weights, half, kernel, channels * kTaps, c * kTaps, kVector * kTaps,
-                                                  sums);
+            const auto rows =
+                MixTile<Fp32>::rows(weights, half, kernel, channels * kTaps, c * kTaps, kVector * kTaps, sums);
             const auto* from = reinterpret_cast<const uint32_t*>(rows.first);
             for (int64_t i = 0; i < kTaps; ++i) {
               transpose(from + i * kVector, rows.stride, taps + i * kVector * kVector, kVector);
