@@ -30,8 +30,7 @@ class AssembleUNet final : public Node {
     schema.description =
         "Makes a smaller UNet out of a full one: blocks, layers or transformer blocks are taken out and the skips pair "
         "up anew. Without training the picture suffers, the more the more is taken; the weights that are left are "
-        "those "
-        "of the full UNet, shared and not copied, and LoRA, ControlNet and IPAdapter still find their places.";
+        "those of the full UNet, shared and not copied, and LoRA, ControlNet and IPAdapter still find their places.";
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet."),
         combo_input("preset", presets(),

@@ -32,10 +32,8 @@ class CalibratePlan final : public Node {
     schema.display_name = "ASDM Calibrate Plan";
     schema.description =
         "Finds the plan that changes the picture least at the speed you ask for, by trying up to twenty-four on your "
-        "own "
-        "model, prompt and sampler. Takes as long as about eighteen runs; ASDM Apply Plan and ASDM Wrap Sampler then "
-        "use the "
-        "plan for any prompt and seed with these steps and this sampler.";
+        "own model, prompt and sampler. Takes as long as about eighteen runs; ASDM Apply Plan and ASDM Wrap Sampler "
+        "then use the plan for any prompt and seed with these steps and this sampler.";
     schema.inputs = {
         linked_input("model", Kind::kModel,
                      "MODEL with a Stable Diffusion UNet. What it inherits already is left out."),

@@ -17,8 +17,7 @@ class DistilUNet final : public Node {
     schema.description =
         "Trains a compressed UNet (ASDM Assemble UNet, ASDM Load UNet) to do what the full one does, on latents and "
         "conditioning from the graph. Takes its time: hundreds of steps at least. For long runs on many machines there "
-        "is "
-        "a command, see docs/distillation.md.";
+        "is a command, see docs/distillation.md.";
     schema.inputs = {
         linked_input("teacher", Kind::kModel, "MODEL with the full UNet; LoRA and merges on it are learnt too."),
         linked_input("student", Kind::kModel, "MODEL with the compressed UNet, out of the teacher's."),

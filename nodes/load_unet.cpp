@@ -28,9 +28,8 @@ class LoadUNet final : public Node {
     schema.display_name = "ASDM Load UNet";
     schema.description =
         "Loads the UNet of a safetensors file: SD1.x, SD2.x, SDXL and full checkpoints of them, compressed ones such "
-        "as "
-        "SSD-1B, Segmind Vega, KOALA, BK-SDM, small-sd and tiny-sd with the names of ldm or diffusers, and what ASDM "
-        "Save UNet wrote. Names every tensor that is missing or has no place.";
+        "as SSD-1B, Segmind Vega, KOALA, BK-SDM, small-sd and tiny-sd with the names of ldm or diffusers, and what "
+        "ASDM Save UNet wrote. Names every tensor that is missing or has no place.";
     schema.inputs = {
         model_file_input("unet_name", std::string(kFolder), "Safetensors file in models/diffusion_models."),
         combo_input("weight_dtype", {"default", "fp32", "bf16", "fp16"},

@@ -15,10 +15,8 @@ class MECondConvNode final : public Node {
     schema.display_name = "ASDM ME-CondConv";
     schema.description =
         "Gives convolutions of a compressed UNet several expert kernels, which a router mixes into one for each "
-        "sample: "
-        "more capacity at nearly the cost of one convolution. The experts start from the convolutions that were "
-        "pruned, "
-        "and the UNet from what it was: it gets better by training alone.";
+        "sample: more capacity at nearly the cost of one convolution. The experts start from the convolutions that "
+        "were pruned, and the UNet from what it was: it gets better by training alone.";
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a compressed Stable Diffusion UNet, or a full one."),
         string_input(

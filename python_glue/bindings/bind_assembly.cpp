@@ -45,10 +45,9 @@ void init_assembly(py::module_& m) {
       py::arg("seed") = 0,
       "(UNetSpec of the student with ME-CondConv at `sites`, [{\"leaf\", \"from\", \"of_teacher\", \"perturbation\", "
       "\"seed\", \"bias\", \"shares\", \"beside\"}] for each new leaf: the leaf of the teacher or the student it "
-      "starts "
-      "from, the noise added in standard deviations of the weight; a router starts from zeros and `bias`; expert 0 "
-      "from "
-      "what makes the experts, weighted by `shares`, sum to its leaf). ValueError naming what does not fit.");
+      "starts from, the noise added in standard deviations of the weight; a router starts from zeros and `bias`; "
+      "expert 0 from what makes the experts, weighted by `shares`, sum to its leaf). ValueError naming what does not "
+      "fit.");
 }
 
 }  // namespace asdm::python

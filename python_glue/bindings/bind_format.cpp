@@ -40,8 +40,7 @@ void init_format(py::module_& m) {
       "read_unet_file", [](const std::string& path) { return layout_of(read_unet_file(SafetensorsFile::open(path))); },
       py::arg("path"),
       "{\"spec_json\", \"carries_spec\", \"names\": {name in the full UNet: name in the file}} of a safetensors file "
-      "in "
-      "any published layout; ValueError naming the file and the fault.");
+      "in any published layout; ValueError naming the file and the fault.");
 }
 
 }  // namespace asdm::python

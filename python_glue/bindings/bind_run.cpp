@@ -135,8 +135,7 @@ void bind_call_features(py::module_& m) {
            "This call, before it runs, on other memory: it inherits `buffers`.")
       .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
            "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` "
-           "behind, "
-           "of which copies are made.")
+           "behind, of which copies are made.")
       .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
 }
 

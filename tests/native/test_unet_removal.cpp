@@ -73,8 +73,7 @@ TEST(UNetRemoval, WhatLeavesNoUNetIsRefusedWithTheReason) {
        "out.11 at 1/1 of the latent: the skip of in.1 lost its consumer out.10"},
       {{"in.8"},
        "expected as many encoder as decoder blocks at each resolution, got encoder in.6, in.7 and decoder out.3, "
-       "out.4, "
-       "out.5 at 1/4 of the latent: out.3 lost its skip, that of in.8"},
+       "out.4, out.5 at 1/4 of the latent: out.3 lost its skip, that of in.8"},
       {{"out.4.res"}, "got out.4.res alone, so that the skip of in.7 lost its consumer"},
       {{"in.4", "out.7"}, "expected 640 channels before in.5.res, got 320 from in.3.down"},
       {{"in.9", "out.0"}, "expected 1/8 of the latent's resolution before in.10, got 1/4 from in.8.attn"},
