@@ -93,14 +93,14 @@ class BoundUNet:
                  if index in structure.host_leaves or name.startswith(prefixes) or name in structure.host_parts]
         return 1.0 - len(hosts) / len(self.hosted.leaf_names)
 
-    def forget(self):
+    def clear(self):
         """Drops what was made of prompts."""
         self.projected.clear()
         self._projected_by = None
 
     def release(self):
         """Drops all but what reports tell."""
-        self.forget()
+        self.clear()
         self.graphs.close()
         self._bindings.clear()
         self._structure = None

@@ -51,7 +51,7 @@ class ComfyHost:
         """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""
         settings = settings_of(model)
         if settings is not None:
-            install(changed, dataclasses.replace(settings, chain=None, reports=new_reports(), told=set()))
+            install(changed, dataclasses.replace(settings, chain=None, reports=new_reports(), logged=set()))
         return changed
 
     def calibrate_unet(self, teacher, student, conditioning: list, latent: dict | None):
@@ -67,7 +67,7 @@ class ComfyHost:
     def _with(self, model, **changes):
         settings = settings_of(model) or EngineSettings()
         settings = dataclasses.replace(settings, node_ids=_with_this_node(settings.node_ids), reports=new_reports(),
-                                       told=set(), **changes)
+                                       logged=set(), **changes)
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
         clone = engine_clone(model)
         install(clone, settings)

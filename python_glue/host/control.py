@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from .span import Span, moment
+from .span import Span, time_stamp
 
 _LISTS = ("input", "middle", "output")
 
@@ -38,9 +38,9 @@ class PromisedControl(Mapping):
     def residuals(self) -> dict | None:
         """Runs the ControlNet."""
         if self.span is None:
-            started = moment(self._device)
+            started = time_stamp(self._device)
             self._answer = self._ask()
-            self.span = Span(started, moment(self._device))
+            self.span = Span(started, time_stamp(self._device))
         return self._answer
 
     def __getitem__(self, name):
@@ -162,5 +162,5 @@ class ControlKeeper:
             self.actions[-1] = "i"
         return joined
 
-    def release(self):
+    def clear(self):
         self._kept.clear()

@@ -6,7 +6,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from .. import native
-from .span import Span, moment
+from .span import Span, time_stamp
 from .structure import Structure
 
 # Arguments of the host's forward that it hands on to its layers, and that the engine does not read.
@@ -80,10 +80,10 @@ class HostModules:
         return self._places.setdefault(address, Place(address, reason))
 
     def _timed(self, place: Place, x, work):
-        started = moment(x.device)
+        started = time_stamp(x.device)
         result = work()
         place.calls += 1
-        place.spans.append(Span(started, moment(x.device)))
+        place.spans.append(Span(started, time_stamp(x.device)))
         return result
 
     def _leaf(self, module, name: str, reason: str):

@@ -45,7 +45,7 @@ def running(run: SamplingRun, model_options: dict):
     options = model_options.setdefault("transformer_options", {})
     run.other_caches = other_caches(model_options)
     for name in run.other_caches:
-        run.settings.tell(f"{name} works on the same model as ComfyUI-ASDM: the two skip work independently, and "
+        run.settings.log_once(f"{name} works on the same model as ComfyUI-ASDM: the two skip work independently, and "
                           "errors add up; use one of them")
     options[RUN_KEY] = run
     try:

@@ -63,7 +63,8 @@ class InheritingSampler(comfy.samplers.Sampler):
             outer.superseded = True
             if outer.settings.inheritance:
                 run.notes.append("the settings of the sampler were in force, those of the model were not")
-                settings.tell("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler wins")
+                settings.log_once("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler "
+                                  "wins")
         last = None if callback is None else LastPrediction(callback)
         spec_json = run.hosted.spec_json
         options = _with_run(extra_args["model_options"], settings, spec_json)

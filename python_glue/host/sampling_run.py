@@ -281,16 +281,16 @@ class SamplingRun:
                       *(plan_notes(settings.plan(), self.hosted.family, log) if settings.plan() else ())],
         }
 
-    def forget(self):
+    def clear(self):
         """Drops features, residuals and projections: another UNet goes on from here."""
         self._native.release()
-        self._control.release()
+        self._control.clear()
         for bound in (self.bound, *self._on_other_devices):
-            bound.forget()
+            bound.clear()
 
     def close(self):
         """Drops features, residuals, projections, graphs, weights and working memory."""
-        self.forget()
+        self.clear()
         for bound in (self.bound, *self._on_other_devices):
             bound.release()
 

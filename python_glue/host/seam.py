@@ -22,7 +22,7 @@ from .hosted_unet import HostedUNet, adopted_unet, hosted_unet
 from .run_wrappers import install_run
 from .sampling_run import run_of
 from .settings import KEY, EngineSettings
-from .span import Span, moment
+from .span import Span, time_stamp
 from .trust import structure_in_force
 from .weights import bind
 
@@ -141,7 +141,7 @@ class EngineCall:
             return self._run.begin_call(self._bound, x, control, self._options)
 
     def _by_engine(self, structure, x, timesteps, context, y, control):
-        started = moment(x.device)
+        started = time_stamp(x.device)
         run, unet = self._run, self._hosted.unet
         binding = (bind(self._module, unet, structure, x.device, {}) if run is None
                    else self._bound.bind(structure, x.device))
@@ -158,7 +158,8 @@ class EngineCall:
             output = self._forward(at_hand, inputs, residuals, hooks, features)
         if run is not None:
             with run.lock:
-                run.end_call(features, x, context.shape[1], output, Span(started, moment(x.device), span_of(control)))
+                span = Span(started, time_stamp(x.device), span_of(control))
+                run.end_call(features, x, context.shape[1], output, span)
         return output
 
     def _has_room(self, x, pages: int) -> bool:
@@ -201,7 +202,7 @@ class EngineCall:
         """The host's own forward, of which whole blocks are inherited where that is due."""
         if self._run is None or not self._run.inherits:
             return self.by_host(reason, x, timesteps, context, y, control)
-        started = moment(x.device)
+        started = time_stamp(x.device)
         walk = HostWalk(self._hosted, self._module, self._run.block_shapes)
         self._run.leave_out_all_but_blocks()
         features, residuals = self._begin(x, control)
@@ -209,16 +210,16 @@ class EngineCall:
                                                               *self._arguments, **self._named))
         self._tell(reason)
         self._run.end_host_walk(reason, walk, features, x, context.shape[1], output,
-                                Span(started, moment(x.device), span_of(control)))
+                                Span(started, time_stamp(x.device), span_of(control)))
         return output
 
     def by_host(self, reason: str, x, timesteps, context, y, control):
         self._tell(reason)
         residuals = residuals_of(control)
-        started = moment(x.device)
+        started = time_stamp(x.device)
         output = self._original(x, timesteps, context, y, residuals, self._options, *self._arguments, **self._named)
         if self._run is not None:
-            self._run.end_fallback(reason, Span(started, moment(x.device)))
+            self._run.end_fallback(reason, Span(started, time_stamp(x.device)))
         return output
 
     def _tell(self, reason: str):

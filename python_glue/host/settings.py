@@ -33,7 +33,7 @@ class EngineSettings:
     node_ids: tuple = ()  # of the nodes in the graph that made these settings; what a run did is shown there
     chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
     reports: deque = field(default_factory=new_reports)
-    told: set = field(default_factory=set)  # what was logged already
+    logged: set = field(default_factory=set)  # what was logged already
 
     def __deepcopy__(self, memo):
         return self  # the host deep-copies model options when it clones
@@ -42,10 +42,10 @@ class EngineSettings:
         """The Plan that is followed, where one is."""
         return self.inheritance if isinstance(self.inheritance, native.native_module().Plan) else None
 
-    def tell(self, message: str):
+    def log_once(self, message: str):
         """Logs once what the user should know, however many runs it holds for."""
-        if message not in self.told:
-            self.told.add(message)
+        if message not in self.logged:
+            self.logged.add(message)
             log.warning(message)
 
 

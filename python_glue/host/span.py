@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 
-def moment(device: torch.device):
-    """This moment in the work of `device`; by the clock where somebody captures that work, as events cannot be read
+def time_stamp(device: torch.device):
+    """Now, in the work of `device`; by the clock where somebody captures that work, as events cannot be read
     there."""
     if device.type != "cuda" or torch.cuda.is_current_stream_capturing():
         return time.perf_counter()
@@ -18,7 +18,7 @@ def moment(device: torch.device):
 
 @dataclass(frozen=True)
 class Span:
-    """From one moment to another, of the same device. On a GPU nothing waits before the seconds are asked for."""
+    """From one time stamp to another, of the same device. On a GPU nothing waits before the seconds are asked for."""
 
     start: object
     end: object

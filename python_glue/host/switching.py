@@ -124,7 +124,7 @@ class SwitchedRun:
         position = self._schedule.at(float(sigmas.max()))
         if self._order and self._order[-1] != position:
             for unet in self.early:
-                unet.run.forget()
+                unet.run.clear()
         self._order.append(position)
         return self.early[position] if position < len(self.early) else None
 

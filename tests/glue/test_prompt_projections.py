@@ -60,7 +60,7 @@ def test_a_unet_that_hands_over_keeps_none(hosted, runs):
 
     def callback(*_):
         kept.append(runs[0].bound.projected.bytes)
-        runs[0].forget()
+        runs[0].clear()
         kept.append(runs[0].bound.projected.bytes)
 
     hosted.sample(hosted.exact(), steps=1, callback=callback)

@@ -8,11 +8,11 @@ import torch
 
 def test_a_cpu_goes_by_the_clock(glue):
     span = glue("host.span")
-    started = span.moment(torch.device("cpu"))
+    started = span.time_stamp(torch.device("cpu"))
     time.sleep(0.02)
-    part = span.Span(started, span.moment(torch.device("cpu")))
+    part = span.Span(started, span.time_stamp(torch.device("cpu")))
     time.sleep(0.01)
-    whole = span.Span(started, span.moment(torch.device("cpu")), without=part)
+    whole = span.Span(started, span.time_stamp(torch.device("cpu")), without=part)
     assert part.seconds >= 0.02
     assert whole.seconds == pytest.approx(whole.end - part.end)
 
@@ -41,11 +41,11 @@ def test_a_gpu_goes_by_its_events_and_waits_only_when_it_is_asked(glue, monkeypa
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
     capturing = False
     device = torch.device("cuda")
-    taken = span.Span(span.moment(device), span.moment(device))
+    taken = span.Span(span.time_stamp(device), span.time_stamp(device))
     assert not any(event.reached for event in made)
     assert taken.seconds == pytest.approx(0.04)
     capturing = True  # an event of a capture could not be read
-    begun = span.moment(device)
-    assert span.Span(begun, span.moment(device)).seconds >= 0.0
+    begun = span.time_stamp(device)
+    assert span.Span(begun, span.time_stamp(device)).seconds >= 0.0
     assert span.Span(taken.end, begun).seconds == 0.0
     assert len(made) == 2
