@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "native/base/words.h"
 #include "native/layers/cpu_kernels.h"
 
 namespace asdm {
@@ -31,6 +32,17 @@ TEST(CpuKernels, AreThereWhereTheProcessorHasWhatTheyNeed) {
   EXPECT_EQ(cpu_kernels(at::kFloat) != nullptr, fp32);
   EXPECT_EQ(cpu_kernels(at::kBFloat16) != nullptr, bf16);
   EXPECT_EQ(cpu_kernels(at::kHalf), nullptr);
+}
+
+/// A runner without the instructions would skip most of what is tested here, in green.
+TEST(CpuKernels, AreThoseThatThisMachineMustHave) {
+  const char* wanted = std::getenv("ASDM_MUST_HAVE_KERNELS");  // "fp32", or "fp32,bf16"
+  for (const std::string& dtype : words_of(wanted == nullptr ? "" : wanted)) {
+    ASSERT_TRUE(dtype == "fp32" || dtype == "bf16") << dtype;
+    if (allowed(dtype == "fp32" ? "avx2" : "avx512")) {
+      EXPECT_NE(cpu_kernels(dtype == "fp32" ? at::kFloat : at::kBFloat16), nullptr) << dtype;
+    }
+  }
 }
 
 #if defined(__x86_64__)

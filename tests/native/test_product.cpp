@@ -21,6 +21,7 @@
 #include "native/layers/group_norm_kernel.h"
 #include "native/layers/product.h"
 #include "native/layers/winograd.h"
+#include "tests/native/needed_kernels.h"
 
 namespace asdm {
 namespace {
@@ -55,16 +56,14 @@ class LinearProduct : public testing::TestWithParam<std::tuple<LinearShape, at::
 TEST_P(LinearProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   const c10::InferenceMode inference;
   const auto [shape, dtype] = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   const Draw x({shape.rows, shape.in}, dtype);
   const Draw weight({shape.out, shape.in}, dtype);
   const Draw bias({shape.out}, dtype);
   const Draw residual({shape.rows, shape.out}, dtype);
   Workspace workspace;
   const at::Tensor bare = cpu_linear(x.value, weight.value, {}, {}, workspace);
-  ASSERT_EQ(bare.defined(), cpu_kernels(dtype) != nullptr);
-  if (!bare.defined()) {
-    return;
-  }
+  ASSERT_TRUE(bare.defined());
   const at::Tensor exact = at::linear(x.exact, weight.exact);
   EXPECT_LT(relative_error(bare, exact), bound(dtype));
   EXPECT_LT(relative_error(cpu_linear(x.value, weight.value, bias.value, residual.value, workspace),
@@ -83,17 +82,16 @@ class GatedProduct : public testing::TestWithParam<std::tuple<LinearShape, at::S
 TEST_P(GatedProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   const c10::InferenceMode inference;
   const auto [shape, dtype] = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   const Draw x({shape.rows, shape.in}, dtype);
   const Draw weight({2 * shape.out, shape.in}, dtype, 0.3);
   const Draw bias({2 * shape.out}, dtype);
   Workspace workspace;
   const at::Tensor out = cpu_geglu(x.value, weight.value, bias.value, workspace);
-  ASSERT_EQ(out.defined(), cpu_kernels(dtype) != nullptr);
-  if (out.defined()) {
-    const at::Tensor projected = at::linear(x.exact, weight.exact, bias.exact);
-    const at::Tensor expected = projected.narrow(1, 0, shape.out) * at::gelu(projected.narrow(1, shape.out, shape.out));
-    EXPECT_LT(relative_error(out, expected), bound(dtype));
-  }
+  ASSERT_TRUE(out.defined());
+  const at::Tensor projected = at::linear(x.exact, weight.exact, bias.exact);
+  const at::Tensor expected = projected.narrow(1, 0, shape.out) * at::gelu(projected.narrow(1, shape.out, shape.out));
+  EXPECT_LT(relative_error(out, expected), bound(dtype));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GatedProduct,
@@ -110,6 +108,7 @@ class ConvolutionProduct : public testing::TestWithParam<std::tuple<ConvolutionS
 TEST_P(ConvolutionProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   const c10::InferenceMode inference;
   const auto [s, dtype] = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   Draw x({s.batch, s.in, s.height, s.width}, dtype);
   x.channels_last();
   const Draw weight({s.out, s.in, s.kernel, s.kernel}, dtype);
@@ -118,10 +117,7 @@ TEST_P(ConvolutionProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   Workspace workspace;
   const at::Tensor exact = at::conv2d(x.exact, weight.exact, bias.exact, s.stride, s.kernel / 2);
   const at::Tensor bare = cpu_convolution(x.value, weight.value, bias.value, s.stride, {}, workspace);
-  ASSERT_EQ(bare.defined(), cpu_kernels(dtype) != nullptr);
-  if (!bare.defined()) {
-    return;
-  }
+  ASSERT_TRUE(bare.defined());
   EXPECT_LT(relative_error(bare, exact), bound(dtype));
   Draw residual(exact.sizes(), dtype);
   residual.channels_last();
@@ -140,6 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {
   const c10::InferenceMode inference;
+  ASDM_NEEDS_KERNELS(at::kFloat);
   Draw x({4, 32, 5, 4}, at::kFloat);
   x.channels_last();
   const Draw weight({32, 32, 3, 3}, at::kFloat);
@@ -149,10 +146,8 @@ TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {
     for (const auto kernel : {&cpu_convolution, &cpu_winograd}) {
       const at::Tensor out =
           kernel(x.value, weight.value, {}, 1, {.size = size, .shift = {}, .residual = {}}, workspace);
-      ASSERT_EQ(out.defined(), cpu_kernels(at::kFloat) != nullptr);
-      if (out.defined()) {
-        EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
-      }
+      ASSERT_TRUE(out.defined());
+      EXPECT_LT(relative_error(out, expected), bound(at::kFloat)) << size[0] << "x" << size[1];
     }
   }
 }
@@ -182,6 +177,7 @@ class WinogradProduct : public testing::TestWithParam<std::tuple<ConvolutionShap
 TEST_P(WinogradProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
   const c10::InferenceMode inference;
   const auto [s, dtype] = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   Draw x({s.batch, s.in, s.height, s.width}, dtype);
   x.channels_last();
   const Draw weight({s.out, s.in, 3, 3}, dtype);
@@ -279,12 +275,14 @@ class KernelsOfSamples : public testing::TestWithParam<std::tuple<ConvolutionSha
 TEST_P(KernelsOfSamples, EqualOneConvolutionForEachInProducts) {
   const c10::InferenceMode inference;
   const auto [shape, dtype] = GetParam();
-  expect_kernels_of_samples(&cpu_convolution, shape, dtype, cpu_kernels(dtype) != nullptr);
+  ASDM_NEEDS_KERNELS(dtype);
+  expect_kernels_of_samples(&cpu_convolution, shape, dtype, true);
 }
 
 TEST_P(KernelsOfSamples, EqualOneConvolutionForEachInWinogradsForm) {
   const c10::InferenceMode inference;
   const auto [s, dtype] = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   const bool pays = s.kernel == 3 && s.stride == 1 && s.in % 16 == 0 && s.out % 16 == 0 &&
                     s.batch * ((s.height + 1) / 2) * ((s.width + 1) / 2) >= 32;
   expect_kernels_of_samples(&cpu_winograd, s, dtype, pays && filters_by_winograd(dtype));
@@ -305,12 +303,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(WinogradProductTest, LeavesWhatItDoesNotFilterToTheOthers) {
   const c10::InferenceMode inference;
+  ASDM_NEEDS_KERNELS(at::kFloat);
   Workspace workspace;
   const auto runs = [&](at::IntArrayRef image, at::IntArrayRef kernel, int64_t stride, at::ScalarType dtype) {
     const Draw weight(kernel, dtype);
     return cpu_winograd(Draw(image, dtype).channels_last().value, weight.value, {}, stride, {}, workspace).defined();
   };
-  EXPECT_EQ(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 1, at::kFloat), cpu_kernels(at::kFloat) != nullptr);
+  EXPECT_TRUE(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 1, at::kFloat));
   EXPECT_FALSE(runs({2, 16, 8, 8}, {16, 16, 3, 3}, 2, at::kFloat));
   EXPECT_FALSE(runs({2, 16, 8, 8}, {16, 16, 1, 1}, 1, at::kFloat));
   EXPECT_FALSE(runs({2, 12, 8, 8}, {16, 12, 3, 3}, 1, at::kFloat));
@@ -324,6 +323,7 @@ class NormKernel : public testing::TestWithParam<at::ScalarType> {};
 TEST_P(NormKernel, EqualsTheFormulaAlsoFarFromZero) {
   const c10::InferenceMode inference;
   const at::ScalarType dtype = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
   Workspace workspace;
   for (const double offset : {0.0, 100.0}) {
     const at::Tensor x = (at::randn({2, 96, 9, 11}) + offset).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
@@ -331,12 +331,10 @@ TEST_P(NormKernel, EqualsTheFormulaAlsoFarFromZero) {
     const Draw bias({96}, dtype);
     for (const bool with_silu : {false, true}) {
       const at::Tensor out = cpu_group_norm(x, gain.value, bias.value, 32, 1e-5, with_silu, workspace);
-      ASSERT_EQ(out.defined(), cpu_kernels(dtype) != nullptr);
-      if (out.defined()) {
-        const at::Tensor normed = at::group_norm(x.to(at::kDouble), 32, gain.exact, bias.exact, 1e-5);
-        // Far from zero fp32 has fewer digits left for the differences: 1e2 * 2^-24.
-        EXPECT_LT(relative_error(out, with_silu ? at::silu(normed) : normed), bound(dtype) + offset * 1e-7);
-      }
+      ASSERT_TRUE(out.defined());
+      const at::Tensor normed = at::group_norm(x.to(at::kDouble), 32, gain.exact, bias.exact, 1e-5);
+      // Far from zero fp32 has fewer digits left for the differences: 1e2 * 2^-24.
+      EXPECT_LT(relative_error(out, with_silu ? at::silu(normed) : normed), bound(dtype) + offset * 1e-7);
     }
   }
 }
