@@ -9,10 +9,11 @@ set(may_include_native/format native/base)
 set(may_include_native/layers native/base)
 set(may_include_native/inheritance native/format native/base)
 set(may_include_native/unet native/format native/layers native/inheritance native/base)
+set(may_include_native/planning native/unet ${may_include_native/unet})
 set(may_include_native/assembly native/unet ${may_include_native/unet})
 set(may_include_native/switching native/unet ${may_include_native/unet})
 set(may_include_nodes native/assembly native/switching ${may_include_native/assembly})
-set(may_include_python_glue nodes ${may_include_nodes})
+set(may_include_python_glue nodes native/planning ${may_include_nodes})
 # Rooms that know no torch, so that nodes and their tests start in milliseconds.
 set(without_torch native/base native/format nodes)
 

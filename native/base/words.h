@@ -8,14 +8,13 @@
 
 namespace asdm {
 
-/// The words in `text`, which commas and white space part.
-inline std::vector<std::string> words_of(std::string_view text) {
-  constexpr std::string_view kSeparators = ", \t\r\n";
+/// The words in `text`, which any number of `separators` part: by default commas and white space.
+inline std::vector<std::string> words_of(std::string_view text, std::string_view separators = ", \t\r\n") {
   std::vector<std::string> words;
-  for (size_t at = text.find_first_not_of(kSeparators); at != std::string_view::npos;) {
-    const size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+  for (size_t at = text.find_first_not_of(separators); at != std::string_view::npos;) {
+    const size_t end = std::min(text.find_first_of(separators, at), text.size());
     words.emplace_back(text.substr(at, end - at));
-    at = text.find_first_not_of(kSeparators, end);
+    at = text.find_first_not_of(separators, end);
   }
   return words;
 }

@@ -23,7 +23,7 @@ struct CutProbe {
 /// What one call is to inherit and to keep.
 struct CallOrder {
   std::vector<std::string> keys;  ///< one per chunk of the batch
-  Moment now;
+  EvaluationPoint now;
   std::shared_ptr<const FeatureGroup> stored;  ///< of these chunks; null = there is nothing to inherit
   std::set<NodeId> sites;                      ///< nodes whose stored value stands in; all of them are in `stored`
   std::set<NodeId> wanted;                     ///< nodes that are kept where they are computed

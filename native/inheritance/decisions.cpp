@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "native/base/error.h"
-#include "native/inheritance/moment.h"
+#include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
 namespace {

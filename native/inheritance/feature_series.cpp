@@ -66,16 +66,16 @@ KeptValue::KeptValue(const at::Tensor& computed, Storage storage) : computed_as(
   value = computed.detach().to(form, /*non_blocking=*/false, /*copy=*/true);
 }
 
-void FeatureSeries::forget() {
+void FeatureSeries::clear() {
   snapshots_.clear();
   trust_.reset();
   gain_.reset();
   shift_.reset();
 }
 
-void FeatureSeries::push(const KeptValue& kept, const Moment& now) {
+void FeatureSeries::push(const KeptValue& kept, const EvaluationPoint& now) {
   if (!empty() && (snapshots_.front().value.sizes() != kept.value.sizes() || rises(newest().sigma, now.sigma))) {
-    forget();
+    clear();
   }
   computed_as_ = kept.computed_as;
   // Two values of one time say nothing of a change: the later one replaces the other.
@@ -107,14 +107,14 @@ std::vector<double> FeatureSeries::times() const {
   return times;
 }
 
-DifferenceWeights FeatureSeries::weights_at(const Moment& now) const {
+DifferenceWeights FeatureSeries::weights_at(const EvaluationPoint& now) const {
   const std::vector<double> taken = times();
   return newton_weights(taken, std::min(time_of(now), taken[0] + kForecastReach * (taken[0] - taken[1])));
 }
 
 bool FeatureSeries::forecasts() const { return snapshots_.size() > 1 || gain_.defined(); }
 
-at::Tensor FeatureSeries::value(const Moment& now, const RowRange& rows) const {
+at::Tensor FeatureSeries::value(const EvaluationPoint& now, const RowRange& rows) const {
   if (!forecasts()) {
     return restored(snapshots_.front().value, rows);
   }
@@ -122,7 +122,7 @@ at::Tensor FeatureSeries::value(const Moment& now, const RowRange& rows) const {
 }
 
 /// F0 + trust * (near * (F0 - F1) + far * (F1 - F2)).
-at::Tensor FeatureSeries::taylor(const Moment& now, const RowRange& rows) const {
+at::Tensor FeatureSeries::taylor(const EvaluationPoint& now, const RowRange& rows) const {
   const DifferenceWeights weights = weights_at(now);
   const at::Tensor newest = restored(snapshots_[0].value, rows);
   const at::Tensor second = restored(snapshots_[1].value, rows);
@@ -139,14 +139,14 @@ at::Tensor FeatureSeries::taylor(const Moment& now, const RowRange& rows) const 
 }
 
 /// Where a feature does not go on as it went, its forecast falls back to holding it, node by node and row by row.
-void FeatureSeries::learn_trust(const at::Tensor& value, const Moment& now) {
+void FeatureSeries::learn_trust(const at::Tensor& value, const EvaluationPoint& now) {
   const auto past = [&](size_t i) { return restored(snapshots_[i].value, all_rows()); };
   trust_ = forecast_trust(value, past(0), past(1), snapshots_.size() > 2 ? past(2) : at::Tensor(), weights_at(now));
 }
 
 /// The affine map of each channel that takes the last value nearest to this one: gain = covariance / variance,
 /// shift = the gap that is left between the means. Block Caching trains such a map; here each full evaluation gives it.
-void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
+void FeatureSeries::learn_affine(const at::Tensor& value, const EvaluationPoint& now) {
   const at::Tensor before = by_channel(restored(snapshots_.front().value, all_rows())).to(at::kFloat);
   const at::Tensor after = by_channel(value).to(at::kFloat);
   const at::Tensor mean_before = before.mean(1, true);
@@ -159,7 +159,7 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const Moment& now) {
   step_ = time_of(now) - time_of(newest());
 }
 
-at::Tensor FeatureSeries::affine(const Moment& now, const RowRange& rows) const {
+at::Tensor FeatureSeries::affine(const EvaluationPoint& now, const RowRange& rows) const {
   const at::Tensor newest = restored(snapshots_.front().value, rows);
   const double age = time_of(now) - time_of(this->newest());
   const double share = std::min(age / step_, kForecastReach);
@@ -196,7 +196,7 @@ FeatureSeries FeatureSeries::join(const std::vector<Part>& parts) {
     snapshot.value = joined(parts, [i](const FeatureSeries& from) { return from.snapshots_[i].value; });
     snapshot.taken = first.snapshots_[i].taken;
     for (const Part& part : parts) {
-      const Moment& taken = part.series->snapshots_[i].taken;
+      const EvaluationPoint& taken = part.series->snapshots_[i].taken;
       snapshot.taken.evaluation = std::min(snapshot.taken.evaluation, taken.evaluation);
       snapshot.taken.sigma = std::min(snapshot.taken.sigma, taken.sigma);
     }

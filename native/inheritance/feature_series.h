@@ -6,16 +6,11 @@
 #include <set>
 #include <vector>
 
-#include "native/inheritance/moment.h"
+#include "native/base/extents.h"
+#include "native/inheritance/evaluation_point.h"
 #include "native/inheritance/value_form.h"
 
 namespace asdm {
-
-/// Consecutive rows of a batch.
-struct RowRange {
-  int64_t first = 0;
-  int64_t count = 0;
-};
 
 /// A value to be stored: a copy of what was computed, because the host's hooks write into what they get.
 struct KeptValue {
@@ -33,13 +28,13 @@ class FeatureSeries {
   FeatureSeries() = default;
   explicit FeatureSeries(const ValueSettings& settings) : settings_(settings) {}
 
-  /// Keeps `value`, computed at `now`. Learns from the step since the value before; forgets all of them where the shape
+  /// Keeps `value`, computed at `now`. Learns from the step since the value before; drops all of them where the shape
   /// changed or sigma rose in between.
-  void push(const KeptValue& value, const Moment& now);
+  void push(const KeptValue& value, const EvaluationPoint& now);
 
   /// The rows `rows` of what stands in at `now`; to be read only, since a held value is the stored one itself.
   /// Forecasts reach no further than the gap between the last two values.
-  [[nodiscard]] at::Tensor value(const Moment& now, const RowRange& rows) const;
+  [[nodiscard]] at::Tensor value(const EvaluationPoint& now, const RowRange& rows) const;
 
   [[nodiscard]] bool empty() const noexcept { return snapshots_.empty(); }
   /// True where value() is the same until the next push().
@@ -49,7 +44,7 @@ class FeatureSeries {
   /// The newest value, in all rows. Must not be empty.
   [[nodiscard]] at::Tensor newest_value() const { return restored(snapshots_.front().value, all_rows()); }
   /// When the newest value was computed. Must not be empty.
-  [[nodiscard]] const Moment& newest() const { return snapshots_.front().taken; }
+  [[nodiscard]] const EvaluationPoint& newest() const { return snapshots_.front().taken; }
   /// Rows of each value. Must not be empty.
   [[nodiscard]] int64_t rows() const { return snapshots_.front().value.size(0); }
   /// Bytes of memory held beside what is in `counted`, and adds it there: series may share a tensor's memory.
@@ -66,18 +61,18 @@ class FeatureSeries {
  private:
   struct Snapshot {
     at::Tensor value;
-    Moment taken;
+    EvaluationPoint taken;
   };
 
   [[nodiscard]] at::Tensor restored(const at::Tensor& value, const RowRange& rows) const;
   [[nodiscard]] RowRange all_rows() const { return {0, rows()}; }
   [[nodiscard]] std::vector<double> times() const;
-  [[nodiscard]] DifferenceWeights weights_at(const Moment& now) const;
-  [[nodiscard]] at::Tensor taylor(const Moment& now, const RowRange& rows) const;
-  [[nodiscard]] at::Tensor affine(const Moment& now, const RowRange& rows) const;
-  void forget();
-  void learn_trust(const at::Tensor& value, const Moment& now);
-  void learn_affine(const at::Tensor& value, const Moment& now);
+  [[nodiscard]] DifferenceWeights weights_at(const EvaluationPoint& now) const;
+  [[nodiscard]] at::Tensor taylor(const EvaluationPoint& now, const RowRange& rows) const;
+  [[nodiscard]] at::Tensor affine(const EvaluationPoint& now, const RowRange& rows) const;
+  void clear();
+  void learn_trust(const at::Tensor& value, const EvaluationPoint& now);
+  void learn_affine(const at::Tensor& value, const EvaluationPoint& now);
 
   ValueSettings settings_;
   at::TensorOptions computed_as_;    ///< dtype and device of the values that were pushed

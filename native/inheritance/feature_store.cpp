@@ -70,7 +70,7 @@ void FeatureStore::put(const std::shared_ptr<FeatureGroup>& group) {
   }
 }
 
-void FeatureStore::forget_derived() {
+void FeatureStore::clear_derived() {
   for (auto& [key, chunk] : chunks_) {
     chunk.group->derived.clear();
   }

@@ -8,19 +8,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "native/base/extents.h"
+#include "native/base/node_id.h"
 #include "native/inheritance/feature_series.h"
 
 namespace asdm {
-
-/// Index of a node of the UNet graph (see native/unet/topology.h).
-using NodeId = int64_t;
-
-/// Height and width of a node's input.
-struct SpatialSize {
-  int64_t height = 0;
-  int64_t width = 0;
-  bool operator==(const SpatialSize&) const = default;
-};
 
 /// The features of the chunks that one call holds, each for the whole batch.
 struct FeatureGroup {
@@ -44,7 +36,7 @@ class FeatureStore {
   std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys);
   void clear() { chunks_.clear(); }
   /// Drops what was made of held values.
-  void forget_derived();
+  void clear_derived();
   [[nodiscard]] int64_t bytes() const;
 
  private:

@@ -93,7 +93,7 @@ std::string Run::control_obstacle(const std::vector<std::string>& keys) const {
   return {};
 }
 
-std::string Run::obstacle(const Moment& taken) const {
+std::string Run::obstacle(const EvaluationPoint& taken) const {
   if (rises(taken.sigma, now_.sigma)) {
     return "sigma rose";
   }

@@ -66,9 +66,9 @@ class Run {
   /// Whether any evaluation may inherit.
   [[nodiscard]] bool ever_inherits() const { return decisions_ && decisions_->ever_inherits(); }
   /// Drops all features; the record stays.
-  void release() { store_.clear(); }
+  void clear() { store_.clear(); }
   /// Weights changed: drops what calls made of held features alone.
-  void forget_derived() { store_.forget_derived(); }
+  void clear_derived() { store_.clear_derived(); }
 
  private:
   void settle(Decision decision);
@@ -77,7 +77,7 @@ class Run {
   /// Why the last residuals of ControlNets cannot be inherited; empty = they can.
   [[nodiscard]] std::string control_obstacle(const std::vector<std::string>& keys) const;
   /// Why what was taken at `taken` cannot be inherited now; empty = it can.
-  [[nodiscard]] std::string obstacle(const Moment& taken) const;
+  [[nodiscard]] std::string obstacle(const EvaluationPoint& taken) const;
   /// Puts into `order` what the call inherits.
   void inherit(CallOrder& order);
   void open_cuts(CallOrder& order) const;
@@ -91,14 +91,14 @@ class Run {
   std::optional<InheritanceSettings> settings_;
   std::optional<Decisions> decisions_;
   NodeCount nodes_;
-  Moment now_{.evaluation = -1, .sigma = 0.0};
+  EvaluationPoint now_{.evaluation = -1, .sigma = 0.0};
   Decision decision_;
   std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
   std::string next_refused_;  ///< the same of the next evaluation
   bool first_call_ = true;
   std::set<NodeId> left_out_;
   FeatureStore store_;
-  std::map<std::string, Moment> controls_;  ///< by chunk key: when its ControlNets were to run last
+  std::map<std::string, EvaluationPoint> controls_;  ///< by chunk key: when its ControlNets were to run last
   RunRecord record_;
 };
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "native/inheritance/moment.h"
+#include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
 namespace {

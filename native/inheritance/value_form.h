@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "native/format/choices.h"
-#include "native/inheritance/moment.h"
+#include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
 
@@ -31,6 +31,6 @@ struct DifferenceWeights {
 
 /// What forecasts take for time: the index of the evaluation. The log signal-to-noise ratio came out worse
 /// (docs/time_step_modes.md).
-[[nodiscard]] inline double time_of(const Moment& moment) { return static_cast<double>(moment.evaluation); }
+[[nodiscard]] inline double time_of(const EvaluationPoint& point) { return static_cast<double>(point.evaluation); }
 
 }  // namespace asdm

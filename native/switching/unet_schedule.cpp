@@ -5,7 +5,7 @@
 #include <string>
 
 #include "native/base/error.h"
-#include "native/inheritance/moment.h"
+#include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
 namespace {

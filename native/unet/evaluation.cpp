@@ -214,15 +214,15 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   }
   if (joins_held(node, h)) {
     const HeldJoin halves{std::move(h), add_control(std::move(skip), inputs_.control.output, block.number)};
-    forget_inputs(node);
+    drop_inputs(node);
     return run_joined(node, halves, output_shape);
   }
   h = join(block, std::move(h), std::move(skip));
-  forget_inputs(node);
+  drop_inputs(node);
   return run_block(node, std::move(h), output_shape);
 }
 
-void Evaluation::forget_inputs(NodeId node) {
+void Evaluation::drop_inputs(NodeId node) {
   const auto consumed = static_cast<size_t>(topology_.block(node).skip);
   if (!topology_.is_input(node - 1)) {
     values_[static_cast<size_t>(node - 1)].reset();

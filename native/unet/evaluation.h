@@ -17,7 +17,7 @@ class Evaluation {
   /// [batch, out_channels, height, width], contiguous. Throws InheritedFeatureMisfit.
   at::Tensor output();
   /// What block `node` hands on, for input blocks the value kept for the skip. Ask in evaluation order, and before
-  /// output(): what a block consumed is forgotten.
+  /// output(): what a block consumed is dropped.
   at::Tensor block(NodeId node);
   /// `value` stands in for block `node`, which is not run.
   void give(NodeId node, at::Tensor value);
@@ -37,7 +37,7 @@ class Evaluation {
   /// Such a block: what it makes of the trunk alone is made once for as long as that is held.
   at::Tensor run_joined(NodeId node, const HeldJoin& join, at::IntArrayRef output_shape);
   /// Nobody asks for what block `node` consumed again; without this the whole decoder would stay in memory.
-  void forget_inputs(NodeId node);
+  void drop_inputs(NodeId node);
   /// The trunk value that enters block `node`.
   at::Tensor trunk_before(NodeId node);
   /// The same for the block behind input block `node`.

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "native/base/node_id.h"
 #include "native/format/unet_layout.h"
-#include "native/inheritance/feature_store.h"
 #include "native/layers/res_block.h"
 #include "native/layers/spatial_transformer.h"
 

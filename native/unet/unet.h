@@ -38,7 +38,7 @@ struct ForwardInputs {
 struct Companions {
   LayerObserver* observer = nullptr;       ///< is told of each part
   ProjectionCache* projections = nullptr;  ///< remembers, and is to be cleared when weights change
-  bool reuses_sums = false;                ///< of held features alone; Run::forget_derived() is called as cleared above
+  bool reuses_sums = false;                ///< of held features alone; Run::clear_derived() is called as cleared above
   HostModules* host = nullptr;             ///< computes parts by the host's own modules
 };
 

@@ -1,11 +1,11 @@
-// Bindings of native/unet/plan_search.h.
+// Bindings of native/planning/plan_search.h.
 #include <pybind11/stl.h>
 
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "native/unet/plan_search.h"
+#include "native/planning/plan_search.h"
 #include "native/unet/unet.h"
 #include "python_glue/bindings/module.h"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "native/inheritance/run.h"
-#include "native/unet/sites.h"
+#include "native/planning/sites.h"
 #include "native/unet/unet.h"
 #include "python_glue/bindings/module.h"
 
@@ -184,13 +184,14 @@ void init_run(py::module_& m) {
           },
           py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
       .def(
-          "forget_derived", [](NamedRun& named) { named.run().forget_derived(); },
+          "clear_derived", [](NamedRun& named) { named.run().clear_derived(); },
           "Weights changed: drops what calls made of held features alone.")
       .def(
           "leave_out", [](NamedRun& named, const std::vector<std::string>& addresses) { named.leave_out(addresses); },
           py::arg("addresses"),
           "The calls to come neither keep nor inherit these nodes: the host runs what is around them.")
-      .def("release", [](NamedRun& named) { named.run().release(); })
+      .def(
+          "clear", [](NamedRun& named) { named.run().clear(); }, "Drops all features; the record stays.")
       .def_property_readonly(
           "cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); }, "Bytes of the features stored now.")
       .def_property_readonly(

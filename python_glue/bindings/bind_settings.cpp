@@ -9,7 +9,7 @@
 
 #include "native/format/inheritance_request.h"
 #include "native/format/plan.h"
-#include "native/unet/resolved_settings.h"
+#include "native/planning/resolved_settings.h"
 #include "native/unet/unet.h"
 #include "python_glue/bindings/field_values.h"
 #include "python_glue/bindings/module.h"

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/cost.h"
-#include "native/unet/feature_memory.h"
-#include "native/unet/liveness.h"
+#include "native/planning/cost.h"
+#include "native/planning/feature_memory.h"
+#include "native/planning/liveness.h"
 #include "native/unet/profile.h"
 #include "native/unet/unet.h"
 #include "python_glue/bindings/bind_hooks.h"

@@ -202,7 +202,7 @@ class SamplingRun:
     def projections(self, bound: BoundUNet, binding):
         """See BoundUNet.projections()."""
         with self.lock:
-            return bound.projections(binding, self._native.forget_derived)
+            return bound.projections(binding, self._native.clear_derived)
 
     def end_call(self, features, x, tokens: int, output, span: Span):
         """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
@@ -283,7 +283,7 @@ class SamplingRun:
 
     def clear(self):
         """Drops features, residuals and projections: another UNet goes on from here."""
-        self._native.release()
+        self._native.clear()
         self._control.clear()
         for bound in (self.bound, *self._on_other_devices):
             bound.clear()

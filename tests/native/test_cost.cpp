@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/cost.h"
-#include "native/unet/liveness.h"
-#include "native/unet/sites.h"
+#include "native/planning/cost.h"
+#include "native/planning/liveness.h"
+#include "native/planning/sites.h"
 #include "native/unet/unet.h"
 
 namespace asdm {

@@ -23,7 +23,8 @@ ValueSettings form(ValueForm value_form, Storage storage = Storage::kCompute) {
   return {.form = value_form, .storage = storage};
 }
 
-void push(FeatureSeries& series, const at::Tensor& value, const Moment& now, Storage storage = Storage::kCompute) {
+void push(FeatureSeries& series, const at::Tensor& value, const EvaluationPoint& now,
+          Storage storage = Storage::kCompute) {
   series.push(KeptValue(value, storage), now);
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/unet/feature_memory.h"
+#include "native/planning/feature_memory.h"
 #include "tests/native/tiny_sampler.h"
 #include "tests/native/tiny_unet.h"
 
@@ -213,7 +213,7 @@ TEST(HeldSums, ChangedWeightsCountOnceTheyAreForgotten) {
       tiny.tensors[leaf].weight.mul_(-1.0);  // these tensors are this test's alone
     }
   }
-  run.forget_derived();
+  run.clear_derived();
   EXPECT_LT(run.cache_bytes(), with_sums);
   const at::Tensor after = tiny.evaluate(run, 8, inputs, none);
   EXPECT_EQ(run.cache_bytes(), with_sums);
@@ -239,7 +239,7 @@ TEST(HeldSums, BytesAreCountedAsDeclaredAndGoWithTheRun) {
       EXPECT_EQ(run.record().peak_cache_bytes, features + sums);
       EXPECT_EQ(sums, int64_t{2} * 2 * 32 * height * width * 4);
     }
-    run.release();
+    run.clear();
     EXPECT_EQ(run.cache_bytes(), 0);
   }
 }

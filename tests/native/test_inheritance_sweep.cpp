@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/liveness.h"
+#include "native/planning/liveness.h"
 #include "tests/native/tiny_sampler.h"
 
 namespace asdm {
@@ -120,7 +120,7 @@ TEST_P(InheritanceSweep, RandomSettingsFinishAndAddUp) {
     EXPECT_TRUE(at::isfinite(latent).all().item<bool>());
     expect_adds_up(tiny, run, sampler.evaluations);
     inheriting += run.record().inherited > 0 ? 1 : 0;
-    run.release();
+    run.clear();
     EXPECT_EQ(run.cache_bytes(), 0);
   }
   EXPECT_GT(inheriting, kPerTest / 2);

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/plan_search.h"
-#include "native/unet/presets.h"
-#include "native/unet/sites.h"
+#include "native/planning/plan_search.h"
+#include "native/planning/presets.h"
+#include "native/planning/sites.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "native/layers/projection_cache.h"
-#include "native/unet/feature_memory.h"
+#include "native/planning/feature_memory.h"
 #include "tests/native/tiny_unet.h"
 
 namespace asdm {

@@ -412,7 +412,7 @@ TEST(Run, ReleaseEmptiesButKeepsTheRecord) {
   SamplingRun run(every(kNever), kTenSteps, kNodes);
   evaluate(run, 10, {"cond", "uncond"}, {1, 2});
   EXPECT_EQ(run.cache_bytes(), 2 * kRowBytes);
-  run.release();
+  run.clear();
   EXPECT_EQ(run.cache_bytes(), 0);
   EXPECT_EQ(run.record().peak_cache_bytes, 2 * kRowBytes);
   EXPECT_EQ(run.record().calls, 1);

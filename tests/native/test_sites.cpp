@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/resolved_settings.h"
-#include "native/unet/sites.h"
+#include "native/planning/resolved_settings.h"
+#include "native/planning/sites.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {

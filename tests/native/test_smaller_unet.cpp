@@ -7,7 +7,7 @@
 #include "native/assembly/pruning_maps.h"
 #include "native/base/error.h"
 #include "native/format/unet_layout.h"
-#include "native/unet/cost.h"
+#include "native/planning/cost.h"
 #include "tests/native/tiny_unet.h"
 
 namespace asdm {

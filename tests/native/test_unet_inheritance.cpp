@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/unet/sites.h"
+#include "native/planning/sites.h"
 #include "tests/native/tiny_unet.h"
 
 namespace asdm {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/unet/liveness.h"
+#include "native/planning/liveness.h"
 #include "tests/native/tiny_unet.h"
 
 namespace asdm {

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "native/inheritance/run.h"
-#include "native/unet/resolved_settings.h"
-#include "native/unet/sites.h"
+#include "native/planning/resolved_settings.h"
+#include "native/planning/sites.h"
 #include "native/unet/unet.h"
 #include "tests/native/tensors.h"
 

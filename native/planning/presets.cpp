@@ -1,4 +1,4 @@
-#include "native/unet/presets.h"
+#include "native/planning/presets.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "native/unet/resolved_settings.h"
+#include "native/planning/resolved_settings.h"
 
 #include <algorithm>
 #include <map>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "native/base/error.h"
-#include "native/unet/sites.h"
+#include "native/planning/sites.h"
 
 namespace asdm {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "native/base/error.h"
 #include "native/inheritance/inheritance_settings.h"
-#include "native/unet/presets.h"
+#include "native/planning/presets.h"
 #include "native/unet/topology.h"
 
 namespace asdm {

@@ -1,15 +1,15 @@
-// When in a run something happened.
+// Where in a run something happened.
 #pragma once
 
 #include <cstdint>
 
 namespace asdm {
 
-/// One model evaluation of a run.
-struct Moment {
-  int64_t evaluation = 0;  ///< 0-based, counted in model evaluations
+/// One evaluation of a run.
+struct EvaluationPoint {
+  int64_t evaluation = 0;  ///< 0-based, counted in evaluations
   double sigma = 0.0;
-  bool operator==(const Moment&) const = default;
+  bool operator==(const EvaluationPoint&) const = default;
 };
 
 /// Samplers evaluate a hair beside their schedule (uni_pc's last sigma, ancestral noise), so compare with a margin.

@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "native/unet/cost.h"
+#include "native/planning/cost.h"
 #include "native/unet/topology.h"
 
 namespace asdm {

@@ -1,4 +1,4 @@
-#include "native/unet/feature_memory.h"
+#include "native/planning/feature_memory.h"
 
 #include <algorithm>
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "native/unet/cost.h"
-#include "native/unet/run_time.h"
+#include "native/planning/cost.h"
+#include "native/planning/run_time.h"
 
 namespace asdm {
 

@@ -1,21 +1,17 @@
-#include "native/unet/cost.h"
+#include "native/planning/cost.h"
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 #include <optional>
 
+#include "native/base/extents.h"
+
 namespace asdm {
 namespace {
 
-/// Sizes of one level; Downsample rounds up.
-struct Size {
-  int64_t height;
-  int64_t width;
-  [[nodiscard]] int64_t area() const { return height * width; }
-};
-
-Size at_level(Size size, int64_t level) {
+/// Downsample rounds up.
+SpatialSize at_level(SpatialSize size, int64_t level) {
   for (int64_t i = 0; i < level; ++i) {
     size = {(size.height + 1) / 2, (size.width + 1) / 2};
   }
@@ -58,7 +54,7 @@ int64_t unit_macs(const LayerTopology& layer, int64_t unit, int64_t area, int64_
              : transformer_units(layer.transformer, area, tokens)[static_cast<size_t>(unit % kTransformerUnits)];
 }
 
-int64_t layer_macs(const LayerTopology& layer, Size size, int64_t tokens) {
+int64_t layer_macs(const LayerTopology& layer, SpatialSize size, int64_t tokens) {
   switch (layer.kind) {
     case LayerKind::kConv:
     case LayerKind::kDown:
@@ -75,7 +71,7 @@ int64_t layer_macs(const LayerTopology& layer, Size size, int64_t tokens) {
 }
 
 /// What a layer of `block` computes on; of those that resample, what they make.
-Size size_of(const LayerTopology& layer, const BlockTopology& block, Size latent) {
+SpatialSize size_of(const LayerTopology& layer, const BlockTopology& block, SpatialSize latent) {
   const int64_t step = layer.kind == LayerKind::kDown ? 1 : layer.kind == LayerKind::kUp ? -1 : 0;
   return at_level(latent, block.level + step);
 }
@@ -88,7 +84,7 @@ std::vector<int64_t> node_macs(const Topology& topology, const CallSize& size) {
   for (size_t b = 0; b < topology.blocks.size(); ++b) {
     const BlockTopology& block = topology.blocks[b];
     for (const LayerTopology& layer : block.layers) {
-      const Size at = size_of(layer, block, {size.height, size.width});
+      const SpatialSize at = size_of(layer, block, {size.height, size.width});
       of(layer.node) = layer_macs(layer, at, size.tokens);
       macs[b] += of(layer.node);
       for (int64_t unit = 0; unit < layer.units; ++unit) {

@@ -1,4 +1,4 @@
-#include "native/unet/run_time.h"
+#include "native/planning/run_time.h"
 
 #include <algorithm>
 

@@ -1,10 +1,11 @@
-#include "native/unet/sites.h"
+#include "native/planning/sites.h"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "native/unet/liveness.h"
+#include "native/base/words.h"
+#include "native/planning/liveness.h"
 
 namespace asdm {
 namespace {
@@ -15,18 +16,6 @@ constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kPhasesWanted = "phases such as '0-0.5: out.10; 0.5-1: out.8', rising shares of the window";
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
-
-std::vector<std::string> split(std::string_view text, std::string_view separators) {
-  std::vector<std::string> words;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find_first_of(separators, at), text.size());
-    if (end > at) {
-      words.emplace_back(text.substr(at, end - at));
-    }
-    at = end + 1;
-  }
-  return words;
-}
 
 /// Whether `pattern` stands for `address`: * for any characters but a dot, ? for one such character.
 bool matches(std::string_view pattern, std::string_view address) {
@@ -50,7 +39,7 @@ class Reader {
 
   /// Sites in evaluation order; layers that were asked for as outputs go to `whole_outputs`.
   std::vector<NodeId> read(std::string_view text, ResolvedSites& resolved) {
-    const std::vector<std::string> words = split(text, ", \t\r\n");
+    const std::vector<std::string> words = words_of(text);
     if (words.empty()) {
       throw no_site("");
     }
@@ -212,13 +201,13 @@ std::vector<std::string> site_names(const Topology& topology) {
 ResolvedSites resolve_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level, std::string_view text) {
   ResolvedSites resolved;
   resolved.phased = is_phased(text);
-  resolved.automatic = split(text, ", \t\r\n") == std::vector<std::string>{std::string(kAutomatic)};
+  resolved.automatic = words_of(text) == std::vector<std::string>{std::string(kAutomatic)};
   Reader reader(topology, spec, level);
   if (!resolved.phased) {
     resolved.phases.push_back({.sites = reader.read(text, resolved)});
   }
   double from = 0.0;
-  for (const std::string& part : resolved.phased ? split(text, ";") : std::vector<std::string>()) {
+  for (const std::string& part : resolved.phased ? words_of(text, ";") : std::vector<std::string>()) {
     if (part.find_first_not_of(kBlanks) == std::string::npos) {
       continue;
     }

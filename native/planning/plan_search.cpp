@@ -1,4 +1,4 @@
-#include "native/unet/plan_search.h"
+#include "native/planning/plan_search.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,8 +7,8 @@
 
 #include "native/base/error.h"
 #include "native/inheritance/time_step_mode.h"
-#include "native/unet/liveness.h"
-#include "native/unet/presets.h"
+#include "native/planning/liveness.h"
+#include "native/planning/presets.h"
 
 namespace asdm {
 namespace {

@@ -1,4 +1,4 @@
-#include "native/unet/liveness.h"
+#include "native/planning/liveness.h"
 
 #include <vector>
 
