@@ -56,7 +56,7 @@ class AssembleUNet final : public Node {
  private:
   Result run(Host& host, const Inputs& inputs) const override {
     const Handle& model = inputs.handle("model");
-    const UNetSpec spec = spec_from_json(require_unet(host, model, inputs.where("model")));
+    const UNetSpec spec = require_unet(host, model, inputs.where("model"));
     std::vector<std::string> addresses = words_of(inputs.text("remove"));
     if (const std::string& preset = inputs.text("preset"); preset != kNoPreset) {
       const std::vector<std::string> map = pruning_map(preset, spec);
@@ -66,7 +66,7 @@ class AssembleUNet final : public Node {
     if (smaller == spec) {
       throw invalid_input(inputs.where("remove"), "parts that the UNet still has", "none of them");
     }
-    Handle assembled = host.assemble_unet(model, to_json(smaller));
+    Handle assembled = host.assemble_unet(model, smaller);
     if (const Handle conditioning = inputs.optional_handle("calibrate")) {
       assembled = host.calibrate_unet(model, assembled, conditioning, inputs.optional_handle("latent"));
     }

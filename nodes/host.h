@@ -117,9 +117,9 @@ using Inheritance = std::variant<InheritanceRequest, Plan>;
 
 /// What the host knows of a MODEL.
 struct ModelDescription {
-  std::string class_name;  ///< the host's class of the diffusion model, for messages
-  std::string spec_json;   ///< UNetSpec as JSON; empty where it is no SD UNet
-  std::string refusal;     ///< why spec_json is empty
+  std::string class_name;        ///< the host's class of the diffusion model, for messages
+  std::optional<UNetSpec> spec;  ///< none where it is no SD UNet
+  std::string refusal;           ///< why there is none
 };
 
 /// The program the nodes run in. Every call may throw asdm::Error or the host's own exception.
@@ -137,8 +137,8 @@ class Host {
   virtual Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) = 0;
   /// Writes the UNet of `model`, patches included, to a safetensors file that load_unet() reads; its path.
   virtual std::string save_unet(const Handle& model, std::string_view filename_prefix) = 0;
-  /// A MODEL with the UNet of `model` less what the spec `spec_json` lacks of it; shares the weights that are left.
-  virtual Handle assemble_unet(const Handle& model, std::string_view spec_json) = 0;
+  /// A MODEL with the UNet of `model` less what `spec` lacks of it; shares the weights that are left.
+  virtual Handle assemble_unet(const Handle& model, const UNetSpec& spec) = 0;
 
   /// A MODEL with the UNet of `student`, its cuts mended in closed form by one short run of `teacher` under
   /// `conditioning`, at the size of `latent` (null = the one that the model was trained at).

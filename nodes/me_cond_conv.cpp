@@ -44,9 +44,9 @@ class MECondConvNode final : public Node {
  private:
   Result run(Host& host, const Inputs& inputs) const override {
     const Handle& model = inputs.handle("model");
-    const UNetSpec student = spec_from_json(require_unet(host, model, inputs.where("model")));
+    const UNetSpec student = require_unet(host, model, inputs.where("model"));
     const Handle teacher = inputs.optional_handle("teacher");
-    const UNetSpec full = teacher ? spec_from_json(require_unet(host, teacher, inputs.where("teacher"))) : student;
+    const UNetSpec full = teacher ? require_unet(host, teacher, inputs.where("teacher")) : student;
     const ExpertRouting routing{.experts = inputs.integer("experts"),
                                 .form = value_named(kRoutingForms, inputs.where("routing"), inputs.text("routing")),
                                 .source = value_named(kRoutingSources, inputs.where("source"), inputs.text("source")),

@@ -3,17 +3,16 @@
 #include <utility>
 
 #include "native/base/error.h"
-#include "native/format/unet_spec.h"
 
 namespace asdm::nodes {
 
-std::string require_unet(Host& host, const Handle& model, std::string_view where) {
+UNetSpec require_unet(Host& host, const Handle& model, std::string_view where) {
   ModelDescription description = host.describe_model(model);
-  if (description.spec_json.empty()) {
+  if (!description.spec) {
     throw unsupported(where, "the UNet of " + join(family_titles()),
                       description.class_name + ": " + description.refusal);
   }
-  return std::move(description.spec_json);
+  return *std::move(description.spec);
 }
 
 }  // namespace asdm::nodes

@@ -19,20 +19,20 @@ def is_note(name: str) -> bool:
     return name.endswith(_NOTE)
 
 
-def expected_tensors(spec_json: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor of a UNet, by checkpoint name."""
+def expected_tensors(spec) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of the UNet `spec`, by checkpoint name."""
     expected = {}
-    for name, shape, has_bias in native.native_module().UNet(spec_json).leaves():
+    for name, shape, has_bias in native.native_module().UNet(spec).leaves():
         expected[f"{name}.weight"] = tuple(shape)
         if has_bias:
             expected[f"{name}.bias"] = (shape[0],)
     return expected
 
 
-def check_tensors(path: str, spec_json: str, tensors: dict[str, torch.Tensor]):
+def check_tensors(path: str, spec, tensors: dict[str, torch.Tensor]):
     """ValueError naming every missing and unexpected tensor, and those of another shape or kind. The host's notes are
     free to be there."""
-    expected = expected_tensors(spec_json)
+    expected = expected_tensors(spec)
     tensors = {name: tensor for name, tensor in tensors.items() if not is_note(name)}
     faults = [f"missing {name}" for name in expected if name not in tensors]
     faults += [f"unexpected {name}" for name in tensors if name not in expected]
@@ -44,18 +44,18 @@ def check_tensors(path: str, spec_json: str, tensors: dict[str, torch.Tensor]):
         raise ValueError(f"{path}: expected the tensors of its UNet, got " + "; ".join(faults))
 
 
-def read_unet(path: str | os.PathLike) -> tuple[str, dict[str, torch.Tensor]]:
-    """(UNetSpec as JSON, tensors by their names in the full UNet) of a file in any layout that ASDMLoadUNet opens."""
+def read_unet(path: str | os.PathLike) -> tuple[object, dict[str, torch.Tensor]]:
+    """(UNetSpec, tensors by their names in the full UNet) of a file in any layout that ASDMLoadUNet opens."""
     layout = native.native_module().read_unet_file(str(path))
     with safetensors.safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(in_file) for name, in_file in layout["names"].items()}
-    check_tensors(path, layout["spec_json"], tensors)
-    return layout["spec_json"], tensors
+    check_tensors(path, layout["spec"], tensors)
+    return layout["spec"], tensors
 
 
-def write_unet(path: str | os.PathLike, spec_json: str, tensors: dict[str, torch.Tensor]):
+def write_unet(path: str | os.PathLike, spec, tensors: dict[str, torch.Tensor]):
     """Writes a file that carries its UNetSpec. It takes its name when it is whole, so that nobody meets half of one."""
-    metadata = {native.native_module().SPEC_METADATA_KEY: spec_json}
+    metadata = {native.native_module().SPEC_METADATA_KEY: spec.json()}
     with atomically(path) as unfinished:
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished,
                                     metadata=metadata)

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "native/base/expert_routing.h"
@@ -47,6 +49,27 @@ struct UNetSpec {
   /// In evaluation order; none in published UNets.
   std::vector<MECondConvSite> me_cond_conv;
 
+  /// By their keys in JSON, in that order; all but `removed` and `me_cond_conv`, which are written where they hold
+  /// something.
+  static constexpr auto fields() {
+    using Self = UNetSpec;
+    return std::tuple{std::pair{"family", &Self::family},
+                      std::pair{"prediction", &Self::prediction},
+                      std::pair{"in_channels", &Self::in_channels},
+                      std::pair{"out_channels", &Self::out_channels},
+                      std::pair{"model_channels", &Self::model_channels},
+                      std::pair{"channel_mult", &Self::channel_mult},
+                      std::pair{"num_res_blocks", &Self::num_res_blocks},
+                      std::pair{"transformer_depth", &Self::transformer_depth},
+                      std::pair{"transformer_depth_output", &Self::transformer_depth_output},
+                      std::pair{"transformer_depth_middle", &Self::transformer_depth_middle},
+                      std::pair{"context_dim", &Self::context_dim},
+                      std::pair{"num_heads", &Self::num_heads},
+                      std::pair{"num_head_channels", &Self::num_head_channels},
+                      std::pair{"use_linear_in_transformer", &Self::use_linear_in_transformer},
+                      std::pair{"adm_in_channels", &Self::adm_in_channels}};
+  }
+
   /// Throws Error naming the field that makes this no legal UNet, for `removed` the part that no longer fits, and for
   /// `me_cond_conv` the site.
   void validate() const;
@@ -62,8 +85,7 @@ struct UNetSpec {
 [[nodiscard]] std::vector<std::string> preset_names();
 
 /// The JSON that travels in a file's metadata under `kSpecMetadataKey`. Unknown, missing and repeated keys are errors,
-/// and what is read is validated. The keys `removed` and `me_cond_conv` are
-/// written where they hold something.
+/// and what is read is validated.
 inline constexpr std::string_view kSpecMetadataKey = "asdm.unet_spec";
 [[nodiscard]] std::string to_json(const UNetSpec& spec);
 [[nodiscard]] UNetSpec spec_from_json(std::string_view json);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/base/fields.h"
 #include "native/base/name_table.h"
 #include "native/format/strict_json.h"
 #include "native/format/unet_spec.h"
@@ -17,26 +18,6 @@ constexpr const char* kRemoved = "removed";
 constexpr const char* kMECondConv = "me_cond_conv";
 
 std::string where(std::string_view key) { return "UNetSpec." + std::string(key); }
-
-/// Calls `visit(key, field)` for every field, in file order. `Spec` is UNetSpec or const UNetSpec.
-template <typename Spec, typename Visit>
-void for_each_field(Spec& spec, Visit visit) {
-  visit("family", spec.family);
-  visit("prediction", spec.prediction);
-  visit("in_channels", spec.in_channels);
-  visit("out_channels", spec.out_channels);
-  visit("model_channels", spec.model_channels);
-  visit("channel_mult", spec.channel_mult);
-  visit("num_res_blocks", spec.num_res_blocks);
-  visit("transformer_depth", spec.transformer_depth);
-  visit("transformer_depth_output", spec.transformer_depth_output);
-  visit("transformer_depth_middle", spec.transformer_depth_middle);
-  visit("context_dim", spec.context_dim);
-  visit("num_heads", spec.num_heads);
-  visit("num_head_channels", spec.num_head_channels);
-  visit("use_linear_in_transformer", spec.use_linear_in_transformer);
-  visit("adm_in_channels", spec.adm_in_channels);
-}
 
 struct Writer {
   nlohmann::ordered_json& json;
@@ -130,9 +111,8 @@ std::vector<MECondConvSite> read_sites(const nlohmann::json& json) {
 
 /// All keys but kRemoved and kMECondConv, which only UNets that differ in them from the published ones have.
 std::vector<std::string> keys() {
-  const UNetSpec any;
   std::vector<std::string> known = {"format", "version"};
-  for_each_field(any, [&](const char* key, const auto&) { known.emplace_back(key); });
+  for_each_field<UNetSpec>([&](const char* key, auto) { known.emplace_back(key); });
   return known;
 }
 
@@ -142,7 +122,7 @@ std::string to_json(const UNetSpec& spec) {
   nlohmann::ordered_json json;
   json["format"] = std::string(kFormat);
   json["version"] = kVersion;
-  for_each_field(spec, Writer{json});
+  for_each_field<UNetSpec>([&](const char* key, auto member) { Writer{json}(key, spec.*member); });
   if (!spec.removed.empty()) {
     json[kRemoved] = spec.removed;
   }
@@ -169,7 +149,7 @@ UNetSpec spec_from_json(std::string_view json) {
   if (parsed.contains(kMECondConv)) {
     spec.me_cond_conv = read_sites(parsed.at(kMECondConv));
   }
-  for_each_field(spec, Reader{parsed});
+  for_each_field<UNetSpec>([&](const char* key, auto member) { Reader{parsed}(key, spec.*member); });
   spec.validate();
   return spec;
 }

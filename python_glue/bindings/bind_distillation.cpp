@@ -46,7 +46,7 @@ py::list implant_list(const Distillation& distillation) {
     }
     py::dict entry;
     entry["name"] = implant.name;
-    entry["spec_json"] = to_json(implant.hybrid);
+    entry["spec"] = implant.hybrid;
     entry["trained"] = trained;
     out.append(std::move(entry));
   }
@@ -121,26 +121,21 @@ void init_distillation(py::module_& m) {
   m.def("pruning_map_names", &pruning_map_names, "Names of the known compressed structures.");
   m.def(
       "compressed_spec",
-      [](const std::string& spec_json, const std::string& preset, const std::vector<std::string>& remove) {
-        const UNetSpec spec = spec_from_json(spec_json);
+      [](const UNetSpec& spec, const std::string& preset, const std::vector<std::string>& remove) {
         std::vector<std::string> addresses = remove;
         if (!preset.empty()) {
           const std::vector<std::string> map = pruning_map(preset, spec);
           addresses.insert(addresses.end(), map.begin(), map.end());
         }
-        return to_json(without(spec, addresses));
+        return without(spec, addresses);
       },
-      py::arg("spec_json"), py::arg("preset"), py::arg("remove") = std::vector<std::string>(),
-      "UNetSpec (JSON) less what the pruning map `preset` (\"\" = none) and the addresses `remove` take.");
+      py::arg("spec"), py::arg("preset"), py::arg("remove") = std::vector<std::string>(),
+      "`spec` less what the pruning map `preset` (\"\" = none) and the addresses `remove` take.");
   py::class_<Distillation> distillation(m, "Distillation",
                                         "What a student UNet learns from its teacher. Holds no weights.");
-  distillation
-      .def(py::init([](const std::string& teacher, const std::string& student) {
-             return std::make_unique<Distillation>(spec_from_json(teacher), spec_from_json(student));
-           }),
-           py::arg("teacher_spec"), py::arg("student_spec"))
+  distillation.def(py::init<UNetSpec, UNetSpec>(), py::arg("teacher"), py::arg("student"))
       .def("implants", &implant_list,
-           "[{name, spec_json (of the hybrid), trained (checkpoint names of leaves)}], from the shallowest.")
+           "[{name, spec (of the hybrid), trained (checkpoint names of leaves)}], from the shallowest.")
       .def("hybrid", &Distillation::hybrid, py::arg("implant"), py::return_value_policy::reference_internal)
       .def_property_readonly("teacher", &Distillation::teacher, py::return_value_policy::reference_internal)
       .def_property_readonly("student", &Distillation::student, py::return_value_policy::reference_internal);

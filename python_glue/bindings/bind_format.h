@@ -7,7 +7,7 @@
 
 namespace asdm::python {
 
-/// {"spec_json", "carries_spec", "names"} of `file`.
+/// {"spec", "carries_spec", "names"} of `file`.
 [[nodiscard]] pybind11::dict layout_of(const UNetFile& file);
 
 }  // namespace asdm::python

@@ -191,8 +191,7 @@ void init_unet(py::module_& m) {
       .def_property_readonly("peak_bytes", &ProjectionCache::peak_bytes);
   py::class_<UNet> unet(m, "UNet",
                         "A Stable Diffusion UNet: structure, addresses and native forward. Holds no weights.");
-  unet.def(py::init([](const std::string& spec_json) { return std::make_unique<UNet>(spec_from_json(spec_json)); }),
-           py::arg("spec_json"))
+  unet.def(py::init<UNetSpec>(), py::arg("spec"))
       .def("leaves", &leaf_list, "[(checkpoint name, weight shape, has bias)] in the order that weights are given.")
       .def("layers", &layer_list, "[(address, checkpoint prefix)] in evaluation order.")
       .def("parts", &UNet::parts, "Checkpoint prefixes of what HostModules may compute beside leaves.")

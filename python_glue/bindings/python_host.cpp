@@ -64,9 +64,9 @@ std::string PyHost::save_unet(const nodes::Handle& model, std::string_view filen
   return object_.attr("save_unet")(object_of(model), filename_prefix).cast<std::string>();
 }
 
-nodes::Handle PyHost::assemble_unet(const nodes::Handle& model, std::string_view spec_json) {
+nodes::Handle PyHost::assemble_unet(const nodes::Handle& model, const UNetSpec& spec) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("assemble_unet")(object_of(model), spec_json));
+  return wrap(object_.attr("assemble_unet")(object_of(model), spec));
 }
 
 nodes::Handle PyHost::calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
@@ -90,14 +90,14 @@ nodes::Distilled PyHost::distil_unet(const nodes::Handle& teacher, const nodes::
 nodes::Handle PyHost::with_experts(const nodes::Handle& model, const MECondConvStart& start,
                                    const nodes::Handle& teacher) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("with_experts")(object_of(model), to_json(start.spec), starts_of(start.leaves),
+  return wrap(object_.attr("with_experts")(object_of(model), start.spec, starts_of(start.leaves),
                                            teacher ? object_of(teacher) : py::object(py::none())));
 }
 
 nodes::ModelDescription PyHost::describe_model(const nodes::Handle& model) {
   const py::gil_scoped_acquire gil;
   const py::dict description = object_.attr("describe_model")(object_of(model));
-  return {description["class_name"].cast<std::string>(), description["spec_json"].cast<std::string>(),
+  return {description["class_name"].cast<std::string>(), description["spec"].cast<std::optional<UNetSpec>>(),
           description["refusal"].cast<std::string>()};
 }
 

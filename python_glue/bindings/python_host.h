@@ -40,7 +40,7 @@ class PyHost final : public nodes::Host {
   std::string model_path(std::string_view folder, std::string_view name) override;
   nodes::Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) override;
   std::string save_unet(const nodes::Handle& model, std::string_view filename_prefix) override;
-  nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override;
+  nodes::Handle assemble_unet(const nodes::Handle& model, const UNetSpec& spec) override;
   nodes::Handle calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
                                const nodes::Handle& conditioning, const nodes::Handle& latent) override;
   nodes::Distilled distil_unet(const nodes::Handle& teacher, const nodes::Handle& student, const nodes::Handle& latents,

@@ -25,24 +25,19 @@ class RemovedTransformerBlock(torch.nn.Module):
 class SpecBuffer(torch.nn.Module):
     """Carries the UNetSpec. A leaf of its own, since the host skips modules that have both tensors and children."""
 
-    def __init__(self, spec_json: str):
+    def __init__(self, spec):
         super().__init__()
-        self.register_buffer("json", torch.tensor(list(spec_json.encode()), dtype=torch.uint8))
-
-
-def spec_in(tensor: torch.Tensor) -> str:
-    """The JSON that a SpecBuffer carries."""
-    return bytes(tensor.cpu().tolist()).decode()
+        self.register_buffer("json", torch.tensor(list(spec.json().encode()), dtype=torch.uint8))
 
 
 class AssembledUNet(UNetModel):
-    """Made as the host makes the full UNet; then what `spec_json` says is removed, and ResBlocks get the experts it
+    """Made as the host makes the full UNet; then what `spec` says is removed, and ResBlocks get the experts it
     says. Its blocks lie in ModuleDicts, by their numbers in the full UNet."""
 
-    def __init__(self, spec_json: str, **config):
+    def __init__(self, spec, **config):
         super().__init__(**config)
-        self.asdm_unet_spec = SpecBuffer(spec_json)
-        self._blocks = native.native_module().UNet(spec_json).blocks()
+        self.asdm_unet_spec = SpecBuffer(spec)
+        self._blocks = native.native_module().UNet(spec).blocks()
         kept = {kind: torch.nn.ModuleDict() for kind in ("input", "output")}
         full = {"input": self.input_blocks, "output": self.output_blocks, "middle": [self.middle_block]}
         self.middle_block = None
@@ -55,11 +50,12 @@ class AssembledUNet(UNetModel):
                 kept[block["kind"]][str(block["number"])] = module
         self.input_blocks = kept["input"]
         self.output_blocks = kept["output"]
-        add_experts(self, spec_json, config["operations"])
+        add_experts(self, spec, config["operations"])
 
     @property
-    def spec_json(self) -> str:
-        return spec_in(self.asdm_unet_spec.json)
+    def spec(self):
+        """Its UNetSpec, as the host last loaded it."""
+        return native.native_module().UNetSpec.from_json(bytes(self.asdm_unet_spec.json.cpu().tolist()).decode())
 
     def _forward(self, x, timesteps=None, context=None, y=None, control=None, transformer_options=None, **kwargs):
         """As the host's forward of the full UNet, with its hooks, in its numbers; shapes as there."""

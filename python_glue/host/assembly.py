@@ -1,7 +1,6 @@
 """Smaller UNets out of the host's models, and files of UNets."""
 
 import inspect
-import json
 import os
 import uuid
 
@@ -27,54 +26,54 @@ def _stored_weights(patcher) -> dict:
             for name, patches in patcher.get_key_patches(_UNET_PREFIX).items() if not is_note(name)}
 
 
-def assemble_unet(patcher, spec_json: str):
-    """A ModelPatcher with the UNet of `patcher` less what `spec_json` lacks of it; what is left shares its memory.
+def assemble_unet(patcher, spec):
+    """A ModelPatcher with the UNet of `patcher` less what `spec` lacks of it; what is left shares its memory.
     Keeps the patches, options and wrappers of `patcher`; patches of weights that are gone are dropped."""
-    wanted = expected_tensors(spec_json)
+    wanted = expected_tensors(spec)
     tensors = {name: tensor for name, tensor in _stored_weights(patcher).items() if name in wanted}
-    return with_weights(patcher, spec_json, tensors, keeps_patches=True)
+    return with_weights(patcher, spec, tensors, keeps_patches=True)
 
 
-def with_experts(patcher, spec_json: str, starts: list[dict], teacher=None):
-    """A ModelPatcher with the UNet of `patcher` and the ME-CondConv that `spec_json` adds to it, whose leaves start as
+def with_experts(patcher, spec, starts: list[dict], teacher=None):
+    """A ModelPatcher with the UNet of `patcher` and the ME-CondConv that `spec` adds to it, whose leaves start as
     `starts` says, from weights before any patch. `teacher`: the MODEL with the pruned convolutions, or None where none
     starts from them. What was there shares its memory. Keeps patches, options and wrappers."""
     kept = {name: tensor for name, tensor in _stored_weights(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
     pruned = {} if teacher is None else _stored_weights(teacher)
-    tensors = kept | start_tensors(spec_json, starts, kept, pruned)
-    return with_weights(patcher, spec_json, tensors, keeps_patches=True)
+    tensors = kept | start_tensors(spec, starts, kept, pruned)
+    return with_weights(patcher, spec, tensors, keeps_patches=True)
 
 
-def with_weights(patcher, spec_json: str, tensors: dict, *, keeps_patches: bool):
-    """A ModelPatcher like `patcher` around the UNet `spec_json` of `tensors`, themselves and not copies; without its
+def with_weights(patcher, spec, tensors: dict, *, keeps_patches: bool):
+    """A ModelPatcher like `patcher` around the UNet `spec` of `tensors`, themselves and not copies; without its
     patches of weights where they are in these already."""
-    made = _fresh_patcher(patcher, spec_json, tensors)
+    made = _fresh_patcher(patcher, spec, tensors)
     clone = _around(patcher, made)
     if not keeps_patches:
         clone.patches = {}
     return clone
 
 
-def _fresh_patcher(patcher, spec_json: str, tensors: dict):
+def _fresh_patcher(patcher, spec, tensors: dict):
     """A ModelPatcher of the devices of `patcher` around a new model of its kind, with nothing on it. It knows how to be
     made once more, for hosts that clone a MODEL around another model."""
     config = _config_like(patcher.model.model_config)
-    config.unet_config = {**config.unet_config, **unet_config_of(json.loads(spec_json))}
+    config.unet_config = {**config.unet_config, **unet_config_of(spec)}
     config.sampling_settings = dict(config.sampling_settings)
     model_type = patcher.model.model_type  # alone: a model that the new one held would never be freed
     config.model_type = lambda state_dict, prefix="": model_type
     dtype = patcher.model.get_dtype()
     kept = {name: _cast(tensor, dtype) for name, tensor in tensors.items()} if is_dynamic(patcher) else tensors
     notes = {name: tensor for name, tensor in patcher.model.diffusion_model.state_dict().items() if is_note(name)}
-    return remade_patcher(config, spec_json, {**kept, **notes}, patcher.load_device, patcher.offload_device)
+    return remade_patcher(config, spec, {**kept, **notes}, patcher.load_device, patcher.offload_device)
 
 
-def remade_patcher(config, spec_json: str, tensors: dict, load_device, offload_device, disable_dynamic: bool = False):
+def remade_patcher(config, spec, tensors: dict, load_device, offload_device, disable_dynamic: bool = False):
     """A ModelPatcher around a new model of `tensors`, themselves and not copies. `disable_dynamic`: what hosts with
     dynamic VRAM ask of all that makes patchers; this one's weights never are in dynamic VRAM."""
-    model = make_model(_config_like(config), spec_json, dict(tensors)).to(offload_device)
+    model = make_model(_config_like(config), spec, dict(tensors)).to(offload_device)
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
-    patcher.cached_patcher_init = (remade_patcher, (config, spec_json, tensors, load_device, offload_device))
+    patcher.cached_patcher_init = (remade_patcher, (config, spec, tensors, load_device, offload_device))
     return patcher
 
 
@@ -131,5 +130,5 @@ def save_unet(patcher, filename_prefix: str) -> str:
     folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
     path = os.path.join(folder, f"{name}_{counter:05}_.safetensors")
     tensors = {name: tensor for name, tensor in baked_tensors(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
-    write_unet(path, describe(patcher.model)["spec_json"], tensors)
+    write_unet(path, describe(patcher.model)["spec"], tensors)
     return path

@@ -36,8 +36,8 @@ class BoundUNet:
 
     def like(self, module) -> "BoundUNet | None":
         """`module`, another diffusion model of this structure; None where it has another."""
-        hosted = adopted_unet(module, self.hosted.spec_json)
-        return BoundUNet(module, hosted) if hosted and hosted.spec_json == self.hosted.spec_json else None
+        hosted = adopted_unet(module, self.hosted.spec)
+        return BoundUNet(module, hosted) if hosted and hosted.spec == self.hosted.spec else None
 
     def is_of(self, module) -> bool:
         return self._module() is module
@@ -67,14 +67,14 @@ class BoundUNet:
             self.native_share = self._share(self._bindings[key].structure)
         return self._bindings[key]
 
-    def projections(self, binding: Binding, forget):
+    def projections(self, binding: Binding, clear_derived):
         """What the run made of prompts so far, for a call with `binding`; what it made of held features goes the same
-        way: `forget()` drops it. None where weights may be others at each call: offloaded, patched at use, or written
+        way: `clear_derived()`. None where weights may be others at each call: offloaded, patched at use, or written
         into by the hooks of a conditioning."""
         wrote = binding.wrote()
         if wrote or binding is not self._projected_by:
             self.projected.clear()
-            forget()
+            clear_derived()
             self._projected_by = binding
         return self.projected if binding.all_resident and not hook_signature(self.current_patcher) else None
 

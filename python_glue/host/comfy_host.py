@@ -41,11 +41,11 @@ class ComfyHost:
     def save_unet(self, model, filename_prefix: str) -> str:
         return save_unet(model, filename_prefix)
 
-    def assemble_unet(self, model, spec_json: str):
-        return self._with_settings_of(model, assemble_unet(model, spec_json))
+    def assemble_unet(self, model, spec):
+        return self._with_settings_of(model, assemble_unet(model, spec))
 
-    def with_experts(self, model, spec_json: str, starts: list, teacher):
-        return self._with_settings_of(model, with_experts(model, spec_json, starts, teacher))
+    def with_experts(self, model, spec, starts: list, teacher):
+        return self._with_settings_of(model, with_experts(model, spec, starts, teacher))
 
     def _with_settings_of(self, model, changed):
         """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""

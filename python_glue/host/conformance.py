@@ -5,7 +5,6 @@ host's classes with random weights is run both ways, once in a process for each 
 class that makes the difference is left to the host in every UNet.
 """
 
-import json
 import logging
 
 import comfy.ops
@@ -58,9 +57,8 @@ class _Twin:
     """A small UNet of the host's own classes, and a call of it."""
 
     def __init__(self, family: str):
-        spec_json = native.native_module().preset_spec(_PRESETS[family], _WIDTH)
-        spec = json.loads(spec_json)
-        self._unet = native.native_module().UNet(spec_json)
+        spec = native.native_module().preset_spec(_PRESETS[family], _WIDTH)
+        self._unet = native.native_module().UNet(spec)
         self._module = openaimodel.UNetModel(
             **unet_config_of(spec), dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init).eval()
         generator = torch.Generator().manual_seed(0)
@@ -70,10 +68,10 @@ class _Twin:
 
         for parameter in self._module.parameters():
             parameter.copy_(draw(*parameter.shape) * 0.05)
-        self._inputs = {"x": draw(2, spec["in_channels"], _SIZE, _SIZE), "timesteps": torch.tensor([10.0, 900.0]),
-                        "context": draw(2, _TOKENS, spec["context_dim"])}
-        if spec["adm_in_channels"]:
-            self._inputs["y"] = draw(2, spec["adm_in_channels"])
+        self._inputs = {"x": draw(2, spec.in_channels, _SIZE, _SIZE), "timesteps": torch.tensor([10.0, 900.0]),
+                        "context": draw(2, _TOKENS, spec.context_dim)}
+        if spec.adm_in_channels:
+            self._inputs["y"] = draw(2, spec.adm_in_channels)
         self._expected = self._by_host()
 
     def _by_host(self) -> torch.Tensor:

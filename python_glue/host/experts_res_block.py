@@ -1,7 +1,5 @@
 """ResBlocks with ME-CondConv, over the host's own layers: what the engine falls back to and is held against."""
 
-import json
-
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import TimestepBlock
 
@@ -61,14 +59,13 @@ class ExpertsResBlock(TimestepBlock):
         return values.sigmoid() if site["routing"] == "sigmoid" else values.softmax(1)
 
 
-def add_experts(unet, spec_json: str, operations):
+def add_experts(unet, spec, operations):
     """Gives the ResBlocks of `unet` the ME-CondConv that its UNetSpec has."""
-    spec = json.loads(spec_json)
-    keys = dict(native.native_module().UNet(spec_json).layers())
-    for site in spec.get("me_cond_conv", ()):
+    keys = dict(native.native_module().UNet(spec).layers())
+    for site in spec.fields().get("me_cond_conv", ()):
         address, _, convolution = site["site"].rpartition(".")
         parent, _, name = keys[address].rpartition(".")
         block = unet.get_submodule(parent)
         if not isinstance(block._modules[name], ExpertsResBlock):
             block._modules[name] = ExpertsResBlock(block._modules[name])
-        block._modules[name].add_experts(convolution, site, 4 * spec["model_channels"], operations)
+        block._modules[name].add_experts(convolution, site, 4 * spec.model_channels, operations)

@@ -1,6 +1,5 @@
 """Calibrating and distilling the host's models: what the graph brings, as python_glue/training takes it."""
 
-import json
 import os
 
 import comfy.model_management
@@ -27,9 +26,8 @@ class Training:
     """A teacher and its student on the training device, in fp32, with all patches of the two baked in."""
 
     def __init__(self, teacher, student):
-        self.spec = json.loads(describe(teacher.model)["spec_json"])
-        self.student_spec = describe(student.model)["spec_json"]
-        self.distillation = native.native_module().Distillation(json.dumps(self.spec), self.student_spec)
+        self.spec, self.student_spec = describe(teacher.model)["spec"], describe(student.model)["spec"]
+        self.distillation = native.native_module().Distillation(self.spec, self.student_spec)
         self.device = teacher.load_device
         # One after the other: the two may share weights, and what is loaded for the one is patched in place.
         self.teacher = self._copies(self.distillation.teacher, teacher)
@@ -81,7 +79,7 @@ def _observed_calls(teacher, conditioning: list, latent: dict | None) -> list[di
 
 
 def _blank_latent(patcher) -> torch.Tensor:
-    size = _TRAINED_SIZE[json.loads(describe(patcher.model)["spec_json"])["family"]]
+    size = _TRAINED_SIZE[describe(patcher.model)["spec"].family]
     return torch.zeros([1, patcher.model.latent_format.latent_channels, size, size])
 
 
@@ -95,7 +93,7 @@ def distil_unet(teacher, student, latents: dict, conditioning: list, options: di
                                                 "seed")},
             loss_weights={name: options[f"{name}_loss"] for name in _LOSSES})
         sampling = teacher.model.model_sampling
-        noise = {"velocity": training.spec["prediction"] == "v", "out_channels": training.spec["out_channels"],
+        noise = {"velocity": training.spec.prediction == "v", "out_channels": training.spec.out_channels,
                  "device": training.device, "alphas": 1 / (1 + sampling.sigmas.double() ** 2).cpu()}
         losses = []
         progress = comfy.utils.ProgressBar(0)

@@ -4,7 +4,6 @@ Found when it is needed and never kept in a MODEL: the host clones MODELs around
 """
 
 import functools
-import json
 import threading
 import weakref
 
@@ -22,10 +21,10 @@ _known = weakref.WeakKeyDictionary()  # by the host's diffusion model
 class HostedUNet:
     """Structure alone: no weights, and nothing that keeps the host's modules alive."""
 
-    def __init__(self, spec_json: str):
-        self.spec_json = spec_json
-        self.family = json.loads(spec_json)["family"]
-        self.unet = native.native_module().UNet(spec_json)
+    def __init__(self, spec):
+        self.spec = spec
+        self.family = spec.family
+        self.unet = native.native_module().UNet(spec)
         self.addresses = self.unet.node_addresses()
         self.leaf_names = [name for name, _, _ in self.unet.leaves()]
         self.blocks = self.unet.blocks()
@@ -77,30 +76,30 @@ def hosted_unet(base_model, where: str = "ASDM") -> HostedUNet:
                            f"{described['refusal']}")
     module = base_model.diffusion_model
     found = _known.get(module)
-    if found is None or found.spec_json != described["spec_json"]:
-        found = _known[module] = HostedUNet(described["spec_json"])
+    if found is None or found.spec != described["spec"]:
+        found = _known[module] = HostedUNet(described["spec"])
     return found
 
 
-def adopted_unet(module, spec_json: str) -> HostedUNet | None:
+def adopted_unet(module, spec) -> HostedUNet | None:
     """The UNet of a diffusion model that nobody has met before, such as a copy of one that has the structure
-    `spec_json`; None where it has other blocks."""
+    `spec`; None where it has other blocks."""
     found = _known.get(module)
     if found is None:
-        spec_json = module.spec_json if isinstance(module, AssembledUNet) else spec_json
-        if not _has_blocks(module, spec_json):
+        spec = module.spec if isinstance(module, AssembledUNet) else spec
+        if not _has_blocks(module, spec):
             return None
-        found = _known[module] = HostedUNet(spec_json)
+        found = _known[module] = HostedUNet(spec)
     return found
 
 
-def _has_blocks(module, spec_json: str) -> bool:
-    counts = _block_counts(spec_json)
+def _has_blocks(module, spec) -> bool:
+    counts = _block_counts(spec)
     return all(len(getattr(module, name, ())) == count for name, count in counts.items())
 
 
 @functools.lru_cache(maxsize=8)  # a UNet that is refused comes again at each of its calls
-def _block_counts(spec_json: str) -> dict[str, int]:
+def _block_counts(spec) -> dict[str, int]:
     """How many blocks each list of the diffusion model of a UNetSpec has."""
-    kinds = [block["kind"] for block in native.native_module().UNet(spec_json).blocks()]
+    kinds = [block["kind"] for block in native.native_module().UNet(spec).blocks()]
     return {"input_blocks": kinds.count("input"), "output_blocks": kinds.count("output")}

@@ -1,6 +1,5 @@
 """Makes the host's models around UNets whose structure a UNetSpec says: from files, or around tensors at hand."""
 
-import json
 import logging
 
 import comfy.model_base
@@ -24,16 +23,16 @@ _MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.Mod
 log = logging.getLogger("asdm")
 
 
-def model_config(spec: dict):
+def model_config(spec):
     """The host's configuration of a UNet of this family and structure; its dtypes are still to be set."""
-    config = _FAMILIES[spec["family"]](unet_config_of(spec))
+    config = _FAMILIES[spec.family](unet_config_of(spec))
     # The host's families overwrite the heads with their own.
-    config.unet_config.update(num_heads=spec["num_heads"], num_head_channels=spec["num_head_channels"])
-    config.model_type = lambda state_dict, prefix="": _MODEL_TYPES[spec["prediction"]]
+    config.unet_config.update(num_heads=spec.num_heads, num_head_channels=spec.num_head_channels)
+    config.model_type = lambda state_dict, prefix="": _MODEL_TYPES[spec.prediction]
     return config
 
 
-def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None):
+def make_model(config, spec, tensors: dict, marks: dict | None = None):
     """A BaseModel of the host whose UNet holds `tensors`, by their names in the full UNet, themselves and not copies:
     what comes from a file stays mapped. `marks`: what else the host looks at to tell how the UNet is sampled."""
     config.unet_config["disable_unet_model_creation"] = True
@@ -41,10 +40,9 @@ def make_model(config, spec_json: str, tensors: dict, marks: dict | None = None)
     del config.unet_config["disable_unet_model_creation"]
     settings = {**config.unet_config, "device": "meta", "operations": comfy.ops.pick_operations(
         config.unet_config.get("dtype"), config.manual_cast_dtype)}
-    spec = json.loads(spec_json)
-    if spec.get("removed") or spec.get("me_cond_conv"):
+    if spec.removed or spec.has_experts:
         velocity = model.model_type == comfy.model_base.ModelType.V_PREDICTION
-        unet = AssembledUNet(json.dumps({**spec, "prediction": "v" if velocity else "eps"}), **settings)
+        unet = AssembledUNet(spec.replace(prediction="v" if velocity else "eps"), **settings)
     else:
         unet = UNetModel(**settings)
     unet.load_state_dict(tensors, strict=False, assign=True)
@@ -60,7 +58,7 @@ def _unpacked(tensors: dict) -> dict:
 
 
 def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable_dynamic: bool = False):
-    """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec_json", "names": name
+    """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec", "names": name
     in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
 
     `weight_dtype` None stores them as the host would choose. `disable_dynamic`: what hosts with dynamic VRAM ask of all
@@ -68,8 +66,8 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
     """
     stored_as = comfy.utils.load_torch_file(path)
     tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
-    check_tensors(path, layout["spec_json"], tensors)
-    spec = json.loads(layout["spec_json"])
+    spec = layout["spec"]
+    check_tensors(path, spec, tensors)
     config = model_config(spec)
     if not layout["carries_spec"]:
         del config.model_type  # the host tells by the weights
@@ -81,10 +79,10 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
     config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
     for name, tensor in tensors.items():
         tensors[name] = tensor if is_note(name) else tensor.to(stored)
-    if spec.get("removed"):
-        log.info("%s: a UNet without %s", path, ", ".join(spec["removed"]))
+    if spec.removed:
+        log.info("%s: a UNet without %s", path, ", ".join(spec.removed))
     offload_device = comfy.model_management.unet_offload_device()
-    model = make_model(config, layout["spec_json"], tensors, marks=stored_as).to(offload_device)
+    model = make_model(config, spec, tensors, marks=stored_as).to(offload_device)
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
     patcher.cached_patcher_init = (load_unet, (path, layout, weight_dtype))  # how a host makes it once more
     return patcher

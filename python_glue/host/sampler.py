@@ -25,10 +25,10 @@ def sampler_reports(model):
     return _reports.get(model, ())
 
 
-def _with_run(model_options: dict, settings: EngineSettings, spec_json: str) -> dict:
+def _with_run(model_options: dict, settings: EngineSettings, spec) -> dict:
     """A copy of `model_options` in which the engine runs, and evaluations and passes are counted."""
     options = create_model_options_clone(model_options)
-    add_seam(options, settings, spec_json)
+    add_seam(options, settings, spec)
     wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
     for kind, wrapper in COUNTERS.items():
         wrappers.setdefault(kind, {})[KEY] = [wrapper]
@@ -66,12 +66,12 @@ class InheritingSampler(comfy.samplers.Sampler):
                 settings.log_once("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler "
                                   "wins")
         last = None if callback is None else LastPrediction(callback)
-        spec_json = run.hosted.spec_json
-        options = _with_run(extra_args["model_options"], settings, spec_json)
+        spec = run.hosted.spec
+        options = _with_run(extra_args["model_options"], settings, spec)
         with ExitStack() as stack:
             stack.enter_context(kept_memory_counted(settings, patcher))
             stack.enter_context(standing_in(model_wrap, "model_options",
-                                            _with_run(model_wrap.model_options, settings, spec_json)))
+                                            _with_run(model_wrap.model_options, settings, spec)))
             stack.enter_context(running(run, options))
             samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, *args,
                                            **kwargs)

@@ -51,10 +51,10 @@ class EngineForward:
 
     profile = None  # a native Profile that watches all calls, while somebody measures where their time goes
 
-    def __init__(self, settings: EngineSettings, spec_json: str):
-        """`spec_json`: the structure of the MODEL's UNet, for calls of copies of it outside of a run."""
+    def __init__(self, settings: EngineSettings, spec):
+        """`spec`: the structure of the MODEL's UNet, for calls of copies of it outside of a run."""
         self.settings = settings
-        self._spec_json = spec_json
+        self._spec = spec
         self._logged = set()
 
     def __deepcopy__(self, memo):
@@ -79,7 +79,7 @@ class EngineForward:
         options = {} if transformer_options is None else transformer_options
         run = run_of(options)
         bound = None if run is None else run.bound_for(module)
-        hosted = adopted_unet(module, self._spec_json) if run is None else bound and bound.hosted
+        hosted = adopted_unet(module, self._spec) if run is None else bound and bound.hosted
         call = EngineCall(self, run, bound, hosted, module, original, options, arguments, named)
         if hosted is None or getattr(_local, "inside", False):
             return call.by_host("its UNet is none that the engine knows", x, timesteps, context, y, control)
@@ -226,14 +226,14 @@ class EngineCall:
         self._seam.tell_once(f"the host's own forward runs instead of the native engine: {reason}")
 
 
-def add_seam(options: dict, settings: EngineSettings, spec_json: str):
+def add_seam(options: dict, settings: EngineSettings, spec):
     """Puts the engine into model options, in place of what was there of this pack."""
     wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
-    wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})[KEY] = [EngineForward(settings, spec_json)]
+    wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})[KEY] = [EngineForward(settings, spec)]
 
 
 def install(patcher, settings: EngineSettings):
     """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed."""
     patcher.set_attachments(KEY, settings)
-    add_seam(patcher.model_options, settings, hosted_unet(patcher.model).spec_json)
+    add_seam(patcher.model_options, settings, hosted_unet(patcher.model).spec)
     install_run(patcher, settings)

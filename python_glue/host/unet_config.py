@@ -1,10 +1,9 @@
 """The host's description of a UNet, translated to and from a UNetSpec."""
 
-import json
-
 import comfy.model_base
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
+from .. import native
 from .assembled_unet import AssembledUNet
 
 SD_FAMILIES = "Stable Diffusion 1.x, 2.x and SDXL (base, refiner, inpainting, InstructPix2Pix)"
@@ -29,45 +28,46 @@ def _refusal(diffusion_model, config: dict) -> str:
 
 
 def describe(base_model) -> dict:
-    """{"class_name", "spec_json", "refusal"} of a host BaseModel; spec_json is empty where the engine cannot run it."""
+    """{"class_name", "spec" (UNetSpec), "refusal"} of a host BaseModel; spec is None where the engine cannot run it."""
     diffusion_model = base_model.diffusion_model
     config = base_model.model_config.unet_config
     class_name = type(diffusion_model).__name__
     refusal = _refusal(diffusion_model, config)
     if refusal:
-        return {"class_name": class_name, "spec_json": "", "refusal": refusal}
+        return {"class_name": class_name, "spec": None, "refusal": refusal}
     if type(diffusion_model) is AssembledUNet:
-        return {"class_name": class_name, "spec_json": diffusion_model.spec_json, "refusal": ""}
+        return {"class_name": class_name, "spec": diffusion_model.spec, "refusal": ""}
     levels = len(config["channel_mult"])
     res_blocks = config["num_res_blocks"]
     velocity = base_model.model_type == comfy.model_base.ModelType.V_PREDICTION
-    spec = {
-        "format": "asdm.unet", "version": 1,
-        "family": _FAMILY_BY_CONTEXT.get(config["context_dim"], "sd1"),
-        "prediction": "v" if velocity else "eps",
-        "in_channels": config["in_channels"], "out_channels": config["out_channels"],
-        "model_channels": config["model_channels"],
-        "channel_mult": list(config["channel_mult"]),
-        "num_res_blocks": [res_blocks] * levels if isinstance(res_blocks, int) else list(res_blocks),
-        "transformer_depth": list(config["transformer_depth"]),
-        "transformer_depth_output": list(config["transformer_depth_output"]),
-        "transformer_depth_middle": config["transformer_depth_middle"],
-        "context_dim": config["context_dim"],
-        "num_heads": config.get("num_heads", -1),
-        "num_head_channels": config.get("num_head_channels", -1),
-        "use_linear_in_transformer": bool(config.get("use_linear_in_transformer", False)),
-        "adm_in_channels": config.get("adm_in_channels") or 0,
-    }
-    return {"class_name": class_name, "spec_json": json.dumps(spec), "refusal": ""}
+    try:
+        spec = native.native_module().UNetSpec(
+            family=_FAMILY_BY_CONTEXT.get(config["context_dim"], "sd1"),
+            prediction="v" if velocity else "eps",
+            in_channels=config["in_channels"], out_channels=config["out_channels"],
+            model_channels=config["model_channels"],
+            channel_mult=list(config["channel_mult"]),
+            num_res_blocks=[res_blocks] * levels if isinstance(res_blocks, int) else list(res_blocks),
+            transformer_depth=list(config["transformer_depth"]),
+            transformer_depth_output=list(config["transformer_depth_output"]),
+            transformer_depth_middle=config["transformer_depth_middle"],
+            context_dim=config["context_dim"],
+            num_heads=config.get("num_heads", -1),
+            num_head_channels=config.get("num_head_channels", -1),
+            use_linear_in_transformer=bool(config.get("use_linear_in_transformer", False)),
+            adm_in_channels=config.get("adm_in_channels") or 0)
+    except ValueError as fault:
+        return {"class_name": class_name, "spec": None, "refusal": str(fault)}
+    return {"class_name": class_name, "spec": spec, "refusal": ""}
 
 
-def unet_config_of(spec: dict) -> dict:
+def unet_config_of(spec) -> dict:
     """The host's `unet_config` of a UNetSpec."""
-    config = {name: spec[name] for name in (
+    config = {name: getattr(spec, name) for name in (
         "in_channels", "out_channels", "model_channels", "channel_mult", "num_res_blocks", "transformer_depth",
         "transformer_depth_output", "transformer_depth_middle", "context_dim", "num_heads", "num_head_channels",
         "use_linear_in_transformer")}
     config.update(image_size=32, use_spatial_transformer=True, legacy=False, use_checkpoint=False)
-    if spec["adm_in_channels"]:
-        config.update(num_classes="sequential", adm_in_channels=spec["adm_in_channels"])
+    if spec.adm_in_channels:
+        config.update(num_classes="sequential", adm_in_channels=spec.adm_in_channels)
     return config

@@ -99,8 +99,7 @@ def _distil(options, device: torch.device):
     distillation = core.Distillation(teacher_spec, student_spec)
     teacher = {name: tensor.to(device) for name, tensor in taken_from(distillation.teacher, teacher).items()}
     student = {name: tensor.to(device) for name, tensor in taken_from(distillation.student, student).items()}
-    spec = json.loads(teacher_spec)
-    noise = {"velocity": spec["prediction"] == "v", "out_channels": spec["out_channels"], "device": device}
+    noise = {"velocity": teacher_spec.prediction == "v", "out_channels": teacher_spec.out_channels, "device": device}
     settings, data = settings_of(options), TrainingData.load(options.data)
     if options.calibrate:
         batches = Batches(data, settings.batch_size, settings.seed + 1, **noise)

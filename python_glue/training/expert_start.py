@@ -6,12 +6,12 @@ import torch
 from ..unet_file import expected_tensors
 
 
-def start_tensors(spec_json: str, starts: list[dict], kept: dict[str, torch.Tensor],
+def start_tensors(spec, starts: list[dict], kept: dict[str, torch.Tensor],
                   teacher: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of the leaves in `starts` by name, in memory of their own; `spec_json` and `starts` as
+    """The tensors of the leaves in `starts` by name, in memory of their own; `spec` and `starts` as
     start_me_cond_conv() of the native module gives them. `kept`, `teacher`: weights of the UNet that gets the experts,
     and of the one that its pruned convolutions come from, by checkpoint name."""
-    shapes = expected_tensors(spec_json)
+    shapes = expected_tensors(spec)
     like = next(iter(kept.values()))
     tensors = {}
     for start in starts:

@@ -22,12 +22,13 @@ class OneResBlock:
     def __init__(self, pack, channels: int, dtype, experts: int, source: str):
         import torch
         self._native = pack.native.native_module()
-        spec = {**json.loads(self._native.preset_spec("sd15", channels)), "channel_mult": [1], "num_res_blocks": [1],
-                "transformer_depth": [0], "transformer_depth_output": [0, 0], "transformer_depth_middle": -2}
+        spec = self._native.preset_spec("sd15", channels).replace(
+            channel_mult=[1], num_res_blocks=[1], transformer_depth=[0], transformer_depth_output=[0, 0],
+            transformer_depth_middle=-2)
         if experts > 1:
-            spec["me_cond_conv"] = [{"site": SITE, "experts": experts, "routing": "softmax", "source": source,
-                                     "temperature": 1.0}]
-        self._unet = self._native.UNet(json.dumps(spec))
+            spec = spec.replace(me_cond_conv=[{"site": SITE, "experts": experts, "routing": "softmax",
+                                               "source": source, "temperature": 1.0}])
+        self._unet = self._native.UNet(spec)
         generator = torch.Generator().manual_seed(0)
 
         def draw(shape):

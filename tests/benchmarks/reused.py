@@ -23,8 +23,8 @@ class Engine:
     def __init__(self, pack, preset: str, width: int, dtype):
         import torch
         self._native = pack.native.native_module()
-        self._unet = self._native.UNet(self._native.preset_spec(preset, width))
-        self._spec = json.loads(self._native.preset_spec(preset, width))
+        self._spec = self._native.preset_spec(preset, width)
+        self._unet = self._native.UNet(self._spec)
         self._dtype = dtype
         generator = torch.Generator().manual_seed(0)
 
@@ -33,7 +33,7 @@ class Engine:
 
         leaves = [(draw(shape), draw(shape[:1]) if has_bias else None) for _, shape, has_bias in self._unet.leaves()]
         self._weights = self._native.HostWeights(self._unet, leaves, None)
-        self._hooks = pack.hooks.HostHooks({}, self._spec["model_channels"], None)
+        self._hooks = pack.hooks.HostHooks({}, self._spec.model_channels, None)
         self._prompts = self._native.ProjectionCache()
 
     def inputs(self, size: int, batch: int) -> dict:
@@ -43,9 +43,9 @@ class Engine:
         def draw(*shape):
             return torch.randn(shape, generator=generator).to(self._dtype)
 
-        adm = self._spec["adm_in_channels"]
+        adm = self._spec.adm_in_channels
         return {"x": draw(batch, 4, size, size), "timesteps": torch.full((batch,), 500.0),
-                "context": draw(batch, 77, self._spec["context_dim"]), "y": draw(batch, adm) if adm else None}
+                "context": draw(batch, 77, self._spec.context_dim), "y": draw(batch, adm) if adm else None}
 
     def inheriting_run(self, calls: int):
         request = self._native.InheritanceRequest(level="block", sites="auto", mode="uniform", interval=calls + 2)

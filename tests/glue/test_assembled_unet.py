@@ -1,7 +1,6 @@
 """Assembled UNets: the engine against the Python forward over the host's modules, and what the host does with them."""
 
 import gc
-import json
 import weakref
 
 import pytest
@@ -112,9 +111,9 @@ def test_nothing_removed_by_the_python_forward_is_the_hosts_own(hosted, glue, te
     import comfy.ops
 
     unet = glue("host.assembled_unet").AssembledUNet
-    spec_json = glue("host.unet_config").describe(teachers("sd15").model)["spec_json"]
+    spec = glue("host.unet_config").describe(teachers("sd15").model)["spec"]
     host_unet = teachers("sd15").model.diffusion_model
-    whole = unet(spec_json, **teachers("sd15").model.model_config.unet_config,
+    whole = unet(spec, **teachers("sd15").model.model_config.unet_config,
                  operations=comfy.ops.disable_weight_init)
     whole.load_state_dict(host_unet.state_dict(), strict=False)
     generator = torch.Generator().manual_seed(2)
@@ -308,6 +307,5 @@ def test_the_hosts_own_save_and_merge_carry_the_spec(native, hosted, teachers, t
     path = tmp_path / "merged.safetensors"
     comfy.sd.save_checkpoint(str(path), merged)
     loaded = load(native, hosted, path)
-    spec = json.loads(loaded.model.diffusion_model.spec_json)
-    assert spec == json.loads(first.model.diffusion_model.spec_json)
+    assert loaded.model.diffusion_model.spec == first.model.diffusion_model.spec
     torch.testing.assert_close(forward(loaded), forward(merged), rtol=0, atol=0)

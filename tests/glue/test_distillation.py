@@ -226,7 +226,7 @@ def test_the_node_trains_a_model_that_stays_usable(native, hosted, small):
     trained, plot = result["outputs"]
     assert plot.shape[3] == 3
     assert output_error(hosted, teacher, trained) < output_error(hosted, teacher, student)
-    assert "in.2" in hosted.host.describe_model(trained)["spec_json"]
+    assert "in.2" in hosted.host.describe_model(trained)["spec"].removed
 
 
 def test_an_interrupt_ends_the_node_and_the_next_run_goes_on(native, glue, hosted, small, tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """ME-CondConv in the host's models: the engine against the Python forward, the start, what the host does with it."""
 
-import json
 
 import pytest
 import torch
@@ -116,7 +115,7 @@ def test_it_is_saved_and_loaded_by_the_pack_and_by_the_host(native, hosted, smal
     comfy.sd.save_checkpoint(str(tmp_path / "host.safetensors"), patcher)
     for name in ("experts_00001_.safetensors", "host.safetensors"):
         loaded = load(native, hosted, tmp_path / name)
-        sites = json.loads(loaded.model.diffusion_model.spec_json)["me_cond_conv"]
+        sites = loaded.model.diffusion_model.spec.fields()["me_cond_conv"]
         assert [site["source"] for site in sites] == ["time"] * 6
         torch.testing.assert_close(forward(loaded), wanted, rtol=0, atol=0)
 
@@ -140,13 +139,13 @@ def test_refusals_name_the_site(native, hosted, smaller):
 def test_the_start_needs_no_host(native, glue, hosted):
     """As training without ComfyUI asks for it."""
     full = native.preset_spec("sd15", 32)
-    student = json.dumps({**json.loads(full), "removed": ["in.2", "out.10"]})
+    student = full.replace(removed=["in.2", "out.10"])
     spec, starts = native.start_me_cond_conv(student, full, experts=2, seed=3)
     weights = {name: torch.randn(shape) for name, shape in glue("unet_file").expected_tensors(full).items()}
     new = glue("training.expert_start").start_tensors(spec, starts, weights, weights)
     expected = glue("unet_file").expected_tensors(spec)
     old = glue("unet_file").expected_tensors(student)
     kept = {start["leaf"] for start in starts if start["shares"]}
-    assert len(kept) == len(json.loads(spec)["me_cond_conv"])
+    assert len(kept) == len(spec.fields()["me_cond_conv"])
     assert {name: tuple(tensor.shape) for name, tensor in new.items()} == {
         name: shape for name, shape in expected.items() if name not in old or name.rpartition(".")[0] in kept}

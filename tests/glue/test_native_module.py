@@ -1,5 +1,6 @@
 """The native module through Python: formats, nodes against a Python host, errors, lifetimes."""
 
+import copy
 import gc
 import json
 import sys
@@ -18,10 +19,10 @@ class Model:
 class Host:
     """The methods of nodes/host.h over plain Python objects."""
 
-    def __init__(self, path=None):
+    def __init__(self, native, path=None):
         self.path = path
         self.calls = []
-        self.description = {"class_name": "UNetModel", "spec_json": "{}", "refusal": ""}
+        self.description = {"class_name": "UNetModel", "spec": native.preset_spec("sd15", 32), "refusal": ""}
 
     def list_models(self, folder):
         return ["unet.safetensors"]
@@ -30,8 +31,7 @@ class Host:
         return str(self.path)
 
     def load_unet(self, path, layout, weight_dtype):
-        spec = json.loads(layout["spec_json"])
-        self.calls.append(("load_unet", path, spec["model_channels"], layout["names"], layout["carries_spec"],
+        self.calls.append(("load_unet", path, layout["spec"].model_channels, layout["names"], layout["carries_spec"],
                            weight_dtype))
         return Model()
 
@@ -67,14 +67,22 @@ def test_the_module_is_the_one_that_the_build_described(native, glue):
     assert native.list_nodes() == [node["id"] for node in json.loads(native.schemas_json())["nodes"]]
 
 
-def test_specs_travel_as_json(native):
+def test_specs_cross_as_objects_and_travel_as_json(native):
     assert native.preset_names() == ["sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner"]
     for name in native.preset_names():
         spec = native.preset_spec(name, 64)
-        assert json.loads(spec)["model_channels"] == 64
-        assert native.check_spec(spec) == spec
+        assert json.loads(spec.json())["model_channels"] == spec.model_channels == 64
+        assert spec.fields() == json.loads(spec.json())
+        for same in (native.UNetSpec.from_json(spec.json()), native.UNetSpec(**spec.fields()), copy.deepcopy(spec)):
+            assert same == spec
+            assert hash(same) == hash(spec)
+        assert spec.replace(in_channels=9) != spec
     with pytest.raises(ValueError, match=r"UNetSpec\.format"):
-        native.check_spec("{}")
+        native.UNetSpec.from_json("{}")
+    with pytest.raises(ValueError, match=r"UNetSpec\.family.*sd1, sd2"):
+        spec.replace(family="sd3")
+    with pytest.raises(ValueError, match="wings"):
+        spec.replace(wings=2)
     with pytest.raises(ValueError, match="one of: sd15"):
         native.preset_spec("sd9")
 
@@ -88,8 +96,8 @@ def test_a_bad_file_is_a_value_error_that_names_it(native, tmp_path):
 
 def test_the_loader_reaches_the_host(native, tmp_path):
     path = tmp_path / "unet.safetensors"
-    save_file({"w": torch.zeros(1)}, path, metadata={"asdm.unet_spec": native.preset_spec("sd15", 64)})
-    host = Host(path)
+    save_file({"w": torch.zeros(1)}, path, metadata={"asdm.unet_spec": native.preset_spec("sd15", 64).json()})
+    host = Host(native, path)
     result = native.execute("ASDMLoadUNet", host, {"unet_name": "unet.safetensors", "weight_dtype": "fp32"})
     assert host.calls == [
         ("load_unet", str(path), 64, {"w": "w"}, True, "fp32"),
@@ -100,7 +108,7 @@ def test_the_loader_reaches_the_host(native, tmp_path):
 
 
 def test_a_request_arrives_with_every_input(native):
-    host = Host()
+    host = Host(native)
     native.execute("ASDMFeatureInheritance", host, {"model": Model(), "interval": 5, "start_percent": 0})
     given = {
         "level": "block",
@@ -126,7 +134,7 @@ PLAN = {"family": "sd1", "steps": 2, "value": "taylor1", "storage": "bf16",
 
 
 def test_a_plan_arrives_as_it_is(native):
-    host, plan = Host(), native.Plan(**PLAN)
+    host, plan = Host(native), native.Plan(**PLAN)
     native.execute("ASDMApplyPlan", host, {"model": Model(), "plan": plan.json()})
     native.execute("ASDMWrapSampler", host, {"sampler": Model(), "plan": plan.json()})
     assert host.calls == [("with_inheritance", "ASDMApplyPlan.plan", plan),
@@ -156,12 +164,12 @@ def test_a_plan_that_could_not_be_read_back_is_not_made(native):
 )
 def test_bad_inputs_are_value_errors(native, inputs, message):
     with pytest.raises(ValueError, match=message):
-        native.execute("ASDMFeatureInheritance", Host(), {"model": Model()} | inputs)
+        native.execute("ASDMFeatureInheritance", Host(native), {"model": Model()} | inputs)
 
 
 def test_a_model_that_is_no_unet_is_a_runtime_error(native):
-    host = Host()
-    host.description = {"class_name": "Flux", "spec_json": "", "refusal": "no UNet"}
+    host = Host(native)
+    host.description = {"class_name": "Flux", "spec": None, "refusal": "no UNet"}
     with pytest.raises(RuntimeError, match=r"SD1\.x, SD2\.x, SDXL, SDXL refiner, got Flux: no UNet"):
         native.execute("ASDMNativeUNet", host, {"model": Model()})
 
@@ -175,12 +183,12 @@ def test_the_hosts_own_exception_passes_through_unchanged(native):
             raise InterruptProcessing("stop")
 
     with pytest.raises(InterruptProcessing, match="stop"):
-        native.execute("ASDMNativeUNet", Interrupted(), {"model": Model()})
+        native.execute("ASDMNativeUNet", Interrupted(native), {"model": Model()})
 
 
 def test_the_report_passes_the_latent_on(native):
     latent = {"samples": torch.zeros(1)}
-    result = native.execute("ASDMReport", Host(), {"model": Model(), "latent": latent})
+    result = native.execute("ASDMReport", Host(native), {"model": Model(), "latent": latent})
     assert result["outputs"][0] is latent
     assert "no run of this model made this latent" in result["outputs"][1]
     assert result["ui_text"] == result["outputs"][1]
@@ -192,9 +200,9 @@ def test_the_report_passes_the_latent_on(native):
 def test_nothing_of_pythons_is_kept(native):
     model = Model()
     alive = weakref.ref(model)
-    native.execute("ASDMNativeUNet", Host(), {"model": model})
+    native.execute("ASDMNativeUNet", Host(native), {"model": model})
     with pytest.raises(ValueError, match="int8"):
-        native.execute("ASDMNativeUNet", Host(), {"model": model, "compute_dtype": "int8"})
+        native.execute("ASDMNativeUNet", Host(native), {"model": model, "compute_dtype": "int8"})
     del model
     gc.collect()
     assert alive() is None
@@ -202,7 +210,7 @@ def test_nothing_of_pythons_is_kept(native):
 
 def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
     fake = ModuleType("comfy_host")
-    fake.comfy_host = Host
+    fake.comfy_host = lambda: Host(native)
     monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host.comfy_host", fake)
     nodes = glue("nodes.schema_nodes")
     schema = next(node for node in nodes.read_schemas() if node["id"] == "ASDMCompareImages")

@@ -81,7 +81,7 @@ def test_the_node_brings_all_that_the_host_asks_for(native):
 
     class Host:
         def describe_model(self, model):
-            return {"class_name": "UNetModel", "spec_json": native.preset_spec("sd15", 32), "refusal": ""}
+            return {"class_name": "UNetModel", "spec": native.preset_spec("sd15", 32), "refusal": ""}
 
         def calibrate_plan(self, model, run):
             given.update(run)

@@ -1,6 +1,5 @@
 """ASDMLoadUNet on every published layout, as synthetic files of those structures at width 32."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,11 +75,11 @@ def load(native, hosted, tmp_path):
 
 def removed_by(native, preset, name):
     host = SimpleNamespace(describe_model=lambda model: {"class_name": "", "refusal": "",
-                                                         "spec_json": native.preset_spec(preset, 32)},
-                           assemble_unet=lambda model, spec_json: spec_json,
+                                                         "spec": native.preset_spec(preset, 32)},
+                           assemble_unet=lambda model, spec: spec,
                            with_native_engine=lambda model, options: model)
     made = native.execute("ASDMAssembleUNet", host, {"model": object(), "preset": name})
-    return json.loads(made["outputs"][0])["removed"]
+    return made["outputs"][0].removed
 
 
 def lacking(tensors, removed):
@@ -121,7 +120,7 @@ def expect_loaded(patcher, tensors, removed):
     loaded = {name: tensor for name, tensor in unet.state_dict().items() if not name.startswith("asdm_unet_spec")}
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
-    assert (json.loads(unet.spec_json)["removed"] if removed else None) == (removed or None)
+    assert (unet.spec.removed if removed else None) == (removed or None)
 
 
 @pytest.fixture
@@ -227,7 +226,7 @@ def test_the_host_tells_the_prediction_by_the_weights(full_unet, load):
     assert load(tensors).model.model_type == comfy.model_base.ModelType.EPS
     assert load(loud).model.model_type == comfy.model_base.ModelType.V_PREDICTION
     small = load(lacking(loud, ["in.2", "out.10"])).model
-    assert json.loads(small.diffusion_model.spec_json)["prediction"] == "v"
+    assert small.diffusion_model.spec.prediction == "v"
     marked = full_unet("sdxl")[1] | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
     assert load(marked).model.model_type == comfy.model_base.ModelType.V_PREDICTION
 
@@ -236,7 +235,7 @@ def test_large_tensors_in_fp8_are_widened_in_a_file_of_ours(native, full_unet, l
     _, tensors = full_unet("sd15")
     packed = {name: tensor.to(torch.float8_e4m3fn if tensor.numel() >= 4096 else torch.float16)
               for name, tensor in tensors.items()}
-    patcher = load(packed, {native.SPEC_METADATA_KEY: native.preset_spec("sd15", 32)})
+    patcher = load(packed, {native.SPEC_METADATA_KEY: native.preset_spec("sd15", 32).json()})
     assert {tensor.element_size() for tensor in packed.values()} == {1, 2}
     states = patcher.model.diffusion_model.state_dict()
     assert {tensor.dtype for tensor in states.values()} == {patcher.model.get_dtype()}

@@ -25,7 +25,7 @@ inline std::string label_of(const nodes::Handle& handle) { return dynamic_cast<c
 class RecordingHost final : public nodes::Host {
  public:
   std::map<std::string, std::string> files;  ///< path by name, in the folder "diffusion_models"
-  nodes::ModelDescription description{"UNetModel", "{}", ""};
+  nodes::ModelDescription description{"UNetModel", preset_spec("sd15"), ""};
   std::string report;
   std::vector<std::string> calls;
   std::string compute_dtype;  ///< the last
@@ -50,15 +50,15 @@ class RecordingHost final : public nodes::Host {
   nodes::Handle load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) override {
     calls.push_back("load_unet " + std::string(path) + " " + std::string(weight_dtype));
     loaded = file;
-    description.spec_json = to_json(file.spec);
+    description.spec = file.spec;
     return named("loaded");
   }
   std::string save_unet(const nodes::Handle& model, std::string_view filename_prefix) override {
     calls.push_back("save_unet " + label_of(model) + " " + std::string(filename_prefix));
     return "/models/" + std::string(filename_prefix) + "_00001_.safetensors";
   }
-  nodes::Handle assemble_unet(const nodes::Handle& model, std::string_view spec_json) override {
-    description.spec_json = std::string(spec_json);
+  nodes::Handle assemble_unet(const nodes::Handle& model, const UNetSpec& spec) override {
+    description.spec = spec;
     return named(label_of(model) + "+assembled");
   }
   nodes::Handle calibrate_unet(const nodes::Handle& teacher, const nodes::Handle& student,
@@ -76,7 +76,7 @@ class RecordingHost final : public nodes::Host {
   nodes::Handle with_experts(const nodes::Handle& model, const MECondConvStart& asked,
                              const nodes::Handle& teacher) override {
     start = asked;
-    description.spec_json = to_json(asked.spec);
+    description.spec = asked.spec;
     return named(label_of(model) + "+experts" + (teacher ? " of " + label_of(teacher) : ""));
   }
   nodes::ModelDescription describe_model(const nodes::Handle&) override { return description; }

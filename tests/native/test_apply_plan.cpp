@@ -42,7 +42,7 @@ TEST(ApplyPlan, ABadPlanIsNamedByItsPath) {
 
 TEST(ApplyPlan, RefusesOtherModels) {
   RecordingHost host;
-  host.description = {"WanModel", "", "a video transformer"};
+  host.description = {"WanModel", std::nullopt, "a video transformer"};
   expect_contains(error_of([&] { return apply_plan(host, to_json(kPlan)); }), "got WanModel: a video transformer");
 }
 

@@ -24,7 +24,7 @@ Result assemble(RecordingHost& host, const std::string& preset, const std::strin
 
 RecordingHost host_of(const UNetSpec& spec) {
   RecordingHost host;
-  host.description.spec_json = to_json(spec);
+  host.description.spec = spec;
   return host;
 }
 
@@ -40,7 +40,7 @@ TEST(AssembleUNet, TakesThePresetAndTheListTogether) {
     RecordingHost host = host_of(preset_spec("sd15"));
     const Result result = assemble(host, row.preset, row.remove);
     EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "model+assembled+native");
-    EXPECT_EQ(spec_from_json(host.description.spec_json).removed, row.removed);
+    EXPECT_EQ(host.description.spec->removed, row.removed);
   }
 }
 
@@ -49,7 +49,7 @@ TEST(AssembleUNet, TakesMoreFromOneThatLacksSomethingAlready) {
   spec.removed = {"in.2", "out.10"};
   RecordingHost host = host_of(spec);
   (void)assemble(host, "s0_s1", "");
-  EXPECT_EQ(spec_from_json(host.description.spec_json).removed, (Names{"in.2", "in.5", "out.7", "out.10"}));
+  EXPECT_EQ(host.description.spec->removed, (Names{"in.2", "in.5", "out.7", "out.10"}));
   host = host_of(spec);
   expect_contains(error_of([&] { return assemble(host, "s0", ""); }),
                   "ASDMAssembleUNet.remove: expected parts that the UNet still has, got none of them");
@@ -77,7 +77,7 @@ TEST(SaveUNet, TellsWhereTheFileIs) {
   EXPECT_EQ(host.calls, (Names{"save_unet model diffusion_models/asdm_unet"}));
   EXPECT_EQ(std::get<std::string>(result.outputs.at(0)), "/models/diffusion_models/asdm_unet_00001_.safetensors");
   EXPECT_EQ(result.ui_text, "saved /models/diffusion_models/asdm_unet_00001_.safetensors");
-  host.description = {"Flux", "", "no UNet"};
+  host.description = {"Flux", std::nullopt, "no UNet"};
   expect_contains(error_of([&] { return find_node("ASDMSaveUNet").execute(host, {{"model", named("model")}}); }),
                   "Flux: no UNet");
 }

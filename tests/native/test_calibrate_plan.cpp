@@ -58,7 +58,7 @@ TEST(CalibratePlan, RefusesOtherModelsAndSpeeds) {
   values["target_speedup"] = 0.5;
   expect_contains(error_of([&] { return find_node("ASDMCalibratePlan").execute(host, values); }),
                   "ASDMCalibratePlan.target_speedup: expected a number from 1 to 20, got 0.5");
-  host.description = {"Flux", "", "a transformer, no UNet"};
+  host.description = {"Flux", std::nullopt, "a transformer, no UNet"};
   expect_contains(error_of([&] { return find_node("ASDMCalibratePlan").execute(host, linked()); }),
                   "ASDMCalibratePlan.model: expected the UNet of");
 }

@@ -39,7 +39,7 @@ TEST(DistilUNet, TrainsTheStudentAndShowsItsLoss) {
 
 TEST(DistilUNet, RefusesOtherModels) {
   RecordingHost host;
-  host.description = {"Flux", "", "a transformer, no UNet"};
+  host.description = {"Flux", std::nullopt, "a transformer, no UNet"};
   expect_contains(error_of([&] { return find_node("ASDMDistillUNet").execute(host, linked()); }),
                   "ASDMDistillUNet.teacher: expected the UNet of");
 }

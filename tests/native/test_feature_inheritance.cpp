@@ -117,7 +117,7 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
 
 TEST(FeatureInheritance, RefusesOtherModels) {
   RecordingHost host;
-  host.description = {"WanModel", "", "a video transformer"};
+  host.description = {"WanModel", std::nullopt, "a video transformer"};
   expect_contains(error_of([&] { return inherit(host, {}); }), "got WanModel: a video transformer");
 }
 

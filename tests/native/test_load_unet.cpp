@@ -33,13 +33,13 @@ Result load(RecordingHost& host, std::map<std::string, Value> inputs) {
 
 TEST(LoadUNet, LoadsAndInstallsTheEngine) {
   RecordingHost host;
-  const std::string spec = to_json(preset_spec("sd15", 64));
-  const std::string path = file_with("asdm.unet_spec", spec);
+  const UNetSpec spec = preset_spec("sd15", 64);
+  const std::string path = file_with("asdm.unet_spec", to_json(spec));
   host.files = {{"demo.safetensors", path}};
   const Result result = load(host, {{"unet_name", "demo.safetensors"}, {"weight_dtype", "bf16"}, {"engine", "native"}});
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(0))), "loaded+native");
   EXPECT_EQ(host.calls, (std::vector<std::string>{"list_models diffusion_models", "load_unet " + path + " bf16"}));
-  EXPECT_EQ(host.description.spec_json, spec);
+  EXPECT_EQ(host.description.spec, spec);
   EXPECT_EQ(host.compute_dtype, "auto");
   EXPECT_FALSE(result.ui_text.has_value());
 }

@@ -197,7 +197,7 @@ TEST(MECondConvStart, SitesAreAddedInOrderAndRefusedTwice) {
 
 TEST(MECondConvNode, AsksTheHostForTheExperts) {
   testing::RecordingHost host;
-  host.description.spec_json = to_json(shallow());
+  host.description.spec = shallow();
   const auto& node = nodes::find_node("ASDMMECondConv");
   nodes::Result result = node.execute(host, {{"model", testing::named("model")},
                                              {"experts", int64_t{3}},
@@ -207,10 +207,10 @@ TEST(MECondConvNode, AsksTheHostForTheExperts) {
   EXPECT_EQ(host.start.spec.me_cond_conv.size(), 6U);
   EXPECT_EQ(host.start.spec.me_cond_conv.front().routing,
             (ExpertRouting{3, RoutingForm::kSigmoid, RoutingSource::kTime, 1.0}));
-  host.description.spec_json = to_json(shallow());
+  host.description.spec = shallow();
   result = node.execute(host, {{"model", testing::named("model")}, {"teacher", testing::named("full")}});
   EXPECT_EQ(testing::label_of(std::get<nodes::Handle>(result.outputs.at(0))), "model+experts of full+native");
-  host.description = {"Flux", "", "no UNet"};
+  host.description = {"Flux", std::nullopt, "no UNet"};
   expect_contains(error_of([&] { return node.execute(host, {{"model", testing::named("model")}}); }), "Flux: no UNet");
 }
 

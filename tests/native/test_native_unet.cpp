@@ -25,7 +25,7 @@ TEST(NativeUNet, InstallsTheEngineInTheAskedPrecision) {
 
 TEST(NativeUNet, RefusesOtherModels) {
   RecordingHost host;
-  host.description = {"Flux", "", "a transformer, no UNet"};
+  host.description = {"Flux", std::nullopt, "a transformer, no UNet"};
   const std::string message =
       error_of([&] { return find_node("ASDMNativeUNet").execute(host, {{"model", named("model")}}); });
   expect_contains(message,

@@ -24,7 +24,7 @@ TEST(SwitchUNets, AsksForTheShareOfThePercent) {
 
 TEST(SwitchUNets, RefusesOtherModels) {
   RecordingHost host;
-  host.description = {"Flux", "", "a transformer, no UNet"};
+  host.description = {"Flux", std::nullopt, "a transformer, no UNet"};
   expect_contains(
       error_of([&] {
         return find_node("ASDMSwitchUNets").execute(host, {{"model", named("a")}, {"early_model", named("b")}});

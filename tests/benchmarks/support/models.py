@@ -1,6 +1,5 @@
 """Host models of the published structures with random weights, at any width, and random inputs for them."""
 
-import json
 
 import torch
 
@@ -22,9 +21,9 @@ def random_unet_(diffusion_model, seed: int = 0):
             parameter.copy_(values)
 
 
-def spec(pack, preset: str, model_channels: int = 0, in_channels: int = 4) -> dict:
+def spec(pack, preset: str, model_channels: int = 0, in_channels: int = 4):
     """The UNetSpec of a preset at `model_channels` (0: as published)."""
-    return {**json.loads(pack.native.native_module().preset_spec(preset, model_channels)), "in_channels": in_channels}
+    return pack.native.native_module().preset_spec(preset, model_channels).replace(in_channels=in_channels)
 
 
 def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32, seed: int = 0,
