@@ -2,12 +2,9 @@
 #include "native/format/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <limits>
-#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -20,38 +17,6 @@ namespace {
 constexpr int64_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own reader
 constexpr std::string_view kMetadataKey = "__metadata__";
-
-/// Element types of the format whose size is whole bytes.
-constexpr std::array<std::pair<std::string_view, int64_t>, 17> kBytesOfDType = {{
-    {"BOOL", 1},
-    {"U8", 1},
-    {"I8", 1},
-    {"F8_E4M3", 1},
-    {"F8_E5M2", 1},
-    {"F8_E8M0", 1},
-    {"I16", 2},
-    {"U16", 2},
-    {"F16", 2},
-    {"BF16", 2},
-    {"I32", 4},
-    {"U32", 4},
-    {"F32", 4},
-    {"I64", 8},
-    {"U64", 8},
-    {"F64", 8},
-    {"C64", 8},
-}};
-
-int64_t bytes_of_dtype(const std::string& name, const std::string& where) {
-  std::vector<std::string> known;
-  for (const auto& [dtype, bytes] : kBytesOfDType) {
-    if (dtype == name) {
-      return bytes;
-    }
-    known.emplace_back(dtype);
-  }
-  throw unknown_name(where + ".dtype", name, known);
-}
 
 uint64_t read_length(const std::string& bytes) {
   uint64_t length = 0;
@@ -162,32 +127,14 @@ std::vector<int64_t> read_naturals(const nlohmann::json& json, const std::string
   return values;
 }
 
-/// Bytes of a tensor of `shape`; empty where the product does not fit int64.
-std::optional<int64_t> byte_count(const std::vector<int64_t>& shape, int64_t element_size) {
-  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) {
-    return 0;
-  }
-  int64_t count = element_size;
-  for (const int64_t extent : shape) {
-    if (count > std::numeric_limits<int64_t>::max() / extent) {
-      return std::nullopt;
-    }
-    count *= extent;
-  }
-  return count;
-}
-
 /// One entry of the header, in a file with `data_bytes` behind it.
 TensorEntry read_entry(const std::string& name, const nlohmann::json& json, const std::string& path,
                        int64_t data_bytes) {
   const std::string where = path + ": tensor '" + name + "'";
-  if (!json.is_object() || json.size() != 3 || !json.contains("dtype") || !json.contains("shape") ||
-      !json.contains("data_offsets") || !json.at("dtype").is_string()) {
-    throw invalid_input(where, "an object of dtype (a string), shape and data_offsets",
+  if (!json.is_object() || !json.contains("shape") || !json.contains("data_offsets")) {
+    throw invalid_input(where, "an object of dtype, shape and data_offsets",
                         json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 200));
   }
-  const auto dtype = json.at("dtype").get<std::string>();
-  const int64_t element_bytes = bytes_of_dtype(dtype, where);
   const std::vector<int64_t> shape = read_naturals(json.at("shape"), where + ".shape");
   const std::vector<int64_t> offsets = read_naturals(json.at("data_offsets"), where + ".data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
@@ -198,35 +145,7 @@ TensorEntry read_entry(const std::string& name, const nlohmann::json& json, cons
                         "an end within the " + std::to_string(data_bytes) + " data bytes of the file",
                         std::to_string(offsets[1]) + " (a truncated file?)");
   }
-  const std::optional<int64_t> needed = byte_count(shape, element_bytes);
-  if (needed != offsets[1] - offsets[0]) {
-    throw invalid_input(where,
-                        (needed ? std::to_string(*needed) : "more than 2^63") + " bytes for shape " +
-                            json.at("shape").dump() + " of " + dtype,
-                        std::to_string(offsets[1] - offsets[0]) + " bytes in data_offsets");
-  }
   return {name, shape, offsets[0], offsets[1]};
-}
-
-/// Sorts by position and refuses overlap, gap and trailing bytes: the format forbids all three, and each of them means
-/// that some tensor is not what its writer meant.
-void check_coverage(std::vector<TensorEntry>& tensors, const std::string& path, int64_t data_bytes) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorEntry& a, const TensorEntry& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-  });
-  int64_t end = 0;
-  for (const TensorEntry& tensor : tensors) {
-    if (tensor.begin != end) {
-      throw invalid_input(path + ": tensor '" + tensor.name + "'",
-                          "data_offsets that begin at " + std::to_string(end) + ", where the tensor before it ends",
-                          std::to_string(tensor.begin) + (tensor.begin < end ? " (overlap)" : " (gap)"));
-    }
-    end = tensor.end;
-  }
-  if (end != data_bytes) {
-    throw invalid_input(path, std::to_string(end) + " data bytes, as its tensors have",
-                        std::to_string(data_bytes) + " in the file");
-  }
 }
 
 }  // namespace
@@ -246,7 +165,6 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
       result.tensors_.push_back(read_entry(item.key(), item.value(), path, data_bytes));
     }
   }
-  check_coverage(result.tensors_, path, data_bytes);
   return result;
 }
 

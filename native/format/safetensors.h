@@ -1,4 +1,5 @@
-// Strict reader of the headers of safetensors files. Knows no torch and no model: names, shapes and where bytes lie.
+// Reads the headers of safetensors files: names, shapes and where bytes lie. Knows no torch and no model. Whether bytes
+// fit shapes and element types is for the format's own library, which every file goes through when it is loaded.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +17,18 @@ struct TensorEntry {
   int64_t end = 0;
 };
 
-/// The checked header of a file. Read once and never mapped: a file that another program cuts short gives an error,
+/// The header of a file. Read once and never mapped: a file that another program cuts short gives an error,
 /// where a mapping would end the process.
 class SafetensorsFile {
  public:
-  /// Reads the header of `path` and checks all of it: length against file size before anything is allocated, JSON,
-  /// dtypes, shapes against byte ranges, and that the ranges cover the data part without overlap and gap. Throws Error
-  /// naming the file and the fault.
+  /// Reads the header of `path`: its length is compared with the file's before anything is allocated, and no tensor
+  /// lies outside of the file. Throws Error naming the file and the fault.
   [[nodiscard]] static SafetensorsFile open(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   /// The header's `__metadata__`; empty where there is none.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  /// In the order of the bytes.
+  /// By name.
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return tensors_; }
   /// The bytes of one of tensors(). Throws Error where the file no longer has them.
   [[nodiscard]] std::string read(const TensorEntry& tensor) const;

@@ -10,6 +10,7 @@ import comfy.supported_models
 import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from safetensors import SafetensorError
 
 from ..unet_file import check_tensors, is_note
 from .assembled_unet import AssembledUNet
@@ -64,7 +65,10 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
     `weight_dtype` None stores them as the host would choose. `disable_dynamic`: what hosts with dynamic VRAM ask of all
     that makes patchers; this one's weights never are in dynamic VRAM. ValueError naming every tensor that does not fit.
     """
-    stored_as = comfy.utils.load_torch_file(path)
+    try:
+        stored_as = comfy.utils.load_torch_file(path)
+    except SafetensorError as fault:
+        raise ValueError(f"{path}: expected a whole safetensors file, got {fault}") from fault
     tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
     spec = layout["spec"]
     check_tensors(path, spec, tensors)

@@ -1,5 +1,6 @@
 """ASDMLoadUNet on every published layout, as synthetic files of those structures at width 32."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,7 +57,7 @@ def full_unet(hosted, glue):
 
 @pytest.fixture
 def load(native, hosted, tmp_path):
-    """Writes tensors to a file and loads it."""
+    """Writes tensors to a file, does `spoil(path)` to it, and loads it."""
     path = tmp_path / "unet.safetensors"
 
     class Folder(type(hosted.host)):
@@ -66,8 +67,9 @@ def load(native, hosted, tmp_path):
         def model_path(self, folder, name):
             return str(path)
 
-    def written(tensors, metadata=None):
+    def written(tensors, metadata=None, spoil=lambda path: None):
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+        spoil(path)
         return native.execute("ASDMLoadUNet", Folder(), {"unet_name": path.name})["outputs"][0]
 
     return written
@@ -215,6 +217,26 @@ def test_what_is_no_unet_or_an_illegal_one_is_refused(full_unet, load):
         load(lacking(tensors, ["out.10"]))
     with pytest.raises(ValueError, match="one tensor for out.2.weight"):
         load(in_diffusers(full_unet("sd15")[0], tensors) | {"out.2.weight": tensors["out.2.weight"].clone()})
+
+
+def with_one_tensor_over_another(path):
+    """Moves a tensor of the file onto the one before it."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    first, second = sorted((name for name in header if name != "__metadata__"),
+                           key=lambda name: header[name]["data_offsets"])[:2]
+    begin, end = header[second]["data_offsets"]
+    before = header[first]["data_offsets"][1] - header[first]["data_offsets"][0]
+    header[second]["data_offsets"] = [begin - before, end - before]
+    changed = json.dumps(header).encode()
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + data[8 + length:])
+
+
+@pytest.mark.parametrize("spoil", [with_one_tensor_over_another, lambda path: path.open("ab").write(b"more")])
+def test_what_the_formats_own_library_refuses_is_an_error_that_names_the_file(full_unet, load, spoil):
+    with pytest.raises(ValueError, match=r"unet\.safetensors"):
+        load(full_unet("sd15")[1], spoil=spoil)
 
 
 def test_the_host_tells_the_prediction_by_the_weights(full_unet, load):
