@@ -38,6 +38,33 @@ std::map<NodeId, at::Tensor> CallFeatures::inherited_values() const {
   return values;
 }
 
+Control CallFeatures::inherited_control() const {
+  Control control;
+  for (const auto& [place, series] : order_.stored->control) {
+    std::vector<at::Tensor>& residuals = *control.lists()[place.first];
+    residuals.resize(std::max(residuals.size(), place.second + 1));
+    residuals[place.second] = series.value(order_.now, {0, series.rows()});
+  }
+  for (std::vector<at::Tensor>* residuals : control.lists()) {
+    std::reverse(residuals->begin(), residuals->end());
+  }
+  return control;
+}
+
+void CallFeatures::keep_control(Control residuals, int64_t rows) {
+  kept_control_.clear();
+  for (size_t list = 0; list < residuals.lists().size(); ++list) {
+    const std::vector<at::Tensor>& given = *residuals.lists()[list];
+    for (size_t i = 0; i < given.size(); ++i) {
+      if (given[i].defined()) {
+        std::vector<int64_t> shape = given[i].sizes().vec();
+        shape.at(0) = rows;
+        kept_control_.emplace(ControlPlace(list, given.size() - 1 - i), given[i].expand(shape));
+      }
+    }
+  }
+}
+
 bool CallFeatures::is_held(NodeId node) const {
   return holds(node) && !rows_ && buffers_.empty() && order_.stored->nodes.at(node).holds();
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "native/inheritance/control.h"
 #include "native/inheritance/feature_store.h"
 
 namespace asdm {
@@ -35,6 +36,7 @@ struct CallOrder {
   std::optional<RowRange> cond_rows;  ///< the cond chunk of a call that holds cond and uncond and nothing else
   NodeId guidance = -1;               ///< the node that stands for uncond less cond
   bool control = false;               ///< the host's ControlNets are not to run: their last residuals stand in
+  bool wants_control = false;         ///< the residuals of those that run are kept
 };
 
 /// Made by Run::begin_call, filled while the UNet is evaluated, handed back to Run::end_call.
@@ -50,8 +52,15 @@ class CallFeatures {
   /// Whether inherited(node) would be defined.
   [[nodiscard]] bool holds(NodeId node) const { return order_.sites.contains(node); }
   [[nodiscard]] const std::set<NodeId>& sites() const noexcept { return order_.sites; }
-  /// Whether the last residuals of the host's ControlNets stand in; the host keeps them.
+  /// Whether the last residuals of the host's ControlNets stand in.
   [[nodiscard]] bool inherits_control() const noexcept { return order_.control; }
+  /// Those residuals, to be read only.
+  [[nodiscard]] Control inherited_control() const;
+  [[nodiscard]] bool wants_control() const noexcept { return order_.wants_control; }
+  /// The ControlNets gave `residuals` for the batch of `rows`, or one row for all of them; kept without a copy.
+  void keep_control(Control residuals, int64_t rows);
+  /// What was kept of this call, by the places that hold something.
+  [[nodiscard]] const std::map<ControlPlace, at::Tensor>& kept_control() const noexcept { return kept_control_; }
   [[nodiscard]] bool is_whole_output(NodeId layer) const { return order_.whole_outputs.contains(layer); }
 
   /// Whether the value that stands in for `node` is the same in all calls until it is computed anew.
@@ -131,6 +140,7 @@ class CallFeatures {
   std::map<NodeId, at::Tensor> probed_;   ///< by cut: the fresh value of its probe
   std::optional<NodeId> chosen_;
   std::map<NodeId, KeptValue> kept_;
+  std::map<ControlPlace, at::Tensor> kept_control_;
   std::vector<NodeId> computed_;
   std::vector<NodeId> inherited_;
   std::vector<NodeId> forecast_;

@@ -1,6 +1,7 @@
 // Where in a run something happened.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace asdm {
@@ -10,6 +11,10 @@ struct EvaluationPoint {
   int64_t evaluation = 0;  ///< 0-based, counted in evaluations
   double sigma = 0.0;
   bool operator==(const EvaluationPoint&) const = default;
+  /// What holds for values of both: the lower count, the lower sigma.
+  [[nodiscard]] EvaluationPoint earlier(const EvaluationPoint& other) const {
+    return {std::min(evaluation, other.evaluation), std::min(sigma, other.sigma)};
+  }
 };
 
 /// Samplers evaluate a hair beside their schedule (uni_pc's last sigma, ancestral noise), so compare with a margin.

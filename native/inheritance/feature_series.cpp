@@ -66,6 +66,13 @@ KeptValue::KeptValue(const at::Tensor& computed, Storage storage) : computed_as(
   value = computed.detach().to(form, /*non_blocking=*/false, /*copy=*/true);
 }
 
+KeptValue KeptValue::without_copy(const at::Tensor& given) {
+  KeptValue kept;
+  kept.value = given;
+  kept.computed_as = given.options();
+  return kept;
+}
+
 void FeatureSeries::clear() {
   snapshots_.clear();
   trust_.reset();
@@ -196,9 +203,7 @@ FeatureSeries FeatureSeries::join(const std::vector<Part>& parts) {
     snapshot.value = joined(parts, [i](const FeatureSeries& from) { return from.snapshots_[i].value; });
     snapshot.taken = first.snapshots_[i].taken;
     for (const Part& part : parts) {
-      const EvaluationPoint& taken = part.series->snapshots_[i].taken;
-      snapshot.taken.evaluation = std::min(snapshot.taken.evaluation, taken.evaluation);
-      snapshot.taken.sigma = std::min(snapshot.taken.sigma, taken.sigma);
+      snapshot.taken = snapshot.taken.earlier(part.series->snapshots_[i].taken);
     }
     series.snapshots_.push_back(std::move(snapshot));
   }

@@ -17,6 +17,9 @@ struct KeptValue {
   KeptValue() = default;
   KeptValue(const at::Tensor& computed, Storage storage);
 
+  /// `given` itself, which nobody writes into.
+  [[nodiscard]] static KeptValue without_copy(const at::Tensor& given);
+
   at::Tensor value;               ///< in the form of `storage`
   at::TensorOptions computed_as;  ///< dtype and device of what was computed
 };

@@ -35,21 +35,43 @@ std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>&
   return group;
 }
 
-FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys) {
-  FeatureGroup group{.keys = keys, .nodes = {}, .derived = {}, .entered = chunks.front().group->entered};
-  for (const auto& [node, series] : chunks.front().group->nodes) {
+template <class Key>
+void FeatureStore::join(const std::vector<Chunk>& chunks, std::map<Key, FeatureSeries> FeatureGroup::* values,
+                        FeatureGroup& group) {
+  for (const auto& [key, series] : chunks.front().group.get()->*values) {
     std::vector<FeatureSeries::Part> parts;
     for (const Chunk& chunk : chunks) {
-      const auto found = chunk.group->nodes.find(node);
-      if (found == chunk.group->nodes.end() || found->second.empty()) {
+      const std::map<Key, FeatureSeries>& of_chunk = chunk.group.get()->*values;
+      const auto found = of_chunk.find(key);
+      if (found == of_chunk.end() || found->second.empty()) {
         break;
       }
       const int64_t rows = found->second.rows() / static_cast<int64_t>(chunk.group->keys.size());
       parts.push_back({&found->second, {chunk.index * rows, rows}});
     }
     if (parts.size() == chunks.size()) {
-      group.nodes.emplace(node, FeatureSeries::join(parts));
+      (group.*values).emplace(key, FeatureSeries::join(parts));
     }
+  }
+}
+
+FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys) {
+  FeatureGroup group;
+  group.keys = keys;
+  group.entered = chunks.front().group->entered;
+  join(chunks, &FeatureGroup::nodes, group);
+  join(chunks, &FeatureGroup::control, group);
+  // Residuals fit together where each chunk has them in the same places.
+  const bool all_have_control = std::all_of(chunks.begin(), chunks.end(), [&](const Chunk& chunk) {
+    return chunk.group->control_taken && chunk.group->control.size() == group.control.size();
+  });
+  if (!all_have_control) {
+    group.control.clear();
+    return group;
+  }
+  group.control_taken = chunks.front().group->control_taken;
+  for (const Chunk& chunk : chunks) {
+    group.control_taken = group.control_taken->earlier(*chunk.group->control_taken);
   }
   return group;
 }
@@ -81,6 +103,9 @@ int64_t FeatureStore::bytes() const {
   int64_t total = 0;
   for (const auto& [key, chunk] : chunks_) {
     for (const auto& [node, series] : chunk.group->nodes) {
+      total += series.bytes(counted);
+    }
+    for (const auto& [place, series] : chunk.group->control) {
       total += series.bytes(counted);
     }
     for (const auto& [node, tensors] : chunk.group->derived) {

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "native/base/extents.h"
@@ -14,6 +16,9 @@
 
 namespace asdm {
 
+/// Where a residual of ControlNets goes: the number of its list, and its place counted from the end of that.
+using ControlPlace = std::pair<size_t, size_t>;
+
 /// The features of the chunks that one call holds, each for the whole batch.
 struct FeatureGroup {
   std::vector<std::string> keys;  ///< one per chunk, in batch order
@@ -21,6 +26,9 @@ struct FeatureGroup {
   /// What calls made of the held value of a node alone; goes when that is replaced.
   std::map<NodeId, std::vector<at::Tensor>> derived;
   std::map<NodeId, SpatialSize> entered;  ///< what entered each block; hooks may resize it from call to call
+  /// The value of the node "control": when ControlNets were to run last, and what they gave then, held.
+  std::optional<EvaluationPoint> control_taken;
+  std::map<ControlPlace, FeatureSeries> control;
 };
 
 /// Groups by chunk key. A key names everything that must agree for a feature to be reusable. As long as calls keep
@@ -45,6 +53,10 @@ class FeatureStore {
     int64_t index = 0;
   };
   void put(const std::shared_ptr<FeatureGroup>& group);
+  /// Puts the rows of `chunks` together in `group`, of each value that all of them have.
+  template <class Key>
+  static void join(const std::vector<Chunk>& chunks, std::map<Key, FeatureSeries> FeatureGroup::* values,
+                   FeatureGroup& group);
   [[nodiscard]] static FeatureGroup regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys);
 
   std::unordered_map<std::string, Chunk> chunks_;

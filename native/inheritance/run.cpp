@@ -81,16 +81,9 @@ std::string Run::obstacle(const FeatureGroup& group, NodeId node) const {
   return obstacle(found->second.newest());
 }
 
-std::string Run::control_obstacle(const std::vector<std::string>& keys) const {
-  for (const std::string& key : keys) {
-    const auto found = controls_.find(key);
-    const std::string reason =
-        found == controls_.end() ? "no stored residuals of ControlNets" : obstacle(found->second);
-    if (!reason.empty()) {
-      return reason;
-    }
-  }
-  return {};
+std::string Run::control_obstacle(const CallOrder& order) const {
+  const bool has_control = order.stored != nullptr && order.stored->control_taken;
+  return has_control ? obstacle(*order.stored->control_taken) : "no stored residuals of ControlNets";
 }
 
 std::string Run::obstacle(const EvaluationPoint& taken) const {
@@ -131,7 +124,7 @@ void Run::inherit(CallOrder& order) {
       return;
     }
   }
-  if (const std::string reason = control ? control_obstacle(order.keys) : ""; !reason.empty()) {
+  if (const std::string reason = control ? control_obstacle(order) : ""; !reason.empty()) {
     refuse(reason);
   } else {
     order.control = control;
@@ -165,6 +158,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
   order.cuts = settings_->cuts;
   order.threshold = settings_->time_steps.threshold;
   order.guidance = settings_->guidance;
+  order.wants_control = decisions_->sites().contains(settings_->control);
   order.cond_rows = cond_rows(roles, keys.size(), rows);
   if (decision_.kind == Decision::Kind::kInherit) {
     inherit(order);
@@ -207,12 +201,6 @@ void Run::end_call(CallFeatures& call, const at::Tensor& prediction) {
     decisions_->computed(first_chunk(prediction, call.keys().size()));
   }
   first_call_ = false;
-  const NodeId whole = nodes_.blocks;
-  if (!call.inherits_control() && !call.holds(whole)) {
-    for (const std::string& key : call.keys()) {
-      controls_.insert_or_assign(key, now_);
-    }
-  }
   if (!record_.log.empty()) {
     log(call);
   }
@@ -243,7 +231,8 @@ void Run::log(const CallFeatures& call) {
 }
 
 void Run::store(const CallFeatures& call) {
-  if (call.kept().empty() && call.derived_now().empty()) {
+  const bool ran_control = call.wants_control() && !call.inherits_control() && !call.holds(nodes_.blocks);
+  if (call.kept().empty() && call.derived_now().empty() && !ran_control) {
     return;
   }
   const std::shared_ptr<FeatureGroup> group = store_.open(call.keys());
@@ -258,6 +247,13 @@ void Run::store(const CallFeatures& call) {
   }
   for (const auto& [node, tensors] : call.derived_now()) {
     group->derived.insert_or_assign(node, tensors);
+  }
+  if (ran_control) {
+    group->control_taken = now_;
+    group->control.clear();
+    for (const auto& [place, residual] : call.kept_control()) {
+      group->control[place].push(KeptValue::without_copy(residual), now_);
+    }
   }
   record_.peak_cache_bytes = std::max(record_.peak_cache_bytes, store_.bytes());
 }

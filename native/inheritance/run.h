@@ -75,7 +75,7 @@ class Run {
   /// Why `node` of `group` cannot be inherited; empty = it can.
   [[nodiscard]] std::string obstacle(const FeatureGroup& group, NodeId node) const;
   /// Why the last residuals of ControlNets cannot be inherited; empty = they can.
-  [[nodiscard]] std::string control_obstacle(const std::vector<std::string>& keys) const;
+  [[nodiscard]] std::string control_obstacle(const CallOrder& order) const;
   /// Why what was taken at `taken` cannot be inherited now; empty = it can.
   [[nodiscard]] std::string obstacle(const EvaluationPoint& taken) const;
   /// Puts into `order` what the call inherits.
@@ -98,7 +98,6 @@ class Run {
   bool first_call_ = true;
   std::set<NodeId> left_out_;
   FeatureStore store_;
-  std::map<std::string, EvaluationPoint> controls_;  ///< by chunk key: when its ControlNets were to run last
   RunRecord record_;
 };
 

@@ -3,18 +3,6 @@
 #include <algorithm>
 
 namespace asdm {
-namespace {
-
-/// Calls `visit` with each list of residuals.
-template <class Lists, class Visit>
-void each_list(Lists& control, const Visit& visit) {
-  visit(control.input);
-  visit(control.middle);
-  visit(control.output);
-}
-
-}  // namespace
-
 std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks, const HostModules* host) {
   if (host != nullptr && host->sees_batch()) {
     return "guidance: the host's own code must see cond and uncond together";
@@ -23,14 +11,16 @@ std::string narrowing_obstacle(const ForwardInputs& inputs, const Hooks& hooks, 
       hooks.hooks_middle_block() || hooks.hooks_transformers()) {
     return "guidance: a patch must see cond and uncond together";
   }
-  bool fits = true;
-  each_list(inputs.control, [&](const std::vector<at::Tensor>& residuals) {
-    fits = fits && std::all_of(residuals.begin(), residuals.end(), [&](const at::Tensor& residual) {
-             return !residual.defined() || residual.dim() == 0 || residual.size(0) == 1 ||
-                    residual.size(0) == inputs.x.size(0);
-           });
-  });
-  return fits ? "" : "guidance: control residuals of another batch size";
+  for (const std::vector<at::Tensor>* residuals : inputs.control.lists()) {
+    const bool fits = std::all_of(residuals->begin(), residuals->end(), [&](const at::Tensor& residual) {
+      return !residual.defined() || residual.dim() == 0 || residual.size(0) == 1 ||
+             residual.size(0) == inputs.x.size(0);
+    });
+    if (!fits) {
+      return "guidance: control residuals of another batch size";
+    }
+  }
+  return "";
 }
 
 ForwardInputs narrowed(const ForwardInputs& inputs, const RowRange& rows) {
@@ -39,9 +29,9 @@ ForwardInputs narrowed(const ForwardInputs& inputs, const RowRange& rows) {
     return t.defined() && t.dim() > 0 && t.size(0) == batch ? t.narrow(0, rows.first, rows.count) : t;
   };
   ForwardInputs narrow{part(inputs.x), part(inputs.timesteps), part(inputs.context), part(inputs.y), inputs.control};
-  each_list(narrow.control, [&](std::vector<at::Tensor>& residuals) {
-    std::transform(residuals.begin(), residuals.end(), residuals.begin(), part);
-  });
+  for (std::vector<at::Tensor>* residuals : narrow.control.lists()) {
+    std::transform(residuals->begin(), residuals->end(), residuals->begin(), part);
+  }
   return narrow;
 }
 

@@ -94,14 +94,7 @@ BlockTopology block_of(const BlockLayout& layout, const UNetSpec& spec) {
                       .skip = -1,
                       .layers = {}};
   for (const LayerLayout& layer : layout.layers) {
-    block.layers.push_back({.kind = layer.kind,
-                            .key = layer.key,
-                            .address = layer.address,
-                            .in_channels = layer.in_channels,
-                            .out_channels = layer.out_channels,
-                            .transformer = {},
-                            .experts = experts_of(layer, spec),
-                            .transformer_index = layer.transformer_index});
+    block.layers.push_back({layer, {}, experts_of(layer, spec)});
     if (layer.kind == LayerKind::kTransformer) {
       block.layers.back().transformer = transformer_of(layer, spec);
     }

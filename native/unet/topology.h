@@ -24,15 +24,9 @@ enum class NodeKind {
 };
 
 /// One layer of a block.
-struct LayerTopology {
-  LayerKind kind = LayerKind::kRes;
-  std::string key;      ///< checkpoint prefix, e.g. "input_blocks.4.0"
-  std::string address;  ///< e.g. "in.4.res", "mid.res0", "out.8.up"
-  int64_t in_channels = 0;
-  int64_t out_channels = 0;
+struct LayerTopology : LayerLayout {
   SpatialTransformer::Shape transformer;  ///< for kTransformer
   ResExperts experts = {};                ///< for kRes
-  int64_t transformer_index = 0;          ///< ordinal among all transformers of the full UNet, evaluation order
   NodeId node = -1;
   NodeId first_unit = -1;  ///< node of its unit 0; the others follow (native/layers/unit_port.h has their order)
   int64_t units = 0;

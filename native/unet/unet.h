@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "native/inheritance/call_features.h"
+#include "native/inheritance/control.h"
 #include "native/layers/layer_observer.h"
 #include "native/layers/time_embedding.h"
 #include "native/unet/block.h"
@@ -16,14 +17,6 @@
 #include "native/unet/topology.h"
 
 namespace asdm {
-
-/// Residuals of a ControlNet or adapter; each list is taken from its END, block by block, as the host does.
-/// An undefined tensor adds nothing.
-struct Control {
-  std::vector<at::Tensor> input;
-  std::vector<at::Tensor> middle;
-  std::vector<at::Tensor> output;
-};
 
 /// Arguments of one forward call.
 struct ForwardInputs {

@@ -13,6 +13,7 @@
 #include "native/inheritance/run.h"
 #include "native/planning/sites.h"
 #include "native/unet/unet.h"
+#include "python_glue/bindings/control_values.h"
 #include "python_glue/bindings/module.h"
 
 namespace py = pybind11;
@@ -101,6 +102,16 @@ void bind_call_features(py::module_& m) {
                              "Whether uncond was made from cond and the guidance: half of the batch ran.")
       .def_property_readonly("inherits_control", &CallFeatures::inherits_control,
                              "Whether the last residuals of ControlNets stand in.")
+      .def(
+          "inherited_control", [](const CallFeatures& call) { return to_lists(call.inherited_control()); },
+          "Those residuals, to be read only; lists without any are left out.")
+      .def_property_readonly("wants_control", &CallFeatures::wants_control, "Whether those that are made are kept.")
+      .def(
+          "keep_control",
+          [](CallFeatures& call, const ControlLists& control, int64_t rows) {
+            call.keep_control(control_of(control), rows);
+          },
+          py::arg("control"), py::arg("rows"), "ControlNets gave these for a batch of `rows`, or a row for all.")
       .def("holds", &CallFeatures::holds, py::arg("node"), "Whether something stands in for the node of this id.")
       .def_property_readonly("wanted_nodes", &CallFeatures::wanted_nodes, "Nodes whose values are kept.")
       .def_property_readonly("searches", &CallFeatures::searches,

@@ -17,6 +17,7 @@
 #include "python_glue/bindings/bind_hooks.h"
 #include "python_glue/bindings/bind_host_modules.h"
 #include "python_glue/bindings/bind_weights.h"
+#include "python_glue/bindings/control_values.h"
 #include "python_glue/bindings/module.h"
 
 namespace py = pybind11;
@@ -25,28 +26,16 @@ namespace asdm::python {
 namespace {
 
 using OptionalTensor = std::optional<at::Tensor>;
-using Residuals = std::vector<OptionalTensor>;
-
-std::vector<at::Tensor> to_tensors(const Residuals& residuals) {
-  std::vector<at::Tensor> tensors;
-  tensors.reserve(residuals.size());
-  for (const OptionalTensor& residual : residuals) {
-    tensors.push_back(residual.value_or(at::Tensor()));
-  }
-  return tensors;
-}
 
 at::Tensor forward(const UNet& unet, const at::Tensor& x, const at::Tensor& timesteps, const at::Tensor& context,
-                   const OptionalTensor& y, const std::map<std::string, Residuals>& control, WeightSource& weights,
-                   const py::object& hooks, CallFeatures& features, Profile* profile, ProjectionCache* projections,
-                   bool reuses_sums, HostModules* host) {
-  ForwardInputs inputs{
-      .x = x, .timesteps = timesteps, .context = context, .y = y.value_or(at::Tensor()), .control = {}};
-  const auto residuals = [&](const char* name) {
-    const auto found = control.find(name);
-    return found == control.end() ? std::vector<at::Tensor>() : to_tensors(found->second);
-  };
-  inputs.control = {residuals("input"), residuals("middle"), residuals("output")};
+                   const OptionalTensor& y, const ControlLists& control, WeightSource& weights, const py::object& hooks,
+                   CallFeatures& features, Profile* profile, ProjectionCache* projections, bool reuses_sums,
+                   HostModules* host) {
+  const ForwardInputs inputs{.x = x,
+                             .timesteps = timesteps,
+                             .context = context,
+                             .y = y.value_or(at::Tensor()),
+                             .control = control_of(control)};
   PyHooks py_hooks(hooks);
   const py::gil_scoped_release release;
   return unet.forward(inputs, weights, py_hooks, features,

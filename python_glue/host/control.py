@@ -12,8 +12,6 @@ import torch
 
 from .span import Span, time_stamp
 
-_LISTS = ("input", "middle", "output")
-
 
 def _acts_at(control, sigma: float) -> bool:
     """Whether `control`, or one that it follows, is in its range; outside of it the host's ControlNets give nothing."""
@@ -73,6 +71,11 @@ def residuals_of(control) -> dict | None:
     return control.residuals() if isinstance(control, PromisedControl) else control
 
 
+def control_lists(residuals: dict | None) -> dict[str, list]:
+    """Copies: the host's forward empties its lists while it runs, the engine leaves them as they are."""
+    return {name: list((residuals or {}).get(name) or ()) for name in ("input", "middle", "output")}
+
+
 def span_of(control) -> Span | None:
     """What a promised control took; None where it was not asked."""
     return control.span if isinstance(control, PromisedControl) else None
@@ -92,28 +95,14 @@ def with_stand_ins(conds: list, sigma: float) -> list:
     return [None if group is None else [replaced(cond) for cond in group] for group in conds]
 
 
-def _cut(tensor, rows: int, chunks: int) -> list:
-    """`tensor` of a batch of `rows`, cut into its chunks, as views. ControlNets may give one row for all."""
-    if tensor is None:
-        return [None] * chunks
-    return list(tensor.expand(rows, *tensor.shape[1:]).chunk(chunks))
-
-
-def _shape(kept: dict) -> list:
-    """Which places of which lists hold residuals."""
-    return [[tensor is not None for tensor in kept[name]] for name in _LISTS]
-
-
-class ControlKeeper:
-    """The residuals of a run, by key of the cond chunk, and what was done with them in each evaluation."""
+class ControlLedger:
+    """What was done with the ControlNets of a run in each evaluation, and what they took."""
 
     def __init__(self):
-        self._kept = {}
         self.actions = []  # by evaluation: c asked, i kept ones stood in, - not needed or no control
         self.stood_in = 0
         self.skipped = 0  # calls that did not ask, those among them
         self.spans = []  # of each call that asked
-        self.peak_bytes = 0
 
     @property
     def calls(self) -> int:
@@ -133,34 +122,10 @@ class ControlKeeper:
         """The UNet needs none: it inherits what they would have gone into."""
         self.skipped += control.expected
 
-    def keep(self, keys: list[str], residuals: dict | None, rows: int):
-        """Keeps the residuals of a batch of `rows` for the chunks `keys`."""
-        for key in keys:
-            self._kept[key] = {}
-        for name in _LISTS:
-            cut = [_cut(tensor, rows, len(keys)) for tensor in (residuals or {}).get(name) or ()]
-            for chunk, key in enumerate(keys):
-                self._kept[key][name] = [chunks[chunk] for chunks in cut]
-        # Chunks are views, so each batch is in memory once.
-        memory = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-                  for kept in self._kept.values() for tensors in kept.values() for tensor in tensors
-                  if tensor is not None}
-        self.peak_bytes = max(self.peak_bytes, sum(memory.values()))
-
-    def kept(self, keys: list[str]) -> dict | None:
-        """The residuals kept for these chunks, as of one batch; None where some chunk lacks them."""
-        chunks = [self._kept.get(key) for key in keys]
-        if not all(chunks) or any(_shape(chunk) != _shape(chunks[0]) for chunk in chunks):
-            return None
-        joined = {}
-        for name in _LISTS:
-            places = zip(*(kept[name] for kept in chunks), strict=True)
-            joined[name] = [None if place[0] is None else torch.cat(place) for place in places]
-        if any(joined.values()):
+    def stand_in(self, residuals: dict) -> dict:
+        """`residuals` of an evaluation before are taken once more."""
+        if residuals:
             self.skipped += 1
             self.stood_in += 1
             self.actions[-1] = "i"
-        return joined
-
-    def clear(self):
-        self._kept.clear()
+        return residuals

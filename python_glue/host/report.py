@@ -26,7 +26,7 @@ def address_rows(names: list[str], record: dict, host_evaluations: set[int]) -> 
 
 
 def control_row(control) -> dict:
-    """The row of the ControlNets, from a ControlKeeper."""
+    """The row of the ControlNets, from a ControlLedger."""
     return {"address": "control", "computed": control.calls - control.skipped, "inherited": control.stood_in,
             "forecast": 0, "not_run": control.skipped - control.stood_in, "actions": "".join(control.actions)}
 

@@ -11,7 +11,7 @@ import torch
 from .. import native
 from .bound_unet import BoundUNet
 from .chunks import acting_conds, chunk_keys
-from .control import ControlKeeper, PromisedControl, with_stand_ins
+from .control import ControlLedger, PromisedControl, control_lists, with_stand_ins
 from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
 from .settings import EngineSettings
 from .span import Span
@@ -49,7 +49,7 @@ class SamplingRun:
         self._fallback_spans = []
         self._fallback_evaluations = set()
         self._started = time.perf_counter()
-        self._control = ControlKeeper()
+        self._control = ControlLedger()
         self._sites = frozenset(self._native.sites)
         self._whole = len(self.hosted.blocks)
         self._left_out = set()
@@ -185,18 +185,17 @@ class SamplingRun:
                          strict=False)
             keys = [] if self._ambiguous.intersection(chunks) else keys
         features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x.shape[0])
-        return features, self._residuals(control, keys, features, x.shape[0]) if promised else control
+        return features, self._residuals(control, features, x.shape[0]) if promised else control
 
-    def _residuals(self, control: PromisedControl, keys: list[str], features, rows: int):
+    def _residuals(self, control: PromisedControl, features, rows: int):
         if features.holds(self._whole):
             self._control.skip(control)
             return None
-        kept = self._control.kept(keys) if features.inherits_control else None
-        if kept is not None:
-            return kept
+        if features.inherits_control:
+            return self._control.stand_in(features.inherited_control())
         residuals = self._control.ask(control)
-        if "control" in self._sites and keys:
-            self._control.keep(keys, residuals, rows)
+        if features.wants_control:
+            features.keep_control(control_lists(residuals), rows)
         return residuals
 
     def projections(self, bound: BoundUNet, binding):
@@ -270,8 +269,7 @@ class SamplingRun:
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
-            "cache_bytes": (record["peak_cache_bytes"] + self._control.peak_bytes
-                            + sum(bound.projected.peak_bytes for bound in bounds)),
+            "cache_bytes": record["peak_cache_bytes"] + sum(bound.projected.peak_bytes for bound in bounds),
             "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
@@ -284,7 +282,6 @@ class SamplingRun:
     def clear(self):
         """Drops features, residuals and projections: another UNet goes on from here."""
         self._native.clear()
-        self._control.clear()
         for bound in (self.bound, *self._on_other_devices):
             bound.clear()
 

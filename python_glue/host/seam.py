@@ -13,7 +13,7 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 
 from .. import native
 from .assembled_unet import AssembledUNet
-from .control import residuals_of, span_of
+from .control import control_lists, residuals_of, span_of
 from .cuda_graphs import has_room, obstacle
 from .dynamic_vram import outside_allocation_graph
 from .hooks import HostHooks, attention_precision, unread_by_engine
@@ -39,11 +39,6 @@ def _call_refusal(x, context) -> str:
     if x.dim() != 4:
         return f"input has {x.dim()} dimensions"
     return ""
-
-
-def _control_lists(control) -> dict:
-    """Copies: the host's forward empties its lists while it runs, the engine leaves them as they are."""
-    return {} if control is None else {name: list(control.get(name) or ()) for name in ("input", "middle", "output")}
 
 
 class EngineForward:
@@ -185,7 +180,7 @@ class EngineCall:
 
         def forward(inputs, features):
             return self._hosted.unet.forward(
-                **{"y": None} | inputs, control=_control_lists(residuals), weights=binding.source, hooks=hooks,
+                **{"y": None} | inputs, control=control_lists(residuals), weights=binding.source, hooks=hooks,
                 features=features, profile=profile, projections=projections, reuses_sums=projections is not None,
                 host=host)
 
