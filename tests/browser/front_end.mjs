@@ -38,14 +38,14 @@ export async function closeDialogs(page) {
   }
 }
 
-// The first line of each dialog on the screen: the missing-node and missing-model warnings are such dialogs, or, in
-// newer front ends, an overlay in the corner.
+// The text of each dialog on the screen, in one line: the missing-node and missing-model warnings are such dialogs, or,
+// in newer front ends, an overlay in the corner, some of which begin with a count.
 export function visibleDialogs(page) {
   return page.evaluate(() =>
     [...document.querySelectorAll('[role="dialog"], .p-dialog, .comfy-modal, [data-testid="error-overlay"]')]
       .filter((dialog) => dialog.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }))
-      .map((dialog) => dialog.innerText.trim().split("\n")[0])
-      .filter((line) => line.length > 0),
+      .map((dialog) => dialog.innerText.trim().replaceAll(/\s+/g, " "))
+      .filter((text) => text.length > 0),
   );
 }
 

@@ -42,7 +42,7 @@ async function openWorkflow(name) {
   await waitForNodes(page, workflow.nodes.length);
   assert.deepEqual(await unknownNodeTypes(page), []);
   const warnings = await visibleDialogs(page);
-  assert.deepEqual(warnings.filter((line) => !line.includes(USERS_CHECKPOINT)), []);
+  assert.deepEqual(warnings.filter((text) => !text.includes(USERS_CHECKPOINT)), []);
   return workflow;
 }
 

@@ -134,6 +134,11 @@ def control_net(patcher, seed: int = 5):
     return residuals
 
 
+def weight_cases() -> list[Case]:
+    """Those in which the weights alone matter, and so their size."""
+    return [Case("plain", acts=False), Case("LoRA resident", _lora)]
+
+
 def cases(patcher) -> list[Case]:
     control = control_net(patcher)
     return [

@@ -1,7 +1,7 @@
 """Native calls against the host's own on checkpoints of the published size, as the host's loader loads them, in fp32,
 and the report of a sampling run. Of SD1.5 every kind of call that `parity` makes; of the larger ones those in which the
-size of the weights matters, as the host's tests make all kinds on each at reduced width. One JSON object a line for
-each PRESET.
+weights alone matter, as the host's tests make all kinds on each at reduced width. One JSON object a line for each
+PRESET.
 
     hosted_calls.py PRESET...
 """
@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch  # noqa: E402
 from parity import Comparison, Fallbacks  # noqa: E402
 from support import calls, hosted, measure  # noqa: E402
-from support.features import cases  # noqa: E402
+from support.features import cases, weight_cases  # noqa: E402
 
 SCRATCH = hosted.ROOT / ".test"
-OF_LARGE_ONES = ("plain", "control", "LoRA resident")
+STEPS = 4  # of the sampling run
 MARGIN = 1.6  # the weights beside a ControlNet, or beside what a LoRA patched
 
 
@@ -61,17 +61,17 @@ def compare(pack, preset: str, folder: Path) -> dict:
     fallbacks = Fallbacks()
     patcher = load(pack, preset, folder)
     comparison = Comparison(pack, patcher, torch.float32, preset)
-    waiting = [case for case in cases(patcher) if preset == "sd15" or case.name in OF_LARGE_ONES]
+    waiting = cases(patcher) if preset == "sd15" else weight_cases()
     waiting, rows = sorted(waiting, key=lambda case: case.control is None), []
     while waiting:  # a case that is done keeps no ControlNet beside what the next ones need
         rows.append(comparison.row(waiting.pop(0)))
     host = pack.host.comfy_host()
     native = host.with_native_engine(patcher)
-    latent = calls.sample(native, "euler")
+    latent = calls.sample(native, "euler", STEPS)
     report = json.loads(host.run_report(native, {"samples": latent}))
     return {"preset": preset, "relative_l2": {row["case"]: row["relative_l2"] for row in rows},
             "effect": {row["case"]: row["effect"] for row in rows if "effect" in row},
-            "latents_relative_l2": measure.relative_l2(latent, calls.sample(patcher, "euler")),
+            "latents_relative_l2": measure.relative_l2(latent, calls.sample(patcher, "euler", STEPS)),
             "native_share": report["native_share"], "native_calls": report["native_calls"],
             "fallback_calls": report["fallback_calls"], "fallbacks": fallbacks.messages}
 
