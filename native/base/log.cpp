@@ -56,9 +56,7 @@ class FunctionSink final : public spdlog::sinks::sink {
 };
 
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink) {
-  auto logger = std::make_shared<spdlog::logger>("asdm", std::move(sink));
-  logger->set_level(spdlog::level::debug);
-  return logger;
+  return std::make_shared<spdlog::logger>("asdm", std::move(sink));
 }
 
 std::mutex& logger_mutex() {
@@ -86,8 +84,14 @@ void set_sink(Sink sink) {
     target = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   }
   const std::lock_guard lock(logger_mutex());
+  const spdlog::level::level_enum level = logger_slot()->level();
   logger_slot() = make_logger(std::move(target));
+  logger_slot()->set_level(level);
 }
+
+void set_level(Level level) { logger()->set_level(to_spdlog(level)); }
+
+bool is_on(Level level) { return logger()->should_log(to_spdlog(level)); }
 
 void write(Level level, std::string_view message) {
   logger()->log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));

@@ -14,6 +14,10 @@ using Sink = std::function<void(Level, std::string_view)>;
 /// Routes all messages to `sink`; an empty sink restores stderr.
 void set_sink(Sink sink);
 
+/// Messages below `level` are dropped before anybody formats them; at the start those below kInfo.
+void set_level(Level level);
+[[nodiscard]] bool is_on(Level level);
+
 void write(Level level, std::string_view message);
 inline void debug(std::string_view message) { write(Level::kDebug, message); }
 inline void info(std::string_view message) { write(Level::kInfo, message); }

@@ -1,5 +1,7 @@
 #include "native/unet/unet.h"
 
+#include <chrono>
+#include <iomanip>
 #include <sstream>
 #include <utility>
 
@@ -80,6 +82,22 @@ void UNet::check(const ForwardInputs& inputs) const {
 at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks, CallFeatures& features,
                          const Companions& companions) const {
   check(inputs);
+  const auto started = std::chrono::steady_clock::now();
+  at::Tensor prediction = predict(inputs, weights, hooks, features, companions);
+  if (log::is_on(log::Level::kDebug)) {
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - started;
+    std::ostringstream line;
+    line << "forward " << inputs.x.sizes() << " " << inputs.x.scalar_type() << ": " << std::fixed
+         << std::setprecision(1) << took.count() << (inputs.x.is_cpu() ? " ms, " : " ms to launch, ")
+         << features.computed_nodes().size() << " nodes computed, "
+         << features.inherited_nodes().size() + features.forecast_nodes().size() << " inherited";
+    log::debug(line.str());
+  }
+  return prediction;
+}
+
+at::Tensor UNet::predict(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks, CallFeatures& features,
+                         const Companions& companions) const {
   const auto run = [&](const ForwardInputs& given) {
     return Evaluation(*this, given, weights, hooks, features, companions).output();
   };

@@ -75,6 +75,8 @@ class UNet {
  private:
   friend class Evaluation;
   void check(const ForwardInputs& inputs) const;
+  [[nodiscard]] at::Tensor predict(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks,
+                                   CallFeatures& features, const Companions& companions) const;
 
   UNetSpec spec_;
   Topology topology_;

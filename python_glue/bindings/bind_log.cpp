@@ -1,4 +1,5 @@
 // The core's messages go to Python's logging.getLogger("asdm"). Configures no handlers: that is the host's.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,24 +12,19 @@ namespace py = pybind11;
 namespace asdm::python {
 namespace {
 
-/// The level numbers of Python's logging.
-int python_level(log::Level level) {
-  switch (level) {
-    case log::Level::kDebug:
-      return 10;
-    case log::Level::kInfo:
-      return 20;
-    case log::Level::kWarning:
-      return 30;
-    case log::Level::kError:
-      return 40;
-  }
-  return 40;
+/// The level numbers of Python's logging: 10, 20, 30, 40.
+int python_level(log::Level level) { return 10 * (static_cast<int>(level) + 1); }
+
+log::Level level_of(int python_level) {
+  return static_cast<log::Level>(std::clamp((python_level + 9) / 10 - 1, 0, static_cast<int>(log::Level::kError)));
 }
 
 }  // namespace
 
-void init_log(py::module_&) {
+void init_log(py::module_& m) {
+  m.def(
+      "set_log_level", [](int level) { log::set_level(level_of(level)); }, py::arg("level"),
+      "Of Python's logging: what the core would say below it is not said.");
   // Leaked on purpose: the sink outlives the interpreter, where a reference count may no longer be touched.
   auto* logger = new py::object(py::module_::import("logging").attr("getLogger")("asdm"));
   log::set_sink([logger](log::Level level, std::string_view message) {

@@ -1,6 +1,7 @@
 """State of one sampling run, found by the seam through `transformer_options`. Nothing of it outlives the run but its
 report."""
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ class SamplingRun:
     def __init__(self, settings: EngineSettings, patcher, sigmas, switch=None, where: str = "ASDM"):
         """`patcher`: the one that the sampler holds; `switch`: where this is the late UNet's part of a run that several
         UNets share. RuntimeError at `where` where the patcher holds no Stable Diffusion UNet."""
+        native.native_module().set_log_level(logging.getLogger("asdm").getEffectiveLevel())
         self.settings = settings
         self.bound = BoundUNet.of(patcher, where)
         self._on_other_devices = []

@@ -1,6 +1,7 @@
 """What the C++ core logs arrives in Python's logging, as the host's own messages do."""
 
 import logging
+import re
 import sys
 
 import pytest
@@ -32,6 +33,21 @@ def test_the_level_is_the_hosts_to_set(tiny, caplog):
     with caplog.at_level(logging.ERROR, logger="asdm"):
         warn(tiny)
     assert not caplog.records
+
+
+def test_calls_tell_their_time_to_whoever_debugs_and_to_nobody_else(native, tiny, caplog):
+    for level, said in ((logging.DEBUG, 1), (logging.INFO, 0)):
+        caplog.clear()
+        native.set_log_level(level)
+        with caplog.at_level(logging.DEBUG, logger="asdm"):
+            tiny.forward()
+        assert len(caplog.records) == said
+    native.set_log_level(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG, logger="asdm"):
+        tiny.forward()
+    native.set_log_level(logging.INFO)
+    assert re.fullmatch(r"forward \[1, 4, 8, 8\] Float: [0-9.]+ ms, [1-9][0-9]* nodes computed, 0 inherited",
+                        caplog.records[-1].getMessage())
 
 
 def test_the_pack_adds_no_handler_of_its_own_and_writes_nothing_past_it(tiny, caplog, capfd):
