@@ -176,7 +176,7 @@ def test_the_command_logs_and_writes_a_file_that_loads(glue, files, tmp_path):
     command(files, out, **{"log-dir": tmp_path / "log", "validate-every": 2, "dtype": "fp16", "fp8-from": 4096,
                            "checkpoint": tmp_path / "run.ckpt"})
     spec, tensors = glue("unet_file").read_unet(out)
-    assert json.loads(spec)["removed"] == ["in.2", "out.10"]
+    assert spec.removed == ["in.2", "out.10"]
     assert all((tensor.dtype == torch.float8_e4m3fn) == (tensor.numel() >= 4096) for tensor in tensors.values())
     assert tensors["out.0.weight"].dtype == torch.float16
     records = [json.loads(line) for line in (tmp_path / "log" / "log.jsonl").read_text().splitlines()]
@@ -190,7 +190,7 @@ def test_experts_learn_with_the_rest(glue, files, tmp_path):
     out = tmp_path / "experts.safetensors"
     command(files, out, experts=2)
     spec, tensors = glue("unet_file").read_unet(out)
-    assert [site["site"] for site in json.loads(spec)["me_cond_conv"]] == [
+    assert [site["site"] for site in spec.fields()["me_cond_conv"]] == [
         "in.1.res.conv2", "out.9.res.conv2", "out.11.res.conv2"]
     assert tensors["input_blocks.1.0.conv2_routing.weight"].abs().sum() > 0  # it started from zeros
 
