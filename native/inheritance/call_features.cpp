@@ -57,8 +57,13 @@ void CallFeatures::keep_control(Control residuals, int64_t rows) {
     const std::vector<at::Tensor>& given = *residuals.lists()[list];
     for (size_t i = 0; i < given.size(); ++i) {
       if (given[i].defined()) {
+        if (given[i].dim() == 0 || (given[i].size(0) != 1 && given[i].size(0) != rows)) {
+          kept_control_.clear();  // the host leaves it out, and says so: nothing for another batch to take
+          order_.wants_control = false;
+          return;
+        }
         std::vector<int64_t> shape = given[i].sizes().vec();
-        shape.at(0) = rows;
+        shape[0] = rows;
         kept_control_.emplace(ControlPlace(list, given.size() - 1 - i), given[i].expand(shape));
       }
     }
