@@ -46,7 +46,6 @@ py::list implant_list(const Distillation& distillation) {
     }
     py::dict entry;
     entry["name"] = implant.name;
-    entry["spec"] = implant.hybrid;
     entry["trained"] = trained;
     out.append(std::move(entry));
   }
@@ -134,8 +133,7 @@ void init_distillation(py::module_& m) {
   py::class_<Distillation> distillation(m, "Distillation",
                                         "What a student UNet learns from its teacher. Holds no weights.");
   distillation.def(py::init<UNetSpec, UNetSpec>(), py::arg("teacher"), py::arg("student"))
-      .def("implants", &implant_list,
-           "[{name, spec (of the hybrid), trained (checkpoint names of leaves)}], from the shallowest.")
+      .def("implants", &implant_list, "[{name, trained (checkpoint names of leaves)}], from the shallowest.")
       .def("hybrid", &Distillation::hybrid, py::arg("implant"), py::return_value_policy::reference_internal)
       .def_property_readonly("teacher", &Distillation::teacher, py::return_value_policy::reference_internal)
       .def_property_readonly("student", &Distillation::student, py::return_value_policy::reference_internal);

@@ -408,7 +408,7 @@ TEST(Run, ACallWithoutKeysOrEvaluationInheritsNothing) {
   EXPECT_EQ(run.cache_bytes(), kRowBytes);
 }
 
-TEST(Run, ReleaseEmptiesButKeepsTheRecord) {
+TEST(Run, ClearEmptiesButKeepsTheRecord) {
   SamplingRun run(every(kNever), kTenSteps, kNodes);
   evaluate(run, 10, {"cond", "uncond"}, {1, 2});
   EXPECT_EQ(run.cache_bytes(), 2 * kRowBytes);
