@@ -1,5 +1,6 @@
 #include "native/unet/unet.h"
 
+#include <algorithm>
 #include <chrono>
 #include <iomanip>
 #include <sstream>
@@ -38,6 +39,19 @@ std::optional<EmbeddingMlp> make_label_emb(ModuleTable& table, const UNetSpec& s
     return std::nullopt;
   }
   return EmbeddingMlp(table, "label_emb.0", spec.adm_in_channels, spec.model_channels * 4);
+}
+
+/// `inputs` less the channels of x that only a first convolution of the host's own takes (IC-Light's, say).
+ForwardInputs with_known_channels(ForwardInputs inputs, const HostModules* host, const std::vector<LeafInfo>& leaves,
+                                  int64_t channels) {
+  if (host != nullptr && inputs.x.defined() && inputs.x.dim() == 4 && inputs.x.size(1) > channels) {
+    const auto first = std::find_if(leaves.begin(), leaves.end(),
+                                    [](const LeafInfo& leaf) { return leaf.name == "input_blocks.0.0"; });
+    if (first != leaves.end() && host->runs_leaf(first - leaves.begin())) {
+      inputs.x = inputs.x.narrow(1, 0, channels);
+    }
+  }
+  return inputs;
 }
 
 }  // namespace
@@ -81,7 +95,7 @@ void UNet::check(const ForwardInputs& inputs) const {
 
 at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hooks& hooks, CallFeatures& features,
                          const Companions& companions) const {
-  check(inputs);
+  check(with_known_channels(inputs, companions.host, table_.leaves(), spec_.in_channels));
   const auto started = std::chrono::steady_clock::now();
   at::Tensor prediction = predict(inputs, weights, hooks, features, companions);
   if (log::is_on(log::Level::kDebug)) {

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "python_glue/bindings/bind_snapshot.h"
+
 namespace py = pybind11;
 
 namespace {
@@ -28,6 +30,7 @@ PYBIND11_MODULE(_native, m) {
   asdm::python::init_nodes(m);
   asdm::python::init_unet(m);
   asdm::python::init_settings(m);
+  asdm::python::init_snapshot(m);
   asdm::python::init_run(m);
   asdm::python::init_plan_search(m);
   asdm::python::init_switching(m);

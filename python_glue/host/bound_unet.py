@@ -50,9 +50,10 @@ class BoundUNet:
     def structure(self) -> Structure | None:
         """Who runs what; None where that is to be told anew."""
         now = None if self.patcher is None else residency(self.patcher.model)
-        if now != self._residency or not all(binding.is_current() for binding in self._bindings.values()):
-            self._residency = now
+        if self._structure is not None and not self._structure.seen.holds():
             self._structure = None
+        if now != self._residency or self._structure is None:
+            self._residency = now
             self._bindings.clear()
         return self._structure
 

@@ -16,7 +16,7 @@ from .. import native
 from .hooks import HostHooks
 from .hosted_unet import HostedUNet
 from .structure import structure_of
-from .unet_config import unet_config_of
+from .unet_config import make_unet
 from .weights import bind
 
 _PRESETS = {"sd1": "sd15", "sd2": "sd21", "sdxl": "sdxl", "sdxl_refiner": "sdxl_refiner"}
@@ -58,9 +58,8 @@ class _Twin:
 
     def __init__(self, family: str):
         spec = native.native_module().preset_spec(_PRESETS[family], _WIDTH)
-        self._unet = native.native_module().UNet(spec)
-        self._module = openaimodel.UNetModel(
-            **unet_config_of(spec), dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init).eval()
+        self._hosted = HostedUNet(spec)
+        self._module = make_unet(spec, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
         generator = torch.Generator().manual_seed(0)
 
         def draw(*shape):
@@ -80,14 +79,14 @@ class _Twin:
 
     def agrees(self, distrusted: dict) -> bool:
         """Whether the engine, which leaves the `distrusted` classes to the host, gives what the host does."""
-        structure = structure_of(self._module, self._unet, distrusted)
+        structure = structure_of(self._module, self._hosted, distrusted)
         if structure.walk_reason:
             return True  # another pack's doing, which every call sees for itself
-        binding = bind(self._module, self._unet, structure, torch.device("cpu"), {})
+        binding = bind(self._module, self._hosted.unet, structure, torch.device("cpu"), {})
         options = {}
         if binding.host is not None:
             binding.host.begin(options, {})
-        found = self._unet.forward(
+        found = self._hosted.unet.forward(
             **{"y": None} | self._inputs, control={}, weights=binding.source,
             hooks=HostHooks(options, self._module.model_channels, None), features=native.native_module().CallFeatures(),
             host=None if binding.host is None else binding.host.native)

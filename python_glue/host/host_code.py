@@ -1,4 +1,5 @@
-"""What the host's code says about itself: which of its functions were replaced, and which names it looks for.
+"""What the host's code says about itself: which functions do its work and which of them were replaced, which attributes
+they read, and which names they look for in a call.
 
 The engine stands in for the host's own code. Where another pack put code of its own in the place, that runs instead;
 and where a call carries something that the engine does not know, the host's code tells who would have looked at it.
@@ -6,8 +7,10 @@ and where a call carries something that the engine does not know, the host's cod
 
 import functools
 import os
+import sys
+import sysconfig
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 import comfy
 import comfy.ops
@@ -15,7 +18,7 @@ import torch
 from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules import openaimodel
 
-from .assembled_unet import RemovedTransformerBlock, SpecBuffer
+from .assembled_unet import AssembledUNet, RemovedTransformerBlock, SpecBuffer
 from .experts_res_block import ExpertsResBlock
 
 # Modules whose work the engine knows, and the functions of theirs that do it.
@@ -28,52 +31,125 @@ CONTAINERS = {
     torch.nn.ModuleDict: (), torch.nn.SiLU: ("forward",), torch.nn.Dropout: ("forward",),
     torch.nn.Identity: ("forward",), SpecBuffer: (), openaimodel.TimestepEmbedSequential: (),
 }
-_LEAF_FUNCTIONS = ("forward", "forward_comfy_cast_weights", "_conv_forward")
-LEAVES = {getattr(family, kind): _LEAF_FUNCTIONS
+LEAVES = {getattr(family, kind): ("forward", "forward_comfy_cast_weights", "_conv_forward")
           for family in (comfy.ops.disable_weight_init, comfy.ops.manual_cast)
           for kind in ("Linear", "Conv2d", "GroupNorm", "LayerNorm")}
-# Who runs the blocks one after the other: the forwards of UNets, and what they call for it.
-_WALK = ((openaimodel.UNetModel, "forward"), (openaimodel.UNetModel, "_forward"), (openaimodel, "apply_control"),
-         (openaimodel, "timestep_embedding"))
+# Who runs the blocks one after the other.
+_WALKS = dict.fromkeys((openaimodel.UNetModel, AssembledUNet), ("forward", "_forward"))
+FUNCTIONS = CONTAINERS | LEAVES | _WALKS
+_CALLED_BY = ("__call__", "_call_impl")  # what comes before the forward of any module
 _TRANSFORMERS = (attention.SpatialTransformer, attention.BasicTransformerBlock, attention.CrossAttention)
-
-
-# Where code lies that may do the work of the host's classes: the host, torch, and this pack's own classes.
+# Where functions that compute lie. What moves and counts memory is the host's affair, and so are the casts of weights,
+# which the engine asks for.
+_COMPUTING = ("comfy.ldm.", "comfy.ops", "torch", __package__)
+_ASKED = frozenset(("cast_bias_weight", "uncast_bias_weight"))
+# Where code lies that may do the work of the host's classes: the host, torch, this pack's own classes.
 _HOMES = tuple(str(Path(home).resolve()) + os.sep for home in (
     *comfy.__path__, *torch.__path__, Path(__file__).parent))
+_LIBRARIES = tuple(str(Path(home).resolve()) + os.sep for home in map(sysconfig.get_path, ("purelib", "platlib")))
 
 
 @functools.cache
-def _is_at_home(file: str) -> bool:
-    return str(Path(file).resolve()).startswith(_HOMES)
+def _lies_in(file: str, folders: tuple) -> bool:
+    return str(Path(file).resolve()).startswith(folders)
 
 
-def _replaced(owner, name: str) -> str:
-    """Who replaced the function `name` of `owner`, a module or class; empty where nobody did."""
-    function = getattr(owner, name, None)
+def _is_foreign(owner, name: str, function) -> bool:
+    """Whether another pack put `function` there, as `name` of a module or class."""
     code = getattr(function, "__code__", None)
-    if function is None or (code is not None and _is_at_home(code.co_filename)):
-        return ""
-    return f"{owner.__name__}.{name} was replaced by {getattr(function, '__module__', type(function).__name__)}"
+    if code is not None:
+        imported = (isinstance(owner, ModuleType) and function.__name__ == name  # as the host imports from libraries
+                    and _lies_in(code.co_filename, _LIBRARIES))
+        return not imported and not _lies_in(code.co_filename, _HOMES)
+    return not isinstance(function, BuiltinFunctionType) and not type(function).__module__.startswith("torch")
 
 
-def replaced_function(cls: type) -> str:
-    """Who replaced a function of the class `cls`; empty where nobody did."""
-    names = CONTAINERS.get(cls, LEAVES.get(cls, ()))
-    return next(filter(None, (_replaced(cls, name) for name in names)), "")
+def _unwrapped(function):
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
 
 
-def replaced_walk(module) -> str:
-    """Who replaced what runs the blocks of the diffusion model `module`; empty where nobody did."""
-    own = module.__dict__.keys() & {"forward", "_forward"}
-    if own:
-        return f"the UNet has a {own.pop()} of its own"
-    return next(filter(None, (_replaced(owner, name) for owner, name in _WALK)), "")
+def _codes_of(function):
+    pending = [_unwrapped(function).__code__]
+    while pending:
+        code = pending.pop()
+        yield code
+        pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
-def replaced_layer_call() -> str:
-    """Who replaced the host's function that calls the layers of a block; empty where nobody did."""
-    return _replaced(openaimodel, "forward_timestep_embed")
+def _names_in(function) -> set[str]:
+    return {name for code in _codes_of(function) for name in code.co_names}
+
+
+class HostCode:
+    """The functions that do the work of the host's classes, as they are now. Made for one survey."""
+
+    def __init__(self):
+        self._by_class, self._replaced = {}, {}
+
+    def _work_of(self, cls: type) -> tuple[dict, frozenset]:
+        """({(owner, name): function} of what does the work of `cls`, the attributes that its own functions name)."""
+        if cls not in self._by_class:
+            self._by_class[cls] = self._followed(cls)
+        return self._by_class[cls]
+
+    def _followed(self, cls: type) -> tuple[dict, frozenset]:
+        own = [base for base in cls.__mro__ if base not in (torch.nn.Module, object)]
+        found = {(cls, name): getattr(cls, name) for name in _CALLED_BY}
+        reads = set()
+        pending = [(base, name) for base in own for name in FUNCTIONS.get(cls, ()) if name in vars(base)]
+        while pending:
+            owner, name = pending.pop()
+            function = getattr(owner, name)
+            if (owner, name) in found:
+                continue
+            found[owner, name] = function
+            if _is_foreign(owner, name, function) or not isinstance(function, FunctionType):
+                continue
+            if isinstance(owner, ModuleType) and owner.__name__.startswith("torch"):
+                continue  # what torch does inside is torch's
+            names = _names_in(function)
+            pending += _functions_named(names, _unwrapped(function).__globals__)
+            if owner in own:
+                reads |= names
+                pending += [(base, name) for base in own for name in names & vars(base).keys()
+                            if isinstance(vars(base)[name], FunctionType)]
+        return found, frozenset(reads)
+
+    def reads(self, cls: type) -> frozenset[str]:
+        """The attributes of an instance that the work of `cls` may depend on."""
+        return self._work_of(cls)[1]
+
+    def replaced(self, cls: type) -> str:
+        """Which function that does the work of `cls` another pack replaced; empty where none."""
+        if cls not in self._replaced:
+            self._replaced[cls] = next((
+                f"{owner.__name__}.{name} was replaced by {getattr(function, '__module__', type(function).__name__)}"
+                for (owner, name), function in self._work_of(cls)[0].items() if _is_foreign(owner, name, function)), "")
+        return self._replaced[cls]
+
+    def functions(self) -> list:
+        """[(owner, name, function)] of all that was looked at."""
+        return [(owner, name, function) for work, _ in self._by_class.values()
+                for (owner, name), function in work.items()]
+
+
+def _functions_named(names: set[str], scope: dict) -> list:
+    """[(module, name)] of the functions that code with these `names` may mean in `scope`, its globals."""
+    found, pending, seen = [], [sys.modules.get(scope.get("__name__"))], set()
+    while pending:
+        module = pending.pop()
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        for name in names - _ASKED:
+            value = vars(module).get(name)
+            if isinstance(value, ModuleType):
+                pending.append(value)
+            elif callable(value) and not isinstance(value, type) and module.__name__.startswith(_COMPUTING):
+                found.append((module, name))
+    return found
 
 
 def _functions_of(owner):
@@ -83,28 +159,16 @@ def _functions_of(owner):
             for value in vars(cls).values() if isinstance(value, FunctionType)]
 
 
-def _codes_of(owner):
-    pending = []
-    for function in _functions_of(owner):
-        while hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        pending.append(function.__code__)
-    while pending:
-        code = pending.pop()
-        yield code
-        pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-
-
 @functools.cache
 def names_in(cls: type) -> frozenset[str]:
-    """The attributes that the functions of a class name; read once."""
-    return frozenset(name for code in _codes_of(cls) for name in code.co_names)
+    """The attributes that any function of a class names; read once."""
+    return frozenset(name for function in _functions_of(cls) for name in _names_in(function))
 
 
 def words_in(owner) -> set[str]:
     """The strings that it looks for, and the names of its arguments."""
     found = set()
-    for code in _codes_of(owner):
+    for code in (code for function in _functions_of(owner) for code in _codes_of(function)):
         found.update(code.co_varnames[:code.co_argcount + code.co_kwonlyargcount])
         for constant in code.co_consts:
             found.update([constant] if isinstance(constant, str) else

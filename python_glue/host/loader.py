@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from ..unet_file import check_tensors, is_note
 from .assembled_unet import AssembledUNet
-from .unet_config import unet_config_of
+from .unet_config import check_family, unet_config_of
 
 _FAMILIES = {
     "sd1": comfy.supported_models.SD15, "sd2": comfy.supported_models.SD20,
@@ -72,6 +72,7 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
     tensors = {name: stored_as.pop(in_file) for name, in_file in layout["names"].items()}
     spec = layout["spec"]
     check_tensors(path, spec, tensors)
+    check_family(path, spec)
     config = model_config(spec)
     if not layout["carries_spec"]:
         del config.model_type  # the host tells by the weights

@@ -12,24 +12,22 @@ import torch
 from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules import openaimodel
 
+from .. import native
+from .expected_modules import PLAIN, expected_modules
 from .experts_res_block import ExpertsResBlock
-from .host_code import CONTAINERS, LEAVES, names_in, replaced_function, replaced_layer_call, replaced_walk
+from .host_code import CONTAINERS, FUNCTIONS, LEAVES, HostCode, names_in
 
 _ROOT_CHILDREN = frozenset(("time_embed", "label_emb", "input_blocks", "middle_block", "output_blocks", "out",
                             "asdm_unet_spec"))
 _LAYER_CLASSES = {"res": (openaimodel.ResBlock, ExpertsResBlock), "transformer": (attention.SpatialTransformer,),
                   "up": (openaimodel.Upsample,), "down": (openaimodel.Downsample,), "conv": (torch.nn.Conv2d,)}
-# Attributes that say that a module does something else than what the engine does.
-_EXPECTED_ATTRIBUTES = {
-    openaimodel.ResBlock: {"updown": False, "use_scale_shift_norm": False, "exchange_temb_dims": False,
-                           "skip_t_emb": False},
-    openaimodel.Upsample: {"use_conv": True, "dims": 2}, openaimodel.Downsample: {"use_conv": True, "dims": 2},
-    attention.BasicTransformerBlock: {"ff_in": False, "is_res": True, "disable_self_attn": False,
-                                      "switch_temporal_ca_to_sa": False},
-}
+# Attributes that change no result, or that the engine follows.
+_FOLLOWED = frozenset(("training", "checkpoint", "use_checkpoint", "comfy_cast_weights", "attn_precision",
+                       "default_num_video_frames"))
 # Where more blocks than this share have layers or leaves of foreign kinds (motion modules, the layers of video UNets,
 # quantised weights), all layers are the host's: what it computes in every block anyway is then right to the bit.
 SHARE_OF_BLOCKS = 0.5
+_GLOBAL_HOOKS = (torch.nn.modules.module._global_forward_hooks, torch.nn.modules.module._global_forward_pre_hooks)
 _WEIGHTS = (torch.nn.Parameter, torch.Tensor, type(None))  # classes; None until another pack has loaded it
 
 
@@ -44,16 +42,37 @@ class Structure:
     host_parts: dict = field(default_factory=dict)  # name -> why
     injected: list = field(default_factory=list)  # (block, position, module)
     all_reason: str = ""  # why all layers are the host's; empty where they are not
+    seen: "Seen" = None  # what was looked at
 
     @property
     def host_runs_any(self) -> bool:
         return bool(self.host_leaves or self.host_parts or self.injected or self.all_reason)
 
 
-def structure_of(module, unet, distrusted: dict | None = None) -> Structure:
-    """Who computes what of the diffusion model `module`, whose structure the native `unet` has. `distrusted`: classes
-    of the host whose work is not what the engine does -> why."""
-    return _Survey(module, unet, distrusted or {}).structure
+def structure_of(module, hosted, distrusted: dict | None = None) -> Structure:
+    """Who computes what of the diffusion model `module`, whose structure the HostedUNet has. `distrusted`: classes of
+    the host whose work is not what the engine does -> why."""
+    return _Survey(module, hosted, distrusted or {}).structure
+
+
+class Seen:
+    """What a survey looked at, and whether it is still what it was: modules and their attributes, weights and hooks,
+    and the functions of the host that do their work."""
+
+    def __init__(self, module, code: HostCode):
+        named, dicts, lists = [], list(_GLOBAL_HOOKS), []
+        for part in module.modules():
+            kind, own = type(part), part.__dict__
+            names = [name for name in code.reads(kind) if name in own or hasattr(kind, name)]
+            named.append((own, ["_compiled_call_impl", "_call_impl", *FUNCTIONS.get(kind, ()), *names]))
+            dicts += (part._parameters, part._modules, part._forward_hooks, part._forward_pre_hooks)
+            lists += [value for value in map(own.get, names) if isinstance(value, list)]
+        self._objects = native.native_module().Snapshot(list(module.modules()), named, dicts, lists)
+        self._functions = code.functions()
+
+    def holds(self) -> bool:
+        return (self._objects.holds()
+                and all(getattr(owner, name, None) is function for owner, name, function in self._functions))
 
 
 def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> set[str]:
@@ -77,9 +96,12 @@ def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> se
 
 
 class _Survey:
-    def __init__(self, module, unet, distrusted: dict):
+    def __init__(self, module, hosted, distrusted: dict):
+        unet = hosted.unet
         self._module = module
         self._distrusted = distrusted
+        self._code = HostCode()
+        self._expected = expected_modules(hosted.spec)
         self._leaf_ids = {name: index for index, (name, _, _) in enumerate(unet.leaves())}
         self._shapes = unet.leaves()
         self._blocks = unet.blocks()
@@ -90,18 +112,26 @@ class _Survey:
 
     def _survey(self):
         found = self.structure
-        found.walk_reason = (replaced_walk(self._module) or self._foreign_root()
-                             or self._distrusted.get(openaimodel.UNetModel, ""))
+        found.walk_reason = self._replaced_walk() or self._foreign_root()
         if not found.walk_reason:
             for number, block in enumerate(self._blocks):
                 self._survey_block(number, block)
         if not found.walk_reason:
             self._survey_root()
-        layer_call = replaced_layer_call() or _global_hooks()
-        if layer_call:
-            found.all_reason = layer_call
+        if any(_GLOBAL_HOOKS):
+            found.all_reason = "torch has forward hooks for all modules"
         elif len(self._foreign) > SHARE_OF_BLOCKS * len(self._blocks):
             found.all_reason = next(iter(self._foreign.values()))
+        found.seen = Seen(self._module, self._code)
+
+    def _replaced_walk(self) -> str:
+        """Why what runs the blocks is not what the engine does; empty where it is."""
+        own = self._module.__dict__.keys() & {"forward", "_forward"}
+        if own:
+            return f"the UNet has a {own.pop()} of its own"
+        walks = self._expected[""].kind
+        return (self._code.replaced(walks) or self._other_setting("", self._module)
+                or self._distrusted.get(openaimodel.UNetModel, ""))
 
     def _foreign_root(self) -> str:
         for name, child in self._module.named_children():
@@ -117,7 +147,7 @@ class _Survey:
                 if path in self._leaf_ids:
                     if reason := self._take_leaf(path, part):
                         self.structure.host_leaves[self._leaf_ids[path]] = reason
-                elif reason := self._fault(part):
+                elif reason := self._fault(path, part):
                     self.structure.walk_reason = f"{path}: {reason}"
 
     def _survey_block(self, number: int, block: dict):
@@ -159,12 +189,9 @@ class _Survey:
             if path in expected:
                 reason = self._take_leaf(path, part)
             else:
-                reason = self._fault(part, modules.get(path.rpartition(".")[0]), path.rpartition(".")[2])
+                reason = self._fault(path, part, modules.get(path.rpartition(".")[0]))
             if reason:
                 faults.setdefault(path, reason)
-        for path, part in modules.items():
-            if isinstance(part, attention.CrossAttention) and part.heads != layer["heads"]:
-                faults.setdefault(path, f"it has {part.heads} heads, expected {layer['heads']}")
         self._blame(number, key, expected, faults)
 
     def _blame(self, number: int, key: str, expected: set, faults: dict):
@@ -191,17 +218,52 @@ class _Survey:
         """Notes the module of a leaf; why the engine cannot do its work, empty where it can."""
         index = self._leaf_ids[path]
         self.structure.leaves[index] = part
-        return _leaf_fault(part, *self._shapes[index], self._distrusted)
+        return self._leaf_fault(part, *self._shapes[index])
 
-    def _fault(self, part, parent=None, name: str = "") -> str:
+    def _fault(self, path: str, part, parent=None) -> str:
         """Why the engine cannot do the work of a module that is no leaf; empty where it can, or where it does none."""
+        kind, expected = type(part), self._expected.get(path)
+        if kind not in CONTAINERS or expected is None or kind is not expected.kind:
+            return _weightless_fault(part, parent, path.rpartition(".")[2])
+        if [name for name in part._modules if name in expected.children] != list(expected.children):
+            return f"it has the children {', '.join(part._modules)}, expected {', '.join(expected.children)}"
+        return self._other_work(path, part)
+
+    def _other_work(self, path: str, part) -> str:
+        """What a module of a known class does that the host's own at its place does not; empty where nothing."""
         kind = type(part)
-        if kind not in CONTAINERS:
-            return _weightless_fault(part, parent, name)
-        for attribute, expected in _EXPECTED_ATTRIBUTES.get(kind, {}).items():
-            if bool(getattr(part, attribute, expected)) != bool(expected):
-                return f"it has {attribute}={getattr(part, attribute)!r}"
-        return self._distrusted.get(kind, "") or own_code(part) or replaced_function(kind)
+        return (self._distrusted.get(kind, "") or own_code(part) or self._code.replaced(kind)
+                or self._other_setting(path, part))
+
+    def _other_setting(self, path: str, part) -> str:
+        own, expected = part.__dict__, self._expected[path].settings
+        read = (self._code.reads(type(part)) - _FOLLOWED) & (own.keys() | expected.keys())
+        for name in sorted(read, reverse=True):
+            value, usual = own.get(name), expected.get(name)
+            plain = isinstance(value, PLAIN)
+            if (plain or name in expected) and not (plain and value == usual):
+                return f"it has {name}={value!r}, expected {usual!r}"
+        return ""
+
+    def _leaf_fault(self, part, path: str, shape: list, has_bias: bool) -> str:
+        """Why the engine cannot compute the leaf `path` with weights of `shape`; empty where it can."""
+        kind = type(part)
+        if kind not in LEAVES or kind.__name__ != self._expected[path].kind.__name__:
+            return f"it is a {_class_text(part)}"
+        if reason := self._other_work(path, part):
+            return reason
+        weight, bias = part._parameters.get("weight"), part._parameters.get("bias")
+        if weight is None:
+            return "its weight is not there yet"
+        if type(weight) not in _WEIGHTS:
+            return f"its weight is a {type(weight).__name__}"
+        if list(weight.shape) != list(shape):
+            return f"its weight has the shape {tuple(weight.shape)}, expected {tuple(shape)}"
+        if (bias is not None) != has_bias or (has_bias and list(bias.shape) != shape[:1]):
+            return "its bias is another one than the UNet has"
+        if not weight.is_floating_point():
+            return f"its weight holds {weight.dtype}"
+        return ""
 
 
 def _align(children: dict, layers: list):
@@ -218,12 +280,6 @@ def _align(children: dict, layers: list):
         found.append(rest[place])
         rest = rest[place + 1:]
     return found, injected + [(len(layers), child) for child in rest]
-
-
-def _global_hooks() -> str:
-    hooks = torch.nn.modules.module
-    return "torch has forward hooks for all modules" if hooks._global_forward_hooks or hooks._global_forward_pre_hooks \
-        else ""
 
 
 def _class_text(module) -> str:
@@ -260,38 +316,3 @@ def own_code(part) -> str:
 def _is_foreign_leaf(part) -> bool:
     """Whether its class or that of its weight is one that the engine does not know."""
     return part is not None and (type(part) not in LEAVES or type(part._parameters.get("weight")) not in _WEIGHTS)
-
-
-def _leaf_fault(part, path: str, shape: list, has_bias: bool, distrusted: dict) -> str:
-    """Why the engine cannot compute the leaf `path` with weights of `shape`; empty where it can."""
-    kind = type(part)
-    if kind not in LEAVES:
-        return f"it is a {_class_text(part)}"
-    reason = distrusted.get(kind, "") or own_code(part) or replaced_function(kind)
-    if reason:
-        return reason
-    weight, bias = part._parameters.get("weight"), part._parameters.get("bias")
-    if weight is None:
-        return "its weight is not there yet"
-    if type(weight) not in _WEIGHTS:
-        return f"its weight is a {type(weight).__name__}"
-    if list(weight.shape) != list(shape) or (bias is not None) != has_bias:
-        return f"its weight has the shape {tuple(weight.shape)}, expected {tuple(shape)}"
-    if not weight.is_floating_point():
-        return f"its weight holds {weight.dtype}"
-    return _settings_fault(part, path, shape)
-
-
-def _settings_fault(part, path: str, shape: list) -> str:
-    """A setting of the operation that the leaf `path` of a Stable Diffusion UNet does not have."""
-    if isinstance(part, torch.nn.Conv2d):
-        expected = {"padding": (shape[-1] // 2,) * 2, "stride": (2, 2) if path.endswith(".op") else (1, 1),
-                    "dilation": (1, 1), "groups": 1, "padding_mode": "zeros"}
-    elif isinstance(part, torch.nn.GroupNorm):
-        expected = {"num_groups": 32, "eps": 1e-6 if path.endswith(".norm") else 1e-5}
-    else:
-        expected = {"eps": 1e-5} if isinstance(part, torch.nn.LayerNorm) else {}
-    for name, value in expected.items():
-        if getattr(part, name) != value:
-            return f"it has {name}={getattr(part, name)!r}, expected {value!r}"
-    return ""

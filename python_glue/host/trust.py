@@ -12,7 +12,7 @@ def structure_in_force(module, hosted: HostedUNet, bound, layers: str, transform
     outside of one; `layers`, `transformers`: why all layers, or all transformers, must see the call's options."""
     structure = None if bound is None else bound.structure()
     if structure is None:
-        structure = structure_of(module, hosted.unet, distrusted_classes(hosted))
+        structure = structure_of(module, hosted, distrusted_classes(hosted))
         if bound is not None:
             bound.keep_structure(structure)
     if layers:

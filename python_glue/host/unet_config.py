@@ -61,6 +61,14 @@ def describe(base_model) -> dict:
     return {"class_name": class_name, "spec": spec, "refusal": ""}
 
 
+def check_family(where: str, spec):
+    """ValueError at `where` for a UNetSpec whose family does not take text features of its width."""
+    usual = _FAMILY_BY_CONTEXT.get(spec.context_dim, spec.family)
+    if usual != spec.family:
+        raise ValueError(f"{where}: expected the family {usual}, whose text features have the width {spec.context_dim} "
+                         f"of its tensors, got {spec.family}")
+
+
 def unet_config_of(spec) -> dict:
     """The host's `unet_config` of a UNetSpec."""
     config = {name: getattr(spec, name) for name in (
@@ -71,3 +79,11 @@ def unet_config_of(spec) -> dict:
     if spec.adm_in_channels:
         config.update(num_classes="sequential", adm_in_channels=spec.adm_in_channels)
     return config
+
+
+def make_unet(spec, **settings):
+    """The diffusion model that the host makes of a UNetSpec, without weights. `settings`: dtype, device and operations
+    of the host."""
+    config = unet_config_of(spec) | settings
+    unet = AssembledUNet(spec, **config) if spec.removed or spec.has_experts else UNetModel(**config)
+    return unet.eval()

@@ -15,7 +15,7 @@ from .structure import Structure
 
 # Weights that a run makes something of which outlives a call (prompts' keys and values, sums of held features).
 _DERIVED_FROM = (".attn2.to_k", ".attn2.to_v", ".in_layers.0", ".in_layers.2", ".skip_connection")
-_SAMPLES = 32  # values of each that are looked at
+_INPUT = "input_blocks.0.0"  # the first convolution
 
 
 @dataclass(eq=False)
@@ -29,15 +29,10 @@ class Binding:
     pages: PagedWeights | None = None  # where all that the host is asked for may lie in pages of the device
     _filled: tuple = (0, None)  # (how often the pages were found filled, the binding to what is in them)
     _filled_source: object = None  # native WeightSource of weights in pages, by their (weight, bias)
-    _watched: list = field(default_factory=list)  # (parameters of a leaf, its weight)
-    _children: list = field(default_factory=list)  # (children of a block, those that it had)
-    _samples: list = field(default_factory=list)
+    _sampled: list = field(default_factory=list)  # weights
+    _places: list = field(default_factory=list)  # where they lay
+    _samples: list = field(default_factory=list)  # views into them
     _seen: torch.Tensor | None = None
-
-    def is_current(self) -> bool:
-        """Whether weights and layers are still the objects that they were."""
-        return (all(parameters.get("weight") is weight for parameters, weight in self._watched)
-                and all(list(children.values()) == before for children, before in self._children))
 
     @contextmanager
     def for_call(self, shape: tuple, room):
@@ -57,8 +52,11 @@ class Binding:
     def wrote(self) -> bool:
         """Whether somebody wrote into a weight since this was asked last. Looks at samples of those weights alone that
         a run makes something lasting of."""
-        if not self._samples:
+        if not self._sampled:
             return False
+        places = [tensor.data_ptr() for tensor in self._sampled]
+        if places != self._places:  # at first, and where a parameter got other data
+            self._places, self._samples = places, [_sample(tensor.detach()) for tensor in self._sampled]
         now = torch.cat(self._samples)
         before, self._seen = self._seen, now
         return before is not None and not torch.equal(before, now)
@@ -102,6 +100,7 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
     """The diffusion model `module`, whose parts `structure` shares out, for calls on `device`. `places`: what runs in
     the host's code is booked there."""
     modules = structure.leaves
+    structure = _with_patched_input(structure, unet)
     asked = [index for index, leaf in enumerate(modules)
              if leaf is not None and index not in structure.host_leaves and not structure.all_reason
              and _is_plain(leaf) and _needs_host(leaf, device)]
@@ -119,8 +118,20 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
         binding.pages = PagedWeights([modules[index] for index in asked], device)
         binding._filled_source = partial(_with_pages, source, given, asked)
     names = [name for name, _, _ in unet.leaves()]
-    _watch(binding, module, unet, modules, names, given)
+    binding._sampled = [tensor for name, leaf in zip(names, given, strict=True)
+                        if leaf is not None and name.endswith(_DERIVED_FROM)
+                        for tensor in leaf if tensor is not None and _is_dense(tensor)]
     return binding
+
+
+def _with_patched_input(structure: Structure, unet) -> Structure:
+    """Leaves the first convolution to the host where it is patched at use: such a patch may make it take more channels,
+    which shows nowhere before."""
+    index = next(index for index, (name, _, _) in enumerate(unet.leaves()) if name == _INPUT)
+    leaf = structure.leaves[index]
+    if not (getattr(leaf, "weight_function", None) or getattr(leaf, "weight_lowvram_function", None)):
+        return structure
+    return replace(structure, host_leaves=structure.host_leaves | {index: "it is patched at the time of use"})
 
 
 def _with_pages(source, given: list, asked: list, tensors: list):
@@ -134,25 +145,15 @@ def _is_plain(leaf) -> bool:
     return type(weight) in (torch.nn.Parameter, torch.Tensor) and hasattr(leaf, "weight_function")
 
 
-def _watch(binding: Binding, module, unet, modules: list, names: list, given: list):
-    binding._watched = [(leaf._parameters, leaf._parameters.get("weight")) for leaf in modules if leaf is not None]
-    blocks = {layer["key"].rpartition(".")[0] for block in unet.blocks() for layer in block["layers"]}
-    containers = [module.get_submodule(name)._modules for name in blocks]
-    binding._children = [(children, list(children.values())) for children in containers]
-    sampled = [weights[0].detach() for name, weights in zip(names, given, strict=True)
-               if weights is not None and name.endswith(_DERIVED_FROM) and _is_dense(weights[0])]
-    binding._samples = [_sample(weight) for weight in sampled]
-
-
 def _is_dense(weight) -> bool:
     channels_last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
     return weight.device.type == "cpu" and weight.element_size() > 1 and (weight.is_contiguous() or channels_last)
 
 
-def _sample(weight) -> torch.Tensor:
-    """Some of the values of `weight`, spread over its memory, as a view."""
-    step = max(weight.numel() // _SAMPLES, 1)
-    return torch.as_strided(weight, (weight.numel() // step,), (step,), weight.storage_offset())
+def _sample(tensor) -> torch.Tensor:
+    """One value of each row of `tensor`, each of another column, as a view; all of a vector."""
+    step = tensor[0].numel() + 1 if tensor.dim() > 1 else 1
+    return torch.as_strided(tensor, (-(-tensor.numel() // step),), (step,), tensor.storage_offset())
 
 
 def residency(base_model) -> tuple:

@@ -1,0 +1,28 @@
+"""What the host itself makes of a UNetSpec. A module that differs from that does something else than the engine."""
+
+import functools
+from dataclasses import dataclass
+
+import comfy.ops
+import torch
+
+from .unet_config import make_unet
+
+# Values by which attributes are compared; others (tensors, modules, lists of patches) are looked at on their own.
+PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+@dataclass(frozen=True)
+class ExpectedModule:
+    kind: type
+    children: tuple[str, ...]
+    settings: dict  # the plain attributes
+
+
+@functools.lru_cache(maxsize=8)
+def expected_modules(spec) -> dict[str, ExpectedModule]:
+    """By path in the diffusion model of a UNetSpec, which is made without memory."""
+    unet = make_unet(spec, dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
+    return {path: ExpectedModule(type(part), tuple(part._modules), {
+        name: value for name, value in vars(part).items() if isinstance(value, PLAIN)})
+        for path, part in unet.named_modules()}
