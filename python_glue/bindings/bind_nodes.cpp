@@ -1,10 +1,13 @@
 // Bindings of nodes/: the schemas, and running a node against a Python host.
 #include <pybind11/stl.h>
 
+#include <map>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "native/base/error.h"
 #include "nodes/registry.h"
 #include "nodes/schema_json.h"
 #include "python_glue/bindings/module.h"
@@ -24,15 +27,54 @@ std::vector<std::string> list_nodes() {
   return ids;
 }
 
+/// Throws Error naming the input where an object is not what the input takes. The host knows by what it tells.
+void check_objects(const nodes::NodeSchema& schema, const py::object& host,
+                   const std::map<std::string, nodes::Value>& values) {
+  for (const nodes::InputSchema& input : schema.inputs) {
+    const auto found = values.find(input.name);
+    if (found == values.end() || !std::holds_alternative<nodes::Handle>(found->second)) {
+      continue;
+    }
+    const py::object object = object_of(std::get<nodes::Handle>(found->second));
+    const py::object expected = host.attr("expected_instead")(nodes::to_string(input.kind), object);
+    if (!expected.is_none()) {
+      throw invalid_input(schema.id + "." + input.name, expected.cast<std::string>(),
+                          py::type::of(object).attr("__name__").cast<std::string>());
+    }
+  }
+}
+
+/// Runs the node; what goes wrong inside names it.
+nodes::Result run(const nodes::Node& node, const std::string& node_id, nodes::Host& host,
+                  std::map<std::string, nodes::Value> values) {
+  try {
+    return node.execute(host, std::move(values));
+  } catch (const Error& error) {
+    if (error.where().starts_with(node_id)) {
+      throw;
+    }
+    throw error.inside(node_id);
+  } catch (py::error_already_set& error) {
+    const py::gil_scoped_acquire gil;
+    const auto message = py::str(error.value()).cast<std::string>();
+    if (!error.matches(PyExc_ValueError) || message.find(node_id) != std::string::npos) {
+      throw;
+    }
+    py::raise_from(error, PyExc_ValueError, (node_id + ": " + message).c_str());
+    throw py::error_already_set();
+  }
+}
+
 py::dict execute(const std::string& node_id, const py::object& host, const py::dict& inputs) {
   const nodes::Node& node = nodes::find_node(node_id);
   auto values = values_from_python(node.schema(), inputs);
+  check_objects(node.schema(), host, values);
   PyHost adapter(host);
   nodes::Result result;
   {
     // Nodes read and write files; PyHost and PyHandle take the GIL where they touch Python.
     const py::gil_scoped_release nogil;
-    result = node.execute(adapter, std::move(values));
+    result = run(node, node_id, adapter, std::move(values));
   }
   py::tuple outputs(result.outputs.size());
   for (size_t i = 0; i < result.outputs.size(); ++i) {

@@ -2,6 +2,7 @@
 the other."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 
 def hook_signature(patcher) -> tuple:
@@ -51,24 +52,44 @@ def advance_hooks(conds: list, sigma: float, timestep, patcher, model_options: d
             patcher.prepare_hook_patches_current_keyframe(timestep, cond["hooks"], model_options)
 
 
-def chunk_keys(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int, seen: Counter) -> list[str]:
-    """One key per cond chunk of the batch `x` [batch, channels, height, width], in batch order. `seen`: how often each
-    (index of the conditioning, uuid) came in this pass, counted on here.
+@dataclass(frozen=True)
+class Chunks:
+    """The cond chunks of a call, in batch order."""
 
-    Empty where the host does not say which chunks the batch holds (foreign callers): nothing is inherited then.
-    """
+    names: list = field(default_factory=list)  # (index of the conditioning, uuid, origins of its rows)
+    keys: list[str] = field(default_factory=list)  # all that must agree for features of one to serve another
+    reason: str = ""  # why there are none
+
+    @property
+    def roles(self) -> list[int]:
+        """The indices of the conditionings, where all chunks have the same origins."""
+        return [index for index, _, _ in self.names] if len({origins for _, _, origins in self.names}) == 1 else []
+
+
+def chunks_of(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int, seen: Counter,
+              canvas) -> Chunks:
+    """The chunks of the batch `x` [batch, channels, height, width]. `seen`: how often each name came in this pass,
+    counted on here; `canvas`: the Canvas of the pass, None where the host made none."""
     uuids = transformer_options.get("uuids") or []
     indices = transformer_options.get("cond_or_uncond") or []
-    if not uuids or len(uuids) != len(indices) or x.shape[0] % len(uuids):
-        return []
+    if not uuids or len(uuids) != len(indices):
+        return Chunks(reason="the call does not say which conditionings it holds")
+    rows, rest = divmod(x.shape[0], len(uuids))
+    if rest or (canvas is not None and rows % canvas.batch):
+        return Chunks(reason="the call has other rows than the conditionings that it names")
+    origins = [0] * x.shape[0] if canvas is None else canvas.origins(x)
+    if origins is None:
+        return Chunks(reason="the call is on no part of the latent")
     common = (
-        calc_pass, x.shape[0] // len(uuids), tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
+        calc_pass, rows, tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
         hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
     )
+    names = [(index, str(uuid), tuple(origins[start:start + rows]))
+             for index, uuid, start in zip(indices, uuids, range(0, len(origins), rows), strict=True)]
     keys = []
-    for index, uuid in zip(indices, uuids, strict=True):
-        # Area conds that fill up share one uuid, in one call or several, and a tiling model wrapper calls with the same
-        # ones for each batch of tiles: repeats are told apart by their order.
-        keys.append(repr((index, str(uuid), seen[index, uuid], common)))
-        seen[index, uuid] += 1
-    return keys
+    for name in names:
+        # Area conds that fill up share one uuid, in one call or several: repeats of one origin are told apart by
+        # their order.
+        keys.append(repr((*name, seen[name], common)))
+        seen[name] += 1
+    return Chunks(names, keys)

@@ -25,9 +25,30 @@ from .telling import executing_node
 from .unet_config import describe
 
 
+def _is_batch(value) -> bool:
+    return torch.is_tensor(value) and value.dim() >= 3 and value.shape[0] > 0
+
+
+# What objects of the graph are, by kind: in words, and how to tell.
+_EXPECTED = {
+    "MODEL": ("a MODEL", lambda value: hasattr(value, "model_options") and hasattr(value, "model")),
+    "LATENT": ("a LATENT of at least one picture",
+               lambda value: isinstance(value, dict) and _is_batch(value.get("samples"))),
+    "CONDITIONING": ("a CONDITIONING of at least one text", lambda value: isinstance(value, list) and value and all(
+        isinstance(cond, (list, tuple)) and len(cond) == 2 and isinstance(cond[1], dict) for cond in value)),
+    "SAMPLER": ("a SAMPLER", lambda value: hasattr(value, "sample")),
+    "IMAGE": ("an IMAGE of at least one picture", _is_batch),
+}
+
+
 class ComfyHost:
     """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler,
     an IMAGE a tensor [batch, height, width, channels] of values 0..1."""
+
+    def expected_instead(self, kind: str, value) -> str | None:
+        """What an input of this `kind` expects where `value` is something else; None where it is that."""
+        meant, holds = _EXPECTED[kind]
+        return None if holds(value) else meant
 
     def list_models(self, folder: str) -> list[str]:
         return folder_paths.get_filename_list(folder)
@@ -133,7 +154,8 @@ def _why_no_report(settings, known) -> str:
     if settings is None:
         return ("the model has no ASDM node before it, and no ASDM Wrap Sampler ran with it; connect the MODEL that "
                 "the sampler used")
-    return "no sampler has run with this model; connect the one that the sampler used"
+    return ("no sampler has made a step with this model; connect the one that the sampler used, and see that it has "
+            "steps to make (a denoise of 0 leaves none)")
 
 
 def comfy_host() -> ComfyHost:

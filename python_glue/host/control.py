@@ -52,18 +52,30 @@ class PromisedControl(Mapping):
 
 
 class ControlStandIn:
-    """Takes the place of a cond's control for one evaluation. Everything but `get_control` is the control's own."""
+    """Takes the place of a cond's control. All but `get_control` is the control's own, and what is written is written
+    there. Packs that tile replace `get_control` and set the hint of each tile; what they replaced it with is theirs."""
 
-    def __init__(self, control, sigma: float):
-        self._control = control
-        self._sigma = sigma
+    def __init__(self, control, run):
+        """`run`: whose `sigma` is that of the evaluation."""
+        self.__dict__.update(_control=control, _run=run)
 
     def __getattr__(self, name):
-        return getattr(self._control, name)
+        return getattr(self.__dict__["_control"], name)
 
-    def get_control(self, x_noisy, t, *args, **kwargs):
-        ask = partial(self._control.get_control, x_noisy, t, *args, **kwargs)
-        return PromisedControl(ask, _acts_at(self._control, self._sigma), x_noisy.device)
+    def __setattr__(self, name, value):
+        setattr(self._control, name, value)
+
+    def __delattr__(self, name):
+        delattr(self._control, name)
+
+    @property
+    def get_control(self):
+        own = self._control.get_control
+        return own if "get_control" in vars(self._control) else partial(self._promised, own)
+
+    def _promised(self, get_control, x_noisy, t, *args, **kwargs):
+        ask = partial(get_control, x_noisy, t, *args, **kwargs)
+        return PromisedControl(ask, _acts_at(self._control, self._run.sigma), x_noisy.device)
 
 
 def residuals_of(control) -> dict | None:
@@ -81,8 +93,8 @@ def span_of(control) -> Span | None:
     return control.span if isinstance(control, PromisedControl) else None
 
 
-def with_stand_ins(conds: list, sigma: float) -> list:
-    """`conds` of a CALC_COND_BATCH at `sigma`, the host's own left as they are. Conds that share a control go on
+def with_stand_ins(conds: list, run) -> list:
+    """`conds` of a CALC_COND_BATCH in `run`, the host's own left as they are. Conds that share a control go on
     sharing one, or the host would no longer run them in one batch."""
     stand_ins = {}
 
@@ -90,7 +102,7 @@ def with_stand_ins(conds: list, sigma: float) -> list:
         control = cond.get("control")
         if control is None:
             return cond
-        return {**cond, "control": stand_ins.setdefault(id(control), ControlStandIn(control, sigma))}
+        return {**cond, "control": stand_ins.setdefault(id(control), ControlStandIn(control, run))}
 
     return [None if group is None else [replaced(cond) for cond in group] for group in conds]
 

@@ -51,7 +51,8 @@ def calibrate_unet(teacher, student, conditioning: list, latent: dict | None):
         training = Training(teacher, student)
         batches = [{name: None if tensor is None else tensor.to(training.device, torch.float32, copy=True)
                     for name, tensor in call.items()} for call in calls]
-        calibrate(training.distillation, training.teacher, training.student, batches)
+        calibrate(training.distillation, training.teacher, training.student, batches,
+                  comfy.model_management.throw_exception_if_processing_interrupted)
         return training.model(training.student)
 
 

@@ -31,6 +31,17 @@ def control_row(control) -> dict:
             "forecast": 0, "not_run": control.skipped - control.stood_in, "actions": "".join(control.actions)}
 
 
+def idle_evaluations(log: list[dict], host_evaluations: set[int]) -> int:
+    """In how many evaluations nobody called the UNet."""
+    return sum(index not in host_evaluations and set(entry["actions"].values()) == {"-"}
+               for index, entry in enumerate(log))
+
+
+def idle_notes(idle: int, other_caches: list[str]) -> list[str]:
+    stood_in = " and ".join(other_caches) or "another pack"
+    return [f"{idle} evaluations called no UNet: {stood_in} stood in for it"] if idle else []
+
+
 def plan_notes(plan, family: str, log: list[dict]) -> list[str]:
     """Where a run and the Plan that it followed do not match."""
     notes = []
@@ -86,7 +97,7 @@ def switched_report(runs: list, order: list[int]) -> dict:
     calls."""
     reports = [run.report() for run in runs]
     merged = dict(reports[-1])
-    for name in ("evaluations", "full", "inherited", "native_calls", "fallback_calls", "control_calls",
+    for name in ("evaluations", "full", "inherited", "idle", "native_calls", "fallback_calls", "control_calls",
                  "skipped_control_calls", "seconds_in_unet", "cache_bytes", "places"):
         merged[name] = sum((report[name] for report in reports), [] if name == "places" else 0)
     for name in ("fallback_reasons", "forced_refreshes", "host_walks"):

@@ -2,10 +2,12 @@
 
 import hashlib
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from .canvas import Canvas
 from .chunks import advance_hooks
 from .kept_memory import kept_memory_counted
 from .report import other_caches
@@ -107,7 +109,8 @@ def _calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
         if run.settings.inheritance:
             advance_hooks(conds, run.sigma, timestep, model.current_patcher, model_options)
         run.add_devices(model_options.get("multigpu_clones", {}).values())
-        conds = run.begin_pass(conds)
+        conds = run.begin_pass(conds, Canvas(x_in, partial(model.model_sampling.calculate_input, timestep),
+                                             "model_function_wrapper" in model_options))
     return executor(model, conds, x_in, timestep, model_options)
 
 

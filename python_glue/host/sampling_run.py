@@ -11,9 +11,10 @@ import torch
 
 from .. import native
 from .bound_unet import BoundUNet
-from .chunks import acting_conds, chunk_keys
+from .canvas import Canvas
+from .chunks import Chunks, acting_conds, chunks_of
 from .control import ControlLedger, PromisedControl, control_lists, with_stand_ins
-from .report import address_rows, control_row, inherited_sites, plan_notes, recorded_plan
+from .report import address_rows, control_row, idle_evaluations, idle_notes, inherited_sites, plan_notes, recorded_plan
 from .settings import EngineSettings
 from .span import Span
 
@@ -44,6 +45,8 @@ class SamplingRun:
         self._sigmas = []  # of each evaluation, a tensor where the run need not know it
         self._pass = -1
         self._seen = Counter()  # chunks of this pass
+        self._canvas = None  # of this pass
+        self._nameless = Counter()  # calls that were to inherit and could not be told apart, by reason
         self._acting = {}  # pass -> conds of the evaluation before
         self._macs_done = 0
         self._macs_full = 0
@@ -97,6 +100,8 @@ class SamplingRun:
     def begin_evaluation(self, sigmas: torch.Tensor, x: torch.Tensor | None = None):
         """`sigmas` [batch]: of this evaluation; `x` [batch, channels, height, width]: the latent as the UNet gets it,
         where the run measures."""
+        if not sigmas.numel():
+            raise ValueError(f"{self.settings.asked_at or 'ASDM'}: expected a latent of at least one picture, got none")
         largest, measured = sigmas.max(), None
         if self.settings.inheritance:
             # Reading from a GPU waits for all its work: at most once, and only where the reuse decision needs it.
@@ -130,9 +135,10 @@ class SamplingRun:
         """Whether a pass at `sigmas` [batch] begins an evaluation, though no guider's prediction was announced."""
         return not self._predicting and (not self._sigmas or float(sigmas.max()) != float(self._sigmas[-1]))
 
-    def begin_pass(self, conds: list) -> list:
-        """The conds to run, those with a ControlNet behind a stand-in."""
+    def begin_pass(self, conds: list, canvas: Canvas) -> list:
+        """The conds to run on the latent of `canvas`, those with a ControlNet behind a stand-in."""
         self._pass += 1
+        self._canvas = canvas
         self._seen.clear()
         if self.settings.inheritance:
             acting = acting_conds(conds, self.sigma)
@@ -145,7 +151,7 @@ class SamplingRun:
             elif acting.items() - before.items():
                 self._native.refuse_rest("the hooks of a conditioning change their strength")
             self._acting[self._pass] = acting
-        return with_stand_ins(conds, self.sigma) if _WITHOUT_CONTROL & self._sites else conds
+        return with_stand_ins(conds, self) if _WITHOUT_CONTROL & self._sites else conds
 
     def leave_out(self, structure):
         """Sites inside of what the host runs are not inherited. ValueError where no others are left."""
@@ -178,15 +184,18 @@ class SamplingRun:
         brings, promised or given."""
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
-        keys = chunk_keys(x, has_control, transformer_options, bound.current_patcher, self._pass, self._seen)
+        chunks = chunks_of(x, has_control, transformer_options, bound.current_patcher, self._pass, self._seen,
+                           self._canvas) if self.inherits else Chunks()
         self._threads.add(threading.get_ident())
         if len(self._threads) > 1:
             # Chunks that differ in their order alone cannot be told apart where threads bring them in any order.
-            self._ambiguous.update(chunk for chunk, count in self._seen.items() if count > 1)
-            chunks = zip(transformer_options.get("cond_or_uncond") or (), transformer_options.get("uuids") or (),
-                         strict=False)
-            keys = [] if self._ambiguous.intersection(chunks) else keys
-        features = self._native.begin_call(keys, transformer_options.get("cond_or_uncond") or [], x.shape[0])
+            self._ambiguous.update(name for name, count in self._seen.items() if count > 1)
+            if self._ambiguous.intersection(chunks.names):
+                chunks = Chunks(reason="calls that differ in their order alone came in threads")
+        if chunks.reason and self._native.sites_now:
+            self._nameless[chunks.reason] += 1
+            self._native.refuse_rest("another call of the evaluation was computed")
+        features = self._native.begin_call(chunks.keys, chunks.roles, x.shape[0])
         return features, self._residuals(control, features, x.shape[0]) if promised else control
 
     def _residuals(self, control: PromisedControl, features, rows: int):
@@ -252,6 +261,7 @@ class SamplingRun:
         record = self._native.record
         settings, log = self.settings, record["log"]
         inherited = sum(bool(entry["sites"]) for entry in log)
+        idle = idle_evaluations(log, self._fallback_evaluations)
         for entry, sigma in zip(log, self._sigmas, strict=True):
             entry["sigma"] = float(sigma)
         names = self.hosted.addresses
@@ -262,12 +272,13 @@ class SamplingRun:
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
-            "evaluations": record["evaluations"], "full": record["evaluations"] - inherited, "inherited": inherited,
+            "evaluations": record["evaluations"], "full": record["evaluations"] - inherited - idle,
+            "inherited": inherited, "idle": idle,
             "native_calls": sum(map(len, self._spans.values())) - sum(self.host_walks.values()),
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "host_walks": dict(self.host_walks), "native_share": min(bound.native_share for bound in bounds),
             "places": [place.row() for bound in bounds for place in bound.places.values() if place.calls],
-            "forced_refreshes": record["forced_refreshes"],
+            "forced_refreshes": dict(self._nameless + Counter(record["forced_refreshes"])),
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
@@ -277,6 +288,7 @@ class SamplingRun:
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
             "other_caches": self.other_caches,
             "notes": [*self.notes,
+                      *idle_notes(idle, self.other_caches),
                       *(f"{calls} calls without CUDA graphs: {why}" for why, calls in self.without_graphs.items()),
                       *(plan_notes(settings.plan(), self.hosted.family, log) if settings.plan() else ())],
         }

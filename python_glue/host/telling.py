@@ -46,6 +46,7 @@ def run_line(report: dict, asked_to_inherit: bool) -> tuple[str, bool]:
 def _speed(report: dict) -> str:
     """How fast a run was against one without inheritance, as measured in it."""
     steps = f"{report['full']} full and {report['inherited']} inherited of {report['evaluations']} evaluations"
+    steps += f", {report['idle']} without the UNet" if report["idle"] else ""
     saved, spent = report["seconds_saved"], report["seconds_in_unet"]
     if saved is None or not spent:
         return f"{steps}, {1.0 - report['mac_share']:.0%} of the UNet's work saved"

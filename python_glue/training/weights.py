@@ -21,14 +21,20 @@ def taken_from(unet, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
     return taken
 
 
-def calibrate(distillation, teacher: dict[str, torch.Tensor], student: dict[str, torch.Tensor], batches: list[dict]):
-    """Writes into `student` what mends each of its cuts in the mean over `batches` (native/assembly/calibration.h)."""
+def calibrate(distillation, teacher: dict[str, torch.Tensor], student: dict[str, torch.Tensor], batches: list[dict],
+              poll=lambda: None):
+    """Writes into `student` what mends each of its cuts in the mean over `batches` (native/assembly/calibration.h).
+    `poll()` is asked before each batch of each cut; what it raises ends the work."""
     core = native.native_module()
+
+    def moments_of(cut, batch):
+        poll()
+        return core.cut_moments(cut, batch, distillation.teacher, source(distillation.teacher, teacher),
+                                distillation.student, source(distillation.student, student))
+
     for cut in core.cuts_of(distillation.teacher, distillation.student):
         with torch.no_grad():
-            moments = sum(core.cut_moments(cut, batch, distillation.teacher, source(distillation.teacher, teacher),
-                                           distillation.student, source(distillation.student, student))
-                          for batch in batches)
+            moments = sum(moments_of(cut, batch) for batch in batches)
             gain, shift = (values.float() for values in core.fit_cut(moments))
             weight, bias = student[f"{cut.leaf}.weight"], student[f"{cut.leaf}.bias"]
             weight.mul_(gain.view(-1, *[1] * (weight.dim() - 1)))

@@ -24,6 +24,9 @@ class Host:
         self.calls = []
         self.description = {"class_name": "UNetModel", "spec": native.preset_spec("sd15", 32), "refusal": ""}
 
+    def expected_instead(self, kind, value):
+        return None
+
     def list_models(self, folder):
         return ["unet.safetensors"]
 

@@ -109,7 +109,8 @@ def test_the_report_is_found_by_the_model_that_the_sampler_met(hosted):
 
 
 @pytest.mark.parametrize(("given", "reason"), [
-    ("another model", "the model has no ASDM node before it"), ("another clone", "no sampler has run with this model"),
+    ("another model", "the model has no ASDM node before it"),
+    ("another clone", "no sampler has made a step with this model"),
     ("another latent", "connect the LATENT as the sampler gave it")])
 def test_a_report_that_is_not_found_says_what_to_connect(hosted, given, reason):
     model = hosted.exact()
