@@ -1,6 +1,6 @@
-"""What the pack withstands, in figures: hostile files and texts (fuzz), random graphs on a real server (prompts), faults
-at every seam (faults), long mixed use (soak), two runs at once under ThreadSanitizer (threads), the same bits from one
-process to the next (restarts), and known holes of the packages that it is built and tested with (packages).
+"""What the pack withstands, in figures: hostile files and texts (fuzz), random graphs on a real server (prompts),
+faults at every seam (faults), long mixed use (soak), two runs at once under ThreadSanitizer (threads), the same bits
+from one process to the next (restarts), and known holes of the packages that it is built and tested with (packages).
 
 Each part takes its place in docs/benchmarks/trust.json at once. `--short` is what CI runs: a little of every part,
 nothing of it stored. What fails leaves its input in .test/trust.
@@ -52,7 +52,8 @@ def measure(name: str, short: bool) -> dict:
     for figures in PARTS[name](short):
         figures = {**figures, "seconds": round(time.perf_counter() - started), "commit": commit()}
         if not short:
-            stored.store(NAME, {"command": "bash scripts/bench.sh trust", **result_of({**stored_parts(), name: figures})})
+            result = result_of({**stored_parts(), name: figures})
+            stored.store(NAME, {"command": "bash scripts/bench.sh trust", **result})
             texts.write(stored.load())
         print(json.dumps({"part": name, **figures}), flush=True)
     return figures
