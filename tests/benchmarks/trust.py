@@ -8,8 +8,10 @@ nothing of it stored. What fails leaves its input in .test/trust.
 
 import argparse
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -19,6 +21,8 @@ from support.measure import machine  # noqa: E402
 from support.measured_host import commit  # noqa: E402
 
 NAME = "trust"
+SEED = 1
+WORKERS = Path(__file__).with_name("workers")
 
 
 def fuzz(short: bool):
@@ -27,14 +31,60 @@ def fuzz(short: bool):
     if short:
         yield fuzzing.run(50_000)
         return
-    figures = {"executions": 0, "crashes": 0}
-    while figures["executions"] < trust_parts.EXECUTIONS and not figures["crashes"]:
-        round_of_it = fuzzing.run(trust_parts.EXECUTIONS // 20)
-        figures = {**round_of_it, "executions": figures["executions"] + round_of_it["executions"]}
+    figures = {"executions": 0, "targets": {}, "crashes": 0}
+    while figures["executions"] < trust_parts.ASKED["fuzz"] and not figures["crashes"]:
+        figures = fuzzing.added(figures, fuzzing.run(trust_parts.ASKED["fuzz"] // 20))
         yield figures
 
 
-PARTS = {"fuzz": fuzz}
+def worker(name: str, *arguments) -> Iterator[dict]:
+    """The figures that a process of workers/ gives as it goes; one that it does not survive is a crash."""
+    figures = {}
+    command = [sys.executable, str(WORKERS / f"{name}.py"), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("{"):  # libraries print too
+                figures = json.loads(line)
+                yield figures
+    if process.returncode != 0:
+        yield {**figures, "crashes": figures.get("crashes", 0) + 1}
+
+
+def prompts(short: bool):
+    return worker("prompts", 20 if short else trust_parts.ASKED["prompts"], SEED)
+
+
+def faults(short: bool):
+    return worker("faults", 15 if short else trust_parts.ASKED["faults"] + 10, SEED)
+
+
+def soak(short: bool):
+    return worker("soak", 15 if short else trust_parts.ASKED["soak"], SEED)
+
+
+def restarts(short: bool):
+    first, figures = None, {"restarts": 0, "differing": 0, "crashes": 0}
+    for number in range(2 if short else 4):
+        for bits in worker("known_bits"):
+            first = first or bits
+            figures["crashes"] += bits.get("crashes", 0)
+            figures["differing"] += bits != first
+        yield {**figures, "restarts": number, "runs": len(first or {})}
+
+
+def two_runs_at_once(short: bool):
+    from support import threads
+    threads.build()
+    yield threads.run(1 if short else 20)
+
+
+def known_holes(short: bool):
+    from support import packages
+    yield {"components": packages.components(), **packages.audit()}
+
+
+PARTS = {"fuzz": fuzz, "prompts": prompts, "faults": faults, "soak": soak, "restarts": restarts,
+         "threads": two_runs_at_once, "packages": known_holes}
 
 
 def result_of(parts: dict) -> dict:

@@ -46,6 +46,14 @@ def _counted(log: Path) -> dict:
     return {name: int(match[1]) if match else 0 for name, match in found.items()}
 
 
+def added(before: dict, now: dict) -> dict:
+    """The figures of two runs together."""
+    made = {target: one["executions"] for target, one in before["targets"].items()}
+    targets = {target: {**one, "executions": one["executions"] + made.get(target, 0)}
+               for target, one in now["targets"].items()}
+    return {**now, "targets": targets, "executions": before["executions"] + now["executions"]}
+
+
 def run(executions: int) -> dict:
     """Executes the targets, so many times in all: what each executed and covers, and how many crashes were found."""
     FOUND.mkdir(parents=True, exist_ok=True)

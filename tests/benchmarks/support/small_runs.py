@@ -2,6 +2,8 @@
 again and compared bit for bit.
 """
 
+import json
+
 import torch
 
 from . import hosted, models
@@ -25,10 +27,9 @@ class SmallRuns:
         return self.host.with_inheritance(model, self.pack.request(INHERITANCE | changes))
 
     def following(self, model, latent):
-        """A clone of `model` that follows the plan of the run which gave `latent`."""
-        import json
+        """The MODEL that follows the plan of the run of `model` which gave `latent`."""
         report = json.loads(self.host.run_report(model, {"samples": latent}))
-        plan = self.pack.native.native_module().Plan.from_json(json.dumps(report["plan"]))
+        plan = self.pack.native.native_module().Plan.from_json(report["plan"])
         return self.host.with_inheritance(self.native["sd15"], plan)
 
     @staticmethod

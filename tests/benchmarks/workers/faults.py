@@ -1,10 +1,11 @@
 """Faults at every seam of a run, in the real host: after each the process lives, and known runs give the bits that they
 gave before. A fault may end its run with an error; a run that ends without one must have the right bits too.
 
-`faults.py COUNT SEED`: so many faults of all kinds in turns. The last line on stdout is one JSON object; a fault that was
-not survived is told on stderr by its kind and its own seed.
+`faults.py COUNT SEED`: so many faults of all kinds in turns; the figures so far, behind each, as lines of JSON on
+stdout. A fault that was not survived is told on stderr by its kind and its own seed.
 """
 
+import ctypes
 import json
 import random
 import resource
@@ -22,8 +23,9 @@ from support import calls, models  # noqa: E402
 from support.small_runs import STEPS, SmallRuns, sample  # noqa: E402
 
 HOST_ERROR = 1e-5  # relative L2 to the host's own result, without inheritance
+PLACES = ("attn1_patch", "attn2_patch", "input_block_patch", "output_block_patch", "attn1_output_patch")
+FIGURES = ("faults_injected", "faults_survived", "corrupted", "silently_wrong")
 BLOCKS = 25  # calls of a patch in one evaluation are at most so many
-LARGE = 32  # latent of runs that memory is taken from
 
 
 class Injected(RuntimeError):
@@ -71,9 +73,9 @@ class Faults:
             left -= 1
             if left < 0:
                 raise draw.choice([Injected("a patch failed"), torch.OutOfMemoryError("no memory in a patch")])
-            return arguments[0] if len(arguments) == 2 or not torch.is_tensor(arguments[1]) else arguments[:-1]
+            return arguments[0]
 
-        place = draw.choice(["attn1_patch", "attn2_patch", "input_block_patch", "output_block_patch", "attn1_output_patch"])
+        place = draw.choice(PLACES)
         getattr(model, f"set_model_{place}")(_shaped(place, fail))
         return self._sampled(name, model)
 
@@ -138,19 +140,20 @@ class Faults:
     def _fault_memory_ends_in_a_layer(self, draw):
         """The process may have so much more memory than it has, and then less and less of it, until a run fails."""
         _, model = self._model(draw)
-        expected = sample(model, size=LARGE, steps=1)
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        more = draw.randrange(1 << 20, 16 << 20)
-        while True:
+        latent, more = draw.randrange(24, 40, 8), draw.randrange(1 << 20, 16 << 20)
+        while more:
+            more //= 4
+            ctypes.CDLL(None).malloc_trim(0)  # or the run would live on what it had before
+            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + more, hard))
             try:
-                ended = sample(model, size=LARGE, steps=1)
+                ended = sample(model, size=latent, steps=1)
             finally:
                 resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-            if not torch.equal(ended, expected) or more == 0:
-                return torch.equal(ended, expected)
-            more //= 2
+            if not torch.equal(ended, sample(model, size=latent, steps=1)):
+                return False
+        return True
 
     def _fault_no_memory_for_a_weight(self, draw):
         """Weights are cast at their use, and one of the casts finds no memory."""
@@ -277,7 +280,7 @@ def inject(faults: Faults, kind: str, seed: str) -> dict:
     """What became of one fault, and of the known runs behind it."""
     found = Counter()
     try:
-        found["silently_wrong"] = not faults.kinds[kind](random.Random(seed))
+        found["silently_wrong"] += not faults.kinds[kind](random.Random(seed))
     except AssertionError:
         traceback.print_exc()
         found["corrupted"] = 1
@@ -288,25 +291,21 @@ def inject(faults: Faults, kind: str, seed: str) -> dict:
     if wrong or found["corrupted"] or found["silently_wrong"]:
         print(f"not survived: {kind}, seed {seed}: {dict(found)}, known runs that differ: {wrong}", file=sys.stderr)
     found["corrupted"] += bool(wrong)
-    return found
+    return +found
 
 
 def main(count: int, seed: int):
     with tempfile.TemporaryDirectory() as folder:
         faults = Faults(SmallRuns(), Path(folder))
         distance = faults.host_distance()
-        total, by_kind = Counter(), {}
+        total, kinds = Counter(silently_wrong=int(distance > HOST_ERROR)), {}
         for number in range(count):
             kind = list(faults.kinds)[number % len(faults.kinds)]
             found = inject(faults, kind, f"{seed}-{number}")
-            survived = not (found["corrupted"] or found["silently_wrong"])
-            total.update(found, faults_injected=1, faults_survived=survived)
-            by_kind.setdefault(kind, Counter()).update(injected=1, **{word: n for word, n in found.items() if n})
-            print(f"{number} {kind}: {dict(found)}", file=sys.stderr, flush=True)
-    print(json.dumps({"faults_injected": total["faults_injected"], "faults_survived": total["faults_survived"],
-                      "corrupted": total["corrupted"], "crashes": 0,
-                      "silently_wrong": total["silently_wrong"] + (distance > HOST_ERROR), "host_distance": distance,
-                      "kinds": by_kind}))
+            total.update(found, faults_injected=1, faults_survived=not (found["corrupted"] or found["silently_wrong"]))
+            kinds.setdefault(kind, Counter()).update({"injected": 1, **found})
+            figures = {word: total[word] for word in FIGURES}
+            print(json.dumps({**figures, "crashes": 0, "host_distance": distance, "kinds": kinds}), flush=True)
 
 
 if __name__ == "__main__":
