@@ -34,12 +34,25 @@ names() {
   [[ ${#found[@]} -eq 0 ]] || { echo "has the name of a module of ComfyUI: ${found[*]}" >&2; return 1; }
 }
 
+# What ruff forbids in the product's Python (pyproject.toml), for the rest of it: other programs, foreign code, the
+# network, pickles.
+reach() {
+  local found
+  found=$(
+    git grep -nE '\b(system|popen|dlopen|socket|getaddrinfo|fork|exec[lv]p?e?)\(' -- native nodes python_glue || true
+    git grep -nE '\beval\(|new Function|XMLHttpRequest|WebSocket|sendBeacon|\bfetch\(' -- 'web/*.js' || true
+    git grep -n 'torch\.load(' -- python_glue | grep -v 'weights_only=True' || true
+  )
+  [[ -z "$found" ]] || { printf 'reaches further than SECURITY.md says:\n%s\n' "$found" >&2; return 1; }
+}
+
 check ruff "$tools/ruff" check --quiet .
 check clang-format layout_of_cpp
 check includes cmake -P cmake/check_includes.cmake
 check imports "$tools/lint-imports" --no-logo
 check sizes sizes
 check names names
+check reach reach
 check node_table "$torch_python" scripts/node_table.py --check
 check host_names "$torch_python" scripts/host_names.py --check
 [[ ${#failed[@]} -eq 0 ]] || fail "lint: ${failed[*]}"

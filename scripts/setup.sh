@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a machine ready, step by step; a step that is already done costs next to nothing.
-#   scripts/setup.sh [packages] [browser] [venv] [host] [module]     default: packages venv host module
+#   scripts/setup.sh [packages] [browser] [fuzz] [venv] [host] [module]     default: packages venv host module
 # COMFYUI_PATH=DIR  use that ComfyUI instead of installing one; what it asks for goes into .test/venvs, upon .venv
 # PYTHON=FILE       use that Python (it must have torch and ComfyUI's requirements) instead
 set -euo pipefail
@@ -40,6 +40,7 @@ install_packages() {
 require_commands() {
   local wanted=(c++ cmake ninja) command missing=()
   [[ "$1" != browser ]] || wanted=(chromium)
+  [[ "$1" != fuzz ]] || wanted=(clang++-14)
   for command in "${wanted[@]}"; do
     command -v "$command" >/dev/null || missing+=("$command")
   done
@@ -61,6 +62,8 @@ step_browser() {
   (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts >&2)
   echo "$mark" >"$folder/node_modules/.asdm-stamp"
 }
+
+step_fuzz() { install_packages fuzz; }
 
 step_venv() {
   if [[ -n "${PYTHON:-}" ]]; then
@@ -170,7 +173,7 @@ steps=("$@")
 [[ ${#steps[@]} -gt 0 ]] || steps=(packages venv host module)
 for step in "${steps[@]}"; do
   case "$step" in
-    packages | browser | venv | host | module) "step_$step" ;;
-    *) fail "unknown step '$step'; known: packages browser venv host module" ;;
+    packages | browser | fuzz | venv | host | module) "step_$step" ;;
+    *) fail "unknown step '$step'; known: packages browser fuzz venv host module" ;;
   esac
 done

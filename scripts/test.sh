@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds everything, looks at its text (lint.sh) and runs every test: GoogleTest, glue, real host, real front end. Fails on any failure and on any
+# Builds everything, looks at its text (lint.sh) and runs every test: GoogleTest, glue, real host, real front end, and a little of the
+# benchmark `trust`. Fails on any failure and on any
 # test that skips where it should run. Logs: .test/logs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -68,7 +69,7 @@ summary() {
 
 mkdir -p "$logs"
 rm -f "$logs"/*.log
-"$repo/scripts/setup.sh" packages browser venv host
+"$repo/scripts/setup.sh" packages browser fuzz venv host
 export_environment
 # Threads that spin at a barrier take ten times as long where other work wants the cores, as on a small runner.
 export OMP_WAIT_POLICY=passive
@@ -78,6 +79,7 @@ suite lint '^skipped' "$repo/scripts/lint.sh"
 suite gtest '\*\*\*Not Run|\(Disabled\)' unit_tests
 suite glue '\[0 items\]' python_tests glue worksteal
 suite host '\[0 items\]' python_tests host loadfile
+suite trust 'not measured' "$python" "$repo/tests/benchmarks/trust.py" --short
 suite browser '^ℹ (skipped|todo|cancelled) [1-9]' browser_tests
 summary
 [[ ${#failed[@]} -eq 0 ]] || fail "failed: ${failed[*]}"

@@ -1,15 +1,44 @@
 #include "native/base/error.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace asdm {
 namespace {
 
+/// How many bytes the character of UTF-8 has that `text` begins with; 0 where it begins with none.
+size_t character_length(std::string_view text) {
+  const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+  const unsigned lead = byte(0);
+  // What the second byte must lie between, so that nothing is written longer than it is, is a surrogate or too large.
+  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  const size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+  for (size_t at = 1; at < length; ++at) {
+    if (byte(at) < (at == 1 ? low : 0x80) || byte(at) > (at == 1 ? high : 0xBF)) {
+      return 0;
+    }
+  }
+  return length;
+}
+
+/// `text` with '?' for each byte that is not UTF-8: messages quote what came, and Python reads them as UTF-8.
+std::string readable(std::string text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = character_length(std::string_view(text).substr(at));
+    if (length == 0) {
+      text[at] = '?';
+    }
+    at += std::max<size_t>(length, 1);
+  }
+  return text;
+}
+
 std::string compose(ErrorKind kind, const std::string& where, const std::string& expected, const std::string& got) {
   if (kind == ErrorKind::kInternal) {
-    return where + ": internal fault of ComfyUI-ASDM, please report it: " + got;
+    return readable(where + ": internal fault of ComfyUI-ASDM, please report it: " + got);
   }
-  return where + ": expected " + expected + ", got " + got;
+  return readable(where + ": expected " + expected + ", got " + got);
 }
 
 }  // namespace

@@ -17,18 +17,29 @@ constexpr std::string_view kPhasesWanted = "phases such as '0-0.5: out.10; 0.5-1
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
 
-/// Whether `pattern` stands for `address`: * for any characters but a dot, ? for one such character.
+/// Whether `pattern` stands for `address`: * for any characters but a dot, ? for one such character. Only the last * is
+/// ever tried anew, so that the work is no more than the product of both lengths.
 bool matches(std::string_view pattern, std::string_view address) {
-  if (pattern.empty()) {
-    return address.empty();
+  size_t at = 0;
+  size_t star = std::string_view::npos;  // in `pattern`, and what follows it began to match at `from`
+  size_t from = 0;
+  for (size_t i = 0; i < address.size() || at < pattern.size();) {
+    const char wanted = at < pattern.size() ? pattern[at] : '\0';
+    if (wanted == '*') {
+      star = at++;
+      from = i;
+    } else if (i < address.size() && (wanted == address[i] || (wanted == '?' && address[i] != '.'))) {
+      star = wanted == '.' ? std::string_view::npos : star;  // no * reaches behind a dot
+      ++at;
+      ++i;
+    } else if (star != std::string_view::npos && from < address.size() && address[from] != '.') {
+      at = star + 1;
+      i = ++from;
+    } else {
+      return false;
+    }
   }
-  if (pattern.front() == '*') {
-    return matches(pattern.substr(1), address) ||
-           (!address.empty() && address.front() != '.' && matches(pattern, address.substr(1)));
-  }
-  const bool same =
-      !address.empty() && (pattern.front() == '?' ? address.front() != '.' : pattern.front() == address.front());
-  return same && matches(pattern.substr(1), address.substr(1));
+  return true;
 }
 
 /// Reads the sites of one phase.

@@ -125,6 +125,22 @@ TEST(Safetensors, RefusesFilesThatAreNone) {
   }
 }
 
+TEST(Safetensors, MessagesAreUTF8WhateverTheFileHolds) {
+  // Python would give a UnicodeDecodeError in the place of a message that is not.
+  const auto message = [](const std::string& header) {
+    return error_of([&] { return SafetensorsFile::open(write_file(safetensors_bytes(header, ""))); });
+  };
+  expect_contains(message("{\"n\xA8\xE2\x82\xAC\xF4\x90\x80\x80m\": 1}"), "'\"n?'");
+  std::string half;  // a message shows so much of it, which ends within a character
+  for (int i = 0; i < 40; ++i) {
+    half += "\xC3\xA9";
+  }
+  const std::string shown = message(R"({"__metadata__": {"format": ["x", "y"], "a": 1}, "b": ")" + half + "\"}");
+  expect_contains(shown, "__metadata__.a: expected a string, got 1");
+  const std::string cut = message(R"({"__metadata__": ")" + half + "\"}");
+  expect_contains(cut, "\xC3\xA9?...");
+}
+
 TEST(Safetensors, RefusesWhatCannotBeOpened) {
   expect_contains(error_of([] { return SafetensorsFile::open("/nonexistent/x.safetensors"); }),
                   "/nonexistent/x.safetensors: expected a readable file, got No such file");

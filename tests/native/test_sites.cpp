@@ -127,6 +127,15 @@ TEST(Sites, PatternsStandForAllThatMatch) {
   });
 }
 
+TEST(Sites, ManyStarsTakeNoLongerThanTheyMust) {
+  // Each star tried at every place of every address would take years, and a call for each would end the stack.
+  expect_resolved(
+      {{"in.*.*a*t**t*n*.*.f*f*",
+        {"in.1.attn.0.ff", "in.2.attn.0.ff", "in.4.attn.0.ff", "in.5.attn.0.ff", "in.7.attn.0.ff", "in.8.attn.0.ff"}}});
+  expect_contains(error_of([&] { resolved("sd15", "in.4." + std::string(100'000, '*') + "x"); }),
+                  "sites: expected one of: auto");
+}
+
 TEST(Sites, WhatWouldServeNobodyIsLeftOut) {
   expect_resolved({
       {"out.2 out.5 out.8", {"out.8"}},

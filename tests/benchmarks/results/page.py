@@ -1,6 +1,6 @@
 """docs/benchmarks.md, made of stored results alone."""
 
-from . import frontiers, hosts, tables
+from . import frontiers, hosts, tables, trust
 from .plan import PLAN, Measurement
 
 INTRODUCTION = """# Benchmarks
@@ -160,6 +160,8 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
                   "projections of an attention.", tables.host_leaf(results["host_leaf"])]
     if "hosts" in results:
         parts += hosts.section(results["hosts"])
+    if "trust" in results:
+        parts += trust.section(results["trust"])
     return parts
 
 

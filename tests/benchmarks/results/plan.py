@@ -55,6 +55,7 @@ PLAN = (
     Measurement("bypass", "bypass"),
     Measurement("host_leaf", "host_leaf"),
     Measurement("hosts", "hosts"),
+    Measurement("trust", "trust"),
     *(_forward_gpu(model, batch) for model in ("sd15", "sdxl") for batch in (1, 2, 4, 8)),
     Measurement("profiler-gpu-sd15", "profiler", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
     Measurement("scale-gpu", "scale", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
