@@ -34,12 +34,20 @@ names() {
   [[ ${#found[@]} -eq 0 ]] || { echo "has the name of a module of ComfyUI: ${found[*]}" >&2; return 1; }
 }
 
+# The registry's archive holds what runs.
+archive() {
+  local lacking
+  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake native nodes python_glue web workflows install.py)
+  [[ -z "$lacking" ]] || { echo ".comfyignore leaves out: $lacking" >&2; return 1; }
+}
+
 check ruff "$tools/ruff" check --quiet .
 check clang-format layout_of_cpp
 check includes cmake -P cmake/check_includes.cmake
 check imports "$tools/lint-imports" --no-logo
 check sizes sizes
 check names names
+check archive archive
 check node_table "$torch_python" scripts/node_table.py --check
 check host_names "$torch_python" scripts/host_names.py --check
 [[ ${#failed[@]} -eq 0 ]] || fail "lint: ${failed[*]}"
