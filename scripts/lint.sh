@@ -46,6 +46,13 @@ reach() {
   [[ -z "$found" ]] || { printf 'reaches further than SECURITY.md says:\n%s\n' "$found" >&2; return 1; }
 }
 
+# The registry's archive holds what runs.
+archive() {
+  local lacking
+  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake native nodes python_glue web workflows install.py)
+  [[ -z "$lacking" ]] || { echo ".comfyignore leaves out: $lacking" >&2; return 1; }
+}
+
 check ruff "$tools/ruff" check --quiet .
 check clang-format layout_of_cpp
 check includes cmake -P cmake/check_includes.cmake
@@ -53,6 +60,7 @@ check imports "$tools/lint-imports" --no-logo
 check sizes sizes
 check names names
 check reach reach
+check archive archive
 check node_table "$torch_python" scripts/node_table.py --check
 check host_names "$torch_python" scripts/host_names.py --check
 [[ ${#failed[@]} -eq 0 ]] || fail "lint: ${failed[*]}"
