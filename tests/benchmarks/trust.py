@@ -98,9 +98,9 @@ def stored_parts() -> dict:
 
 def measure(name: str, short: bool) -> dict:
     """The figures of one part. A long one gives them round by round, and each is stored."""
-    started, figures = time.perf_counter(), {}
+    started, sources, figures = time.perf_counter(), commit(), {}
     for figures in PARTS[name](short):
-        figures = {**figures, "seconds": round(time.perf_counter() - started), "commit": commit()}
+        figures = {**figures, "seconds": round(time.perf_counter() - started), "commit": sources}
         if not short:
             result = result_of({**stored_parts(), name: figures})
             stored.store(NAME, {"command": "bash scripts/bench.sh trust", **result})

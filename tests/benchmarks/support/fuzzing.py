@@ -33,8 +33,8 @@ def _start(target: str, executions: int, log: Path) -> subprocess.Popen:
     corpus.mkdir(parents=True, exist_ok=True)
     words = SOURCES / "words" / (target if (SOURCES / "words" / target).is_file() else "json")
     command = [str(BUILT / f"asdm_fuzz_{target}"), str(corpus), str(SOURCES / "corpus" / target), f"-dict={words}",
-               f"-runs={executions}", f"-max_len={LENGTHS[target]}", "-timeout=60", "-print_final_stats=1",
-               f"-artifact_prefix={FOUND}/{target}-"]
+               f"-runs={executions}", f"-max_len={LENGTHS[target]}", "-timeout=60", "-report_slow_units=60",
+               "-print_final_stats=1", f"-artifact_prefix={FOUND}/{target}-"]
     # Where memory was taken from is told by a second run of the input that was found, and costs half of the time.
     environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=16:malloc_context_size=1"}
     return subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT, env=environment, cwd=SCRATCH)
