@@ -16,6 +16,19 @@ InputSchema optional(InputSchema input) {
   return input;
 }
 
+/// Graphs that were saved before there was this dial mean their own settings.
+InputSchema speed_input() {
+  InputSchema input = combo_input(
+      "speed", speed_names(),
+      "How many times less work. The pack works out for the sampler, schedule, steps and denoise of each run which "
+      "evaluations inherit what, so that the picture changes least; the settings above but value and storage are then "
+      "not used. Higher is faster and drifts further; short runs do less. exact: nothing is inherited. custom: the "
+      "settings above count.");
+  input.default_value = "2x";
+  input.when_missing = "custom";
+  return optional(std::move(input));
+}
+
 std::vector<InputSchema> where_inputs() {
   return {
       combo_input("level", site_level_names(),
@@ -101,7 +114,7 @@ void check(const Inputs& inputs, const InheritanceRequest& request) {
 
 std::vector<InputSchema> inheritance_inputs() {
   std::vector<InputSchema> all;
-  for (const std::vector<InputSchema>& part : {where_inputs(), when_inputs(), how_inputs()}) {
+  for (const std::vector<InputSchema>& part : {where_inputs(), when_inputs(), how_inputs(), {speed_input()}}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
@@ -109,7 +122,9 @@ std::vector<InputSchema> inheritance_inputs() {
 
 InheritanceRequest read_inheritance(const Inputs& inputs) {
   auto request = inputs.read<InheritanceRequest>();
-  check(inputs, request);
+  if (!speed_from(request.speed)) {
+    check(inputs, request);
+  }
   return request;
 }
 

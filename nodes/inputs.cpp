@@ -95,7 +95,7 @@ Inputs::Inputs(const NodeSchema& schema, std::map<std::string, Value> values)
   for (const InputSchema& input : schema.inputs) {
     Value& value = values_[input.name];
     if (std::holds_alternative<std::monostate>(value)) {
-      value = default_of(input);
+      value = input.when_missing.empty() ? default_of(input) : Value(input.when_missing);
     }
     // Python and JSON write 1 where a FLOAT may stand.
     if (input.kind == Kind::kFloat && std::holds_alternative<int64_t>(value)) {

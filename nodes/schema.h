@@ -34,6 +34,7 @@ struct InputSchema {
   std::string choices_list;    ///< COMBO whose choices are the host's "samplers" or "schedulers"; else empty
   bool multiline = false;      ///< STRING only
   bool keeps_value = false;  ///< INT only: the front end is not to change it after a run, as it does by the name "seed"
+  std::string when_missing;  ///< COMBO only: what a graph saved before there was this input means; empty: the default
   bool optional = false;     ///< may be left out even without a default: workflows older than it stay valid
 };
 

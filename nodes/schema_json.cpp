@@ -44,6 +44,9 @@ Json input_json(const InputSchema& input) {
   if (input.keeps_value) {
     json["control_after_generate"] = false;
   }
+  if (!input.when_missing.empty()) {
+    json["when_missing"] = input.when_missing;
+  }
   if (input.optional) {
     json["optional"] = true;
   }

@@ -30,6 +30,9 @@ constexpr std::array kForms = {std::pair{"hold", ValueForm::kHold}, std::pair{"t
                                std::pair{"taylor2", ValueForm::kTaylor2}, std::pair{"affine", ValueForm::kAffine}};
 constexpr std::array kStorages = {std::pair{"compute", Storage::kCompute}, std::pair{"bf16", Storage::kBf16},
                                   std::pair{"cpu", Storage::kCpu}, std::pair{"cpu_bf16", Storage::kCpuBf16}};
+constexpr std::array kSpeeds = {std::pair{"custom", std::optional<double>()}, std::pair{"exact", std::optional(1.0)},
+                                std::pair{"1.5x", std::optional(1.5)},        std::pair{"2x", std::optional(2.0)},
+                                std::pair{"2.5x", std::optional(2.5)},        std::pair{"3x", std::optional(3.0)}};
 
 }  // namespace
 
@@ -41,5 +44,7 @@ std::vector<std::string> site_level_names() { return names_of(kLevels); }
 std::vector<std::string> time_step_mode_names() { return names_of(kModes); }
 std::vector<std::string> value_form_names() { return names_of(kForms); }
 std::vector<std::string> storage_names() { return names_of(kStorages); }
+std::optional<double> speed_from(std::string_view name) { return value_named(kSpeeds, "speed", name); }
+std::vector<std::string> speed_names() { return names_of(kSpeeds); }
 
 }  // namespace asdm

@@ -1,6 +1,7 @@
 // Choices of feature inheritance, by the names that users, workflows and plans know them by.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,5 +55,9 @@ enum class Storage {
 [[nodiscard]] std::vector<std::string> time_step_mode_names();
 [[nodiscard]] std::vector<std::string> value_form_names();
 [[nodiscard]] std::vector<std::string> storage_names();
+
+/// What the name of a speed asks for: how many times less work; 1 for "exact", none for "custom".
+[[nodiscard]] std::optional<double> speed_from(std::string_view name);
+[[nodiscard]] std::vector<std::string> speed_names();
 
 }  // namespace asdm

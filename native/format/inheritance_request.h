@@ -24,6 +24,7 @@ struct InheritanceRequest {
   std::string storage = "compute";  ///< how features are kept
   int64_t first_full = 0;           ///< this many evaluations at the start of the window are full
   int64_t last_full = 0;            ///< this many before its end are full
+  std::string speed = "custom";     ///< another than "custom" stands in for all of the above but value and storage
 
   /// By the names of the nodes' inputs.
   static constexpr auto fields() {
@@ -41,7 +42,8 @@ struct InheritanceRequest {
                       std::pair{"full_at", &Self::full_at},
                       std::pair{"storage", &Self::storage},
                       std::pair{"first_full", &Self::first_full},
-                      std::pair{"last_full", &Self::last_full}};
+                      std::pair{"last_full", &Self::last_full},
+                      std::pair{"speed", &Self::speed}};
   }
 };
 

@@ -99,6 +99,9 @@ std::vector<NodeId> recorded_sites(const std::string& text, const Topology& topo
 }  // namespace
 
 InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology, const UNetSpec& spec) {
+  if (speed_from(request.speed)) {  // a run makes a plan of it; till then value and storage are what it says
+    return settings_of(InheritanceRequest{.value = request.value, .storage = request.storage}, topology, spec);
+  }
   InheritanceSettings settings;
   settings.time_steps = time_steps_of(request);
   settings.values = {.form = value_form_from(request.value), .storage = storage_from(request.storage)};

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "native/format/choices.h"
 #include "native/format/inheritance_request.h"
 #include "native/format/plan.h"
 #include "native/planning/resolved_settings.h"
@@ -76,6 +77,9 @@ void init_settings(py::module_& m) {
           },
           "For each evaluation the addresses that it inherits, none where it is full.")
       .def("__eq__", [](const Plan& plan, const Plan& other) { return plan == other; }, py::is_operator());
+  m.def("speed_names", &speed_names);
+  m.def("speed_from", &speed_from, py::arg("name"),
+        "How many times less work the name of a speed asks for; None for \"custom\".");
   py::class_<InheritanceSettings>(m, "InheritanceSettings", "What is inherited, and when, on one UNet.")
       .def(py::init(&resolved<InheritanceRequest>), py::arg("unet"), py::arg("asked"), py::arg("where") = "",
            "ValueError listing the known names for an unknown one; `where`: what errors begin with.")

@@ -14,7 +14,7 @@ from .assembled_unet import AssembledUNet
 from .settings import EngineSettings
 from .unet_config import SD_FAMILIES, describe
 
-_PROMPT_TOKENS = 77  # where the host does not say; long prompts come in multiples
+PROMPT_TOKENS = 77  # where the host does not say; long prompts come in multiples
 _known = weakref.WeakKeyDictionary()  # by the host's diffusion model
 
 
@@ -60,7 +60,7 @@ class HostedUNet:
         if device.type != "cpu":
             return 0
         rows, _, height, width = input_shape
-        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=_PROMPT_TOKENS)
+        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=PROMPT_TOKENS)
         projections = self.unet.projection_bytes(rows, tokens, element_size)
         inherited = self.inheritance(settings)
         if inherited is None:

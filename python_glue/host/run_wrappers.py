@@ -13,6 +13,7 @@ from .kept_memory import kept_memory_counted
 from .report import other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .settings import KEY, EngineSettings, settings_of
+from .speed import Sampling, settings_at_speed
 from .switching import SWITCH_KEY, switching
 from .telling import tell_run
 
@@ -62,12 +63,15 @@ def _outer_sample(settings: EngineSettings):
         guider = executor.class_obj
         last = None if callback is None else LastPrediction(callback)
         with ExitStack() as stack:
-            switch = None
+            patcher, switch, late_sigmas = guider.model_patcher, None, sigmas
+            sampling = Sampling(sampler, sigmas, guider, noise)
             if settings.chain is not None:
-                switch = stack.enter_context(switching(settings, guider, sigmas, settings_of, running))
-            run = SamplingRun(settings, guider.model_patcher, sigmas if switch is None else switch.late_sigmas, switch)
+                switch = stack.enter_context(switching(settings, guider, sigmas, sampling, settings_of, running))
+                late_sigmas = switch.late_sigmas
+            now = settings_at_speed(settings, patcher, late_sigmas, sampling)
+            run = SamplingRun(now, patcher, late_sigmas, switch)
             stack.enter_context(running(run, guider.model_options))
-            stack.enter_context(kept_memory_counted(settings, guider.model_patcher))
+            stack.enter_context(kept_memory_counted(now, patcher))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
             if not run.superseded:
                 file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)

@@ -13,6 +13,7 @@ from .run_wrappers import COUNTERS, LastPrediction, file_report, latent_fingerpr
 from .sampling_run import SamplingRun, run_of
 from .seam import add_seam
 from .settings import KEY, EngineSettings, new_reports, settings_of
+from .speed import Sampling, settings_at_speed
 from .standing_in import standing_in
 
 # Reports of runs on models that carry nothing of this pack, by MODEL.
@@ -52,13 +53,14 @@ class InheritingSampler(comfy.samplers.Sampler):
     def max_denoise(self, model_wrap, sigmas):
         return self._sampler.max_denoise(model_wrap, sigmas)
 
-    def sample(self, model_wrap, sigmas, extra_args, callback, *args, **kwargs):
+    def sample(self, model_wrap, sigmas, extra_args, callback, noise, *args, **kwargs):
         patcher = model_wrap.model_patcher
-        settings = self._settings(patcher)
         outer = run_of(extra_args["model_options"].get("transformer_options", {}))
         switch = None if outer is None else outer.switch
-        run = SamplingRun(settings, patcher, sigmas if switch is None else switch.late_sigmas, switch,
-                          "ASDMWrapSampler")
+        late_sigmas = sigmas if switch is None else switch.late_sigmas
+        settings = settings_at_speed(self._settings(patcher), patcher, late_sigmas,
+                                     Sampling(self._sampler, sigmas, model_wrap, noise))
+        run = SamplingRun(settings, patcher, late_sigmas, switch, "ASDMWrapSampler")
         if outer is not None:
             outer.superseded = True
             if outer.settings.inheritance:
@@ -73,8 +75,8 @@ class InheritingSampler(comfy.samplers.Sampler):
             stack.enter_context(standing_in(model_wrap, "model_options",
                                             _with_run(model_wrap.model_options, settings, spec)))
             stack.enter_context(running(run, options))
-            samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, *args,
-                                           **kwargs)
+            samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, noise,
+                                           *args, **kwargs)
             given = model_wrap.inner_model.process_latent_out(samples.to(torch.float32))
             file_report(run, {latent_fingerprint(given)}, last, patcher.model)
         return samples

@@ -63,7 +63,7 @@ class SamplingRun:
         self.host_walks = Counter()  # calls that the host's own forward made block by block, by reason
         self.fallbacks = Counter()
         self.without_graphs = Counter()  # calls on a GPU that could not be CUDA graphs, by reason
-        self.notes = []
+        self.notes = list(settings.notes)
         self.other_caches = []
         self.superseded = False  # by a sampler with settings of its own: this run is none
         if settings.inheritance and not self._native.ever_inherits:

@@ -31,6 +31,7 @@ class EngineSettings:
     inheritance: object = None  # the native module's InheritanceRequest or Plan; None: nothing is inherited
     asked_at: str = ""  # the node, or its input, that the inheritance came from
     node_ids: tuple = ()  # of the nodes in the graph that made these settings; what a run did is shown there
+    notes: tuple = ()  # what the report says of how these settings came about
     chain: tuple | None = None  # of a MODEL of several UNets: (number, share of the run until which it runs)
     reports: deque = field(default_factory=new_reports)
     logged: set = field(default_factory=set)  # what was logged already

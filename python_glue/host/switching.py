@@ -15,6 +15,7 @@ from .kept_memory import kept_memory_counted
 from .report import switched_report
 from .sampling_run import SamplingRun
 from .settings import KEY
+from .speed import Sampling, settings_at_speed
 from .standing_in import standing_in
 
 SWITCH_KEY = "asdm_switch"
@@ -54,9 +55,9 @@ def unets_of(patcher, settings) -> tuple[list, list]:
 class _EarlyUNet:
     """One of the UNets before the last: its own options, patches and run."""
 
-    def __init__(self, patcher, settings, guider, sigmas):
+    def __init__(self, patcher, settings, guider, sigmas, sampling: Sampling):
         self.patcher = patcher
-        self.run = SamplingRun(settings, patcher, sigmas)
+        self.run = SamplingRun(settings_at_speed(settings, patcher, sigmas, sampling), patcher, sigmas)
         self._options = create_model_options_clone(patcher.model_options)
         self._options.setdefault("transformer_options", {})
         prepare_model_patcher(patcher, guider.conds, self._options)
@@ -104,10 +105,10 @@ class _EarlyUNet:
 class SwitchedRun:
     """The UNets of one run, and which of them made each evaluation."""
 
-    def __init__(self, settings, guider, sigmas, settings_of_early):
+    def __init__(self, settings, guider, sigmas, sampling: Sampling, settings_of_early):
         chain, patchers = unets_of(guider.model_patcher, settings)
         self._schedule = native.native_module().UNetSchedule(chain, sigmas.tolist())
-        self.early = [_EarlyUNet(patcher, of, guider, self._part(sigmas, position))
+        self.early = [_EarlyUNet(patcher, of, guider, self._part(sigmas, position), sampling)
                       for position, (patcher, of) in enumerate(zip(patchers[:-1], settings_of_early, strict=True))]
         self.late_sigmas = self._part(sigmas, len(self.early))
         self._order = []
@@ -133,7 +134,7 @@ class SwitchedRun:
 
 
 @contextmanager
-def switching(settings, guider, sigmas, settings_of, running):
+def switching(settings, guider, sigmas, sampling: Sampling, settings_of, running):
     """The SwitchedRun of a run of `settings`, found through the options of `guider`; all of it goes with the run.
     `settings_of` and `running`: of the seam and the wrappers, which know this module."""
     given = unets_of(guider.model_patcher, settings)[1][:-1]
@@ -147,7 +148,7 @@ def switching(settings, guider, sigmas, settings_of, running):
         try:
             for patcher in early:
                 patcher.hook_mode = guider.model_patcher.hook_mode
-            switched = SwitchedRun(settings, guider, sigmas, [settings_of(patcher) for patcher in early])
+            switched = SwitchedRun(settings, guider, sigmas, sampling, [settings_of(patcher) for patcher in early])
             for unet in switched.early:
                 comfy.samplers.cast_to_load_options(unet.options, device=unet.patcher.load_device,
                                                     dtype=unet.patcher.model_dtype())

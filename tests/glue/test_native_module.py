@@ -128,6 +128,7 @@ def test_a_request_arrives_with_every_input(native):
         "storage": "compute",
         "first_full": 0,
         "last_full": 0,
+        "speed": "custom",
     }
     assert {name: getattr(host.calls[0][2], name) for name in given} == given
 

@@ -5,7 +5,7 @@ import pytest
 INHERITANCE = ["level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
                "max_age"]
 # Optional ones come last, so that the widgets of older workflows keep their places.
-LATER = ["threshold", "full_at", "storage", "first_full", "last_full"]
+LATER = ["threshold", "full_at", "storage", "first_full", "last_full", "speed"]
 # By node: required inputs, optional inputs, outputs.
 SCHEMAS = {
     "ASDMLoadUNet": (["unet_name", "weight_dtype", "engine"], [], ["MODEL"]),

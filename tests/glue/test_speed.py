@@ -1,0 +1,135 @@
+"""The dial `speed`: the plan that it makes of the host's own samplers, and what it means for a run."""
+
+import math
+
+import pytest
+import torch
+from hosted_model import SEED
+from test_inheritance_under_samplers import samplers_of_the_host
+
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def speed(glue):
+    return glue("host.speed")
+
+
+@pytest.fixture(scope="module")
+def carry(glue):
+    return glue("host.carry")
+
+
+def carried(hosted, carry, sampler, steps=STEPS, slope=lambda sigma: 1.0 / (1.0 + sigma ** 2)):
+    return carry.carried_evaluations(hosted.sampler(sampler), hosted.sigmas(steps), hosted.patcher, slope)
+
+
+def test_euler_carries_a_miss_as_the_equation_says(hosted, carry):
+    """x' = x + (next - sigma) / sigma * (x - denoised), so that a miss of 1 moves x by 1 - next / sigma."""
+    sigmas = hosted.sigmas(6).tolist()
+    expected = []
+    for start in range(6):
+        moved = 0.0
+        for index in range(start, 6):
+            slope = 1.0 / (1.0 + sigmas[index] ** 2)
+            denoised = moved * slope + (1.0 if index == start else 0.0)
+            moved += (sigmas[index + 1] - sigmas[index]) / sigmas[index] * (moved - denoised)
+        expected.append(moved)
+    found = carried(hosted, carry, "euler", 6)
+    assert [sigma for sigma, _ in found] == pytest.approx(sigmas[:-1], rel=1e-5)
+    assert [weight for _, weight in found] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("sampler", samplers_of_the_host())
+def test_every_sampler_of_the_host_is_tried_as_itself(hosted, carry, monkeypatch, sampler):
+    """No evaluation is planned for that the run does not make, but for the sampler that chooses its steps."""
+    _, report = hosted.sampled(hosted.exact(), hosted.sampler(sampler), steps=6)
+    own = hosted.sampler(sampler)
+    monkeypatch.setattr(carry.comfy.samplers, "ksampler", lambda *_: pytest.fail("taken for euler"))
+    found = carry.carried_evaluations(own, hosted.sigmas(6), hosted.patcher, lambda sigma: 1.0 / (1.0 + sigma ** 2))
+    assert all(math.isfinite(weight) for _, weight in found)
+    if sampler != "dpm_adaptive":
+        assert [sigma for sigma, _ in found] == pytest.approx(report["sigmas"], rel=1e-4)
+
+
+def test_noise_that_is_added_again_drowns_early_misses(hosted, carry):
+    weights = {name: abs(carried(hosted, carry, name, slope=lambda sigma: 0.1 / (0.1 + sigma ** 2))[3][1])
+               for name in ("euler", "euler_ancestral")}
+    assert weights["euler_ancestral"] < 0.5 * weights["euler"]
+
+
+def test_the_real_run_draws_the_noise_that_it_would_have_drawn(hosted, carry):
+    torch.manual_seed(SEED)
+    expected = torch.rand(4)
+    torch.manual_seed(SEED)
+    carried(hosted, carry, "euler_ancestral")
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_sampler_that_needs_a_real_model_is_planned_for_as_euler(hosted, carry):
+    import comfy.samplers
+
+    def picky(model, x, sigmas, **_):
+        raise AttributeError(f"{type(model.inner_model)} is no guider")
+    found = carry.carried_evaluations(comfy.samplers.KSAMPLER(picky), hosted.sigmas(6), hosted.patcher,
+                                      lambda sigma: 1.0 / (1.0 + sigma ** 2))
+    assert found == carried(hosted, carry, "euler", 6)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "uni_pc", "res_multistep",
+                                     "ddim", "heun", "euler_cfg_pp"])
+@pytest.mark.parametrize(("name", "asked"), [("1.5x", 1.5), ("3x", 3.0)])
+def test_the_work_is_what_was_asked(hosted, speed, monkeypatch, sampler, name, asked):
+    monkeypatch.setattr(speed, "_LEAST_PSNR", -math.inf)
+    _, report = hosted.sampled(hosted.inheriting(speed=name), hosted.sampler(sampler), steps=STEPS)
+    assert 1.0 / report["mac_share"] == pytest.approx(asked, rel=0.05)
+    assert report["forced_refreshes"] == {}
+    assert not [note for note in report["notes"] if "plan" in note and "planned" not in note]
+
+
+def test_a_rerun_and_the_replayed_plan_are_equal_bit_for_bit(hosted):
+    model = hosted.inheriting(speed="2x")
+    latent, report = hosted.sampled(model, steps=STEPS)
+    assert torch.equal(latent, hosted.sample(model, steps=STEPS))
+    assert torch.equal(latent, hosted.sample(hosted.following(report["plan"]), steps=STEPS))
+    wrapped = hosted.wrap_sampler(hosted.sampler(), hosted._asked({"speed": "2x"}))
+    assert torch.equal(latent, hosted.sample(hosted.patcher, wrapped, steps=STEPS))
+
+
+def test_exact_inherits_nothing(hosted):
+    latent, report = hosted.sampled(hosted.inheriting(speed="exact"))
+    assert torch.equal(latent, hosted.sample(hosted.exact()))
+    assert (report["inherited"], report["notes"]) == (0, [])
+
+
+def test_custom_is_what_the_other_settings_say(hosted):
+    assert torch.equal(hosted.sample(hosted.inheriting(speed="custom")), hosted.sample(hosted.inheriting()))
+
+
+def test_settings_that_it_does_not_use_are_not_asked_for(hosted):
+    _, report = hosted.sampled(hosted.inheriting(speed="2x", sites="no.such.site"), steps=STEPS)
+    assert report["inherited"] > 0
+
+
+def test_a_short_run_does_less_and_says_so(hosted):
+    _, report = hosted.sampled(hosted.inheriting(speed="3x"), steps=2)
+    assert report["mac_share"] > 1 / 3
+    (note,) = report["notes"]
+    assert note.startswith("speed 3x: ")
+
+
+def test_each_run_is_planned_for_its_own_schedule(hosted):
+    model = hosted.inheriting(speed="2x")
+    for steps in (12, 30):
+        _, report = hosted.sampled(model, steps=steps)
+        assert len(report["sigmas"]) == steps
+        assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.05)
+
+
+def test_both_unets_of_a_switched_run_are_planned_for_their_parts(hosted):
+    from support import models
+    early = hosted.inheriting(models.make_patcher(hosted.pack, "sd15", 32, seed=5), speed="2x")
+    switched = hosted.host.with_early_unet(hosted.inheriting(speed="2x"), early, 0.5)
+    _, report = hosted.sampled(switched, steps=STEPS)
+    assert report["evaluations"] == STEPS
+    assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.1)

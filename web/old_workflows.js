@@ -1,0 +1,37 @@
+// What a workflow saved before there was an input means: its own settings, not what a new node begins with. The front end
+// gives the default to a widget that the workflow has no value for.
+import { app } from "../../scripts/app.js";
+
+const MEANT = { ASDMFeatureInheritance: { speed: "custom" }, ASDMWrapSampler: { speed: "custom" } };
+
+function setMeant(node, has) {
+  for (const [name, value] of Object.entries(MEANT[node.comfyClass] ?? {})) {
+    const index = node.widgets?.findIndex((widget) => widget.name === name) ?? -1;
+    if (index >= 0 && !has(name, index)) node.widgets[index].value = value;
+  }
+}
+
+app.registerExtension({
+  name: "ASDM.OldWorkflows",
+  beforeRegisterNodeDef(nodeType, nodeData) {
+    if (!(nodeData.name in MEANT)) return;
+    const onConfigure = nodeType.prototype.onConfigure;
+    nodeType.prototype.onConfigure = function (saved) {
+      onConfigure?.apply(this, arguments);
+      const values = saved.widgets_values;
+      if (Array.isArray(values)) setMeant(this, (_, index) => index < values.length);
+    };
+  },
+  setup() {
+    // Prompts in the format of the API, which name what they have.
+    const loadApiJson = app.loadApiJson;
+    app.loadApiJson = function (prompt) {
+      const loaded = loadApiJson.apply(this, arguments);
+      for (const node of app.graph.nodes) {
+        const inputs = prompt[node.id]?.inputs;
+        if (inputs) setMeant(node, (name) => name in inputs);
+      }
+      return loaded;
+    };
+  },
+});
