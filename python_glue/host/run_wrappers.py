@@ -67,7 +67,7 @@ def _outer_sample(settings: EngineSettings):
                 switch = stack.enter_context(switching(settings, guider, sigmas, settings_of, running))
             run = SamplingRun(settings, guider.model_patcher, sigmas if switch is None else switch.late_sigmas, switch)
             stack.enter_context(running(run, guider.model_options))
-            stack.enter_context(kept_memory_counted(settings, guider.model_patcher))
+            stack.enter_context(kept_memory_counted(run, guider.model_patcher))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
             if not run.superseded:
                 file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)
