@@ -51,9 +51,8 @@ bool FeatureStore::make_room(const std::vector<std::string>& keys, int64_t bytes
 
 void FeatureStore::trim(int64_t limit) {
   while (bytes() > limit) {
-    const auto oldest = std::min_element(chunks_.begin(), chunks_.end(), [](const auto& a, const auto& b) {
-      return a.second.asked < b.second.asked;
-    });
+    const auto oldest = std::min_element(chunks_.begin(), chunks_.end(),
+                                         [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; });
     if (oldest->second.asked > begun_at_) {
       return;
     }
