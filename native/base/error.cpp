@@ -22,23 +22,31 @@ size_t character_length(std::string_view text) {
   return length;
 }
 
-/// `text` with '?' for each byte that is not UTF-8: messages quote what came, and Python reads them as UTF-8.
-std::string readable(std::string text) {
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = character_length(std::string_view(text).substr(at));
-    if (length == 0) {
-      text[at] = '?';
-    }
-    at += std::max<size_t>(length, 1);
+/// `text` with U+FFFD for each byte that is not UTF-8: messages quote what came, and Python reads them as UTF-8.
+std::string readable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    out += length == 0 ? "\xEF\xBF\xBD" : text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
-  return text;
+  return out;
+}
+
+constexpr size_t kMaxShown = 4000;  // bytes of each of the three: messages go to a front end
+
+/// `text` without its middle where it is long.
+std::string cut(const std::string& text) {
+  return text.size() <= kMaxShown ? text
+                                  : text.substr(0, kMaxShown / 2) + " ... (" + std::to_string(text.size()) +
+                                        " bytes) ... " + text.substr(text.size() - kMaxShown / 4);
 }
 
 std::string compose(ErrorKind kind, const std::string& where, const std::string& expected, const std::string& got) {
   if (kind == ErrorKind::kInternal) {
-    return readable(where + ": internal fault of ComfyUI-ASDM, please report it: " + got);
+    return readable(cut(where) + ": internal fault of ComfyUI-ASDM, please report it: " + cut(got));
   }
-  return readable(where + ": expected " + expected + ", got " + got);
+  return readable(cut(where) + ": expected " + cut(expected) + ", got " + cut(got));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "native/format/plan.h"
 
-#include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 #include "native/base/error.h"
 #include "native/format/choices.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kFormat = "asdm.plan";
 constexpr int64_t kVersion = 1;
+constexpr size_t kMaxBytes = 16'000'000;  // a thousand evaluations that name every unit of SDXL
 
 std::vector<std::string> family_names() {
   std::vector<std::string> names;
@@ -42,13 +44,14 @@ PlanEvaluation read_evaluation(const nlohmann::json& json, const std::string& at
   check_keys(json, at, {"sigma", "sites"});
   PlanEvaluation evaluation{read_sigma(json.at("sigma"), at + ".sigma"), {}};
   const std::string list = at + ".sites";
+  std::unordered_set<std::string> seen;
   for (const nlohmann::json& item : read_list(json.at("sites"), list)) {
     const std::string where = element(list, evaluation.sites.size());
     std::string site = read_string(item, where);
     if (site.empty() || site.find_first_of(" \t\r\n,;") != std::string::npos) {
       throw invalid_input(where, "one address, such as out.8", describe_json(item));
     }
-    if (std::find(evaluation.sites.begin(), evaluation.sites.end(), site) != evaluation.sites.end()) {
+    if (!seen.insert(site).second) {
       throw invalid_input(where, "every address once", "'" + site + "' twice");
     }
     evaluation.sites.push_back(std::move(site));
@@ -82,6 +85,9 @@ std::string to_json(const Plan& plan) {
 }
 
 Plan plan_from_json(std::string_view json) {
+  if (json.size() > kMaxBytes) {
+    throw invalid_input("plan", "at most " + std::to_string(kMaxBytes) + " bytes", std::to_string(json.size()));
+  }
   const nlohmann::json parsed = parse_json_object(json, "plan");
   check_header(parsed, "plan", kFormat, kVersion);
   check_keys(parsed, "plan", {"format", "version", "family", "steps", "value", "storage", "evaluations"});

@@ -2,6 +2,7 @@
 #include "native/format/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@ namespace asdm {
 namespace {
 
 constexpr int64_t kLengthBytes = 8;
+constexpr int64_t kRecognizedBytes = 32;           // by which files of other kinds are known
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own reader
 constexpr std::string_view kMetadataKey = "__metadata__";
 
@@ -33,7 +35,20 @@ std::string guess_format(std::string_view bytes) {
       return "a pickle checkpoint (.ckpt, .pt, .bin), which can run code when it is loaded; convert it to safetensors";
     }
   }
-  return bytes.starts_with("GGUF") ? "a GGUF file" : "";
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOthers = {{
+      {"GGUF", "a GGUF file"},
+      {"version https://git-lfs", "a Git LFS pointer, which stands for a file that was not fetched: run git lfs pull"},
+      {"<!DOCTYPE", "a web page, which a download gave in place of the file"},
+      {"<!doctype", "a web page, which a download gave in place of the file"},
+      {"<html", "a web page, which a download gave in place of the file"},
+      {"\x1f\x8b", "a gzip archive"},
+  }};
+  for (const auto& [start, what] : kOthers) {
+    if (bytes.starts_with(start)) {
+      return std::string(what);
+    }
+  }
+  return "";
 }
 
 /// A file's size, and bytes out of it.
@@ -74,7 +89,7 @@ class File {
 
 /// The header's text. Compares the length with the file before anything is allocated.
 std::string header_text(const std::string& path, File& file) {
-  const std::string start = file.read(0, std::min(file.size(), kLengthBytes));
+  const std::string start = file.read(0, std::min(file.size(), kRecognizedBytes));
   const std::string foreign = guess_format(start);
   const auto refuse = [&](const std::string& fault) {
     return invalid_input(path, "a safetensors file", foreign.empty() ? fault : foreign);

@@ -1,7 +1,7 @@
 #include "native/format/strict_json.h"
 
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 #include "native/base/error.h"
@@ -9,8 +9,52 @@
 namespace asdm {
 namespace {
 
-constexpr int kMaxDepth = 8;
+constexpr size_t kMaxDepth = 8;
+constexpr size_t kMaxBytes = 100'000'000;  // the limit that safetensors sets for its headers
 constexpr size_t kMaxShown = 60;
+
+/// Refuses what a parser lets pass: deep nesting, and keys that come twice.
+class Guard final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit Guard(std::string_view where) : where_(where) {}
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return open(); }
+  bool start_array(size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    if (!keys_.back().insert(name).second) {
+      throw invalid_input(where_, "every key once", "'" + name + "' twice");
+    }
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;  // the second pass says it
+  }
+
+ private:
+  bool open() {
+    if (keys_.size() > kMaxDepth) {
+      throw invalid_input(where_, "JSON nested at most " + std::to_string(kMaxDepth) + " deep", "deeper nesting");
+    }
+    keys_.emplace_back();
+    return true;
+  }
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+
+  std::string_view where_;
+  std::vector<std::unordered_set<std::string>> keys_;  ///< of the objects that are open
+};
 
 std::string described(const nlohmann::json& json, const char* key) {
   return json.contains(key) ? describe_json(json.at(key)) : "no such key";
@@ -19,28 +63,15 @@ std::string described(const nlohmann::json& json, const char* key) {
 }  // namespace
 
 nlohmann::json parse_json_object(std::string_view text, std::string_view where) {
-  using Event = nlohmann::json::parse_event_t;
-  std::vector<std::set<std::string>> keys_by_depth(kMaxDepth + 1);
-  const auto guard = [&](int depth, Event event, nlohmann::json& parsed) {
-    if (event != Event::key && event != Event::object_start && event != Event::array_start) {
-      return true;
-    }
-    if (depth > kMaxDepth) {
-      throw invalid_input(where, "JSON nested at most " + std::to_string(kMaxDepth) + " deep", "deeper nesting");
-    }
-    std::set<std::string>& keys = keys_by_depth[static_cast<size_t>(depth)];
-    if (event == Event::key && !keys.insert(parsed.get<std::string>()).second) {
-      throw invalid_input(where, "every key once", "'" + parsed.get<std::string>() + "' twice");
-    }
-    // An object's own keys are reported one level deeper than its start.
-    if (event == Event::object_start && depth < kMaxDepth) {
-      keys_by_depth[static_cast<size_t>(depth) + 1].clear();
-    }
-    return true;
-  };
+  if (text.size() > kMaxBytes) {
+    throw invalid_input(where, "JSON of at most " + std::to_string(kMaxBytes) + " bytes", std::to_string(text.size()));
+  }
+  // In two passes: the library's own callback looks through all of an object at the end of each value in it.
+  Guard guard(where);
   nlohmann::json json;
   try {
-    json = nlohmann::json::parse(text.begin(), text.end(), guard);
+    nlohmann::json::sax_parse(text.begin(), text.end(), &guard);
+    json = nlohmann::json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::exception& error) {
     throw invalid_input(where, "JSON", error.what());
   }

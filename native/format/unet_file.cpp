@@ -9,34 +9,10 @@
 #include "native/base/error.h"
 #include "native/format/tensor_place.h"
 #include "native/format/unet_layout.h"
+#include "native/format/unet_tensors.h"
 
 namespace asdm {
 namespace {
-
-constexpr std::string_view kCheckpointPrefix = "model.diffusion_model.";
-
-struct NamedTensor {
-  std::string name;  ///< without the prefix of a full checkpoint
-  const TensorEntry* entry = nullptr;
-};
-
-/// What the host writes beside a UNet to say how it is sampled.
-bool is_sampling_mark(std::string_view name) { return name == "v_pred" || name == "ztsnr" || name.starts_with("edm_"); }
-
-std::vector<NamedTensor> unet_tensors(const SafetensorsFile& file) {
-  const bool checkpoint = std::any_of(file.tensors().begin(), file.tensors().end(), [](const TensorEntry& entry) {
-    return entry.name.starts_with(kCheckpointPrefix);
-  });
-  std::vector<NamedTensor> tensors;
-  for (const TensorEntry& entry : file.tensors()) {
-    if (checkpoint && entry.name.starts_with(kCheckpointPrefix)) {
-      tensors.push_back({entry.name.substr(kCheckpointPrefix.size()), &entry});
-    } else if (!checkpoint && !is_sampling_mark(entry.name)) {
-      tensors.push_back({entry.name, &entry});
-    }
-  }
-  return tensors;
-}
 
 /// The UNetSpec that the file carries, in its metadata or among its tensors; empty for none.
 std::string carried_spec(const SafetensorsFile& file, const std::vector<NamedTensor>& tensors) {
@@ -68,7 +44,7 @@ class Teacher {
     const TensorEntry* last = named(ldm_ ? "out.2.weight" : "conv_out.weight");
     if (keys == nullptr || keys->shape.size() != 2 || first == nullptr || first->shape.size() != 4 || last == nullptr ||
         last->shape.size() != 4) {
-      throw no_unet("no tensors of one, or not its first and last convolution and a cross-attention");
+      throw no_unet(what_is_there());
     }
     const int64_t context_dim = keys->shape[1];
     const auto row = std::find_if(kPresets.begin(), kPresets.end(),
@@ -93,6 +69,16 @@ class Teacher {
  private:
   [[nodiscard]] Error no_unet(const std::string& got) const {
     return invalid_input(path_, "the UNet of " + join(family_titles()) + ", whole or without some of its parts", got);
+  }
+
+  /// For the message: what a file has in which no UNet was found.
+  [[nodiscard]] std::string what_is_there() const {
+    for (const NamedTensor& tensor : tensors_) {
+      if (const auto prefix = prefix_of(tensor.name); prefix && !prefix->empty()) {
+        return "a first convolution under the unknown prefix '" + std::string(*prefix) + "'";
+      }
+    }
+    return "no tensors of one, or not its first and last convolution and a cross-attention";
   }
 
   [[nodiscard]] const TensorEntry* named(std::string_view name) const {

@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMaxLevels = 16;
 constexpr int64_t kMaxPerLevel = 64;
+constexpr int64_t kMaxResBlocks = 128;           // of the encoder
+constexpr int64_t kMaxTransformerBlocks = 1024;  // SDXL has 70
 constexpr int64_t kGroupNormGroups = 32;
 
 std::string field(std::string_view name) { return "UNetSpec." + std::string(name); }
@@ -73,10 +75,17 @@ void check_lists(const UNetSpec& spec) {
   }
   check_list("channel_mult", spec.channel_mult, levels, "one per level", 1, kMaxPerLevel);
   check_list("num_res_blocks", spec.num_res_blocks, levels, "one per level of channel_mult", 1, kMaxPerLevel);
-  const int64_t encoder = std::accumulate(spec.num_res_blocks.begin(), spec.num_res_blocks.end(), int64_t{0});
+  const auto sum = [](const std::vector<int64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  };
+  const int64_t encoder = sum(spec.num_res_blocks);
+  check_range("the sum of " + field("num_res_blocks"), encoder, 1, kMaxResBlocks);
   check_list("transformer_depth", spec.transformer_depth, encoder, "one per encoder ResBlock", 0, kMaxPerLevel);
   check_list("transformer_depth_output", spec.transformer_depth_output, encoder + levels,
              "one per decoder ResBlock: num_res_blocks + 1 in each level", 0, kMaxPerLevel);
+  check_range("the transformer blocks of UNetSpec",
+              sum(spec.transformer_depth) + sum(spec.transformer_depth_output) + spec.transformer_depth_middle, -2,
+              kMaxTransformerBlocks);
 }
 
 void check_transformers(const UNetSpec& spec) {

@@ -1,6 +1,7 @@
 #include "native/inheritance/budget_controller.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace asdm {
@@ -15,7 +16,7 @@ BudgetController::BudgetController(TimeStepPattern guards, int64_t total, int64_
     : guards_(std::move(guards)), total_(std::max<int64_t>(total, 1)), budget_(budget), left_(budget) {}
 
 bool BudgetController::inherits(int64_t index, std::optional<double> change) {
-  if (change) {
+  if (change && std::isfinite(*change)) {
     path_ += *change;
     ++steps_;
     since_full_ += *change;

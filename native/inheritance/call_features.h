@@ -24,6 +24,7 @@ struct CutProbe {
 /// What one call is to inherit and to keep.
 struct CallOrder {
   std::vector<std::string> keys;  ///< one per chunk of the batch
+  int64_t bytes = 0;              ///< what its features may take, as the host was told
   EvaluationPoint now;
   std::shared_ptr<const FeatureGroup> stored;  ///< of these chunks; null = there is nothing to inherit
   std::set<NodeId> sites;                      ///< nodes whose stored value stands in; all of them are in `stored`
@@ -110,6 +111,7 @@ class CallFeatures {
   void abandon_inheritance(std::string reason);
 
   [[nodiscard]] const std::vector<std::string>& keys() const noexcept { return order_.keys; }
+  [[nodiscard]] int64_t bytes() const noexcept { return order_.bytes; }
   [[nodiscard]] const std::vector<NodeId>& computed_nodes() const noexcept { return computed_; }
   /// Nodes whose last value stood in, and those that had a forecast.
   [[nodiscard]] const std::vector<NodeId>& inherited_nodes() const noexcept { return inherited_; }

@@ -8,6 +8,7 @@
 #include <ATen/ops/where.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "native/inheritance/forecast_trust.h"
@@ -32,6 +33,15 @@ at::Tensor spread_rows(const at::Tensor& per_row, int64_t dimensions) {
   std::vector<int64_t> shape(static_cast<size_t>(dimensions), 1);
   shape[0] = per_row.size(0);
   return per_row.view(shape);
+}
+
+/// A forecast in fp32 as `dtype`: what fp16 has no number for stays at its largest.
+at::Tensor in_range(const at::Tensor& forecast, at::ScalarType dtype) {
+  if (dtype != at::kHalf) {
+    return forecast.to(dtype);
+  }
+  const auto largest = static_cast<double>(std::numeric_limits<at::Half>::max());
+  return forecast.clamp(-largest, largest).to(dtype);
 }
 
 at::Tensor rows_of(const at::Tensor& t, const RowRange& rows) {
@@ -131,18 +141,17 @@ at::Tensor FeatureSeries::value(const EvaluationPoint& now, const RowRange& rows
 /// F0 + trust * (near * (F0 - F1) + far * (F1 - F2)).
 at::Tensor FeatureSeries::taylor(const EvaluationPoint& now, const RowRange& rows) const {
   const DifferenceWeights weights = weights_at(now);
-  const at::Tensor newest = restored(snapshots_[0].value, rows);
-  const at::Tensor second = restored(snapshots_[1].value, rows);
-  const auto scaled = [&](double weight) {
-    return (spread_rows(rows_of(trust_, rows), newest.dim()) * weight).to(newest.scalar_type());
-  };
+  const auto past = [&](size_t i) { return restored(snapshots_[i].value, rows).to(at::kFloat); };
+  const at::Tensor newest = past(0);
+  const at::Tensor second = past(1);
+  const auto scaled = [&](double weight) { return spread_rows(rows_of(trust_, rows), newest.dim()) * weight; };
   at::Tensor forecast = trust_.defined() ? at::lerp(second, newest, scaled(weights.near) + 1.0)
                                          : at::lerp(second, newest, weights.near + 1.0);
-  if (weights.far == 0.0) {
-    return forecast;
+  if (weights.far != 0.0) {
+    const at::Tensor step = second - past(2);
+    forecast = trust_.defined() ? forecast.addcmul_(step, scaled(weights.far)) : forecast.add_(step, weights.far);
   }
-  const at::Tensor step = second - restored(snapshots_[2].value, rows);
-  return trust_.defined() ? forecast.addcmul_(step, scaled(weights.far)) : forecast.add_(step, weights.far);
+  return in_range(forecast, computed_as_.dtype().toScalarType());
 }
 
 /// Where a feature does not go on as it went, its forecast falls back to holding it, node by node and row by row.
@@ -161,20 +170,19 @@ void FeatureSeries::learn_affine(const at::Tensor& value, const EvaluationPoint&
   const at::Tensor deviation = before - mean_before;
   const at::Tensor variance = (deviation * deviation).sum(1, true);
   const at::Tensor covariance = (deviation * (after - mean_after)).sum(1, true);
-  gain_ = at::where(variance > 0.0, covariance / variance, at::ones_like(variance));
+  const at::Tensor gain = covariance / variance;
+  gain_ = at::where(gain.isfinite(), gain, at::ones_like(gain));
   shift_ = mean_after - gain_ * mean_before;
   step_ = time_of(now) - time_of(newest());
 }
 
 at::Tensor FeatureSeries::affine(const EvaluationPoint& now, const RowRange& rows) const {
-  const at::Tensor newest = restored(snapshots_.front().value, rows);
+  const at::Tensor newest = restored(snapshots_.front().value, rows).to(at::kFloat);
   const double age = time_of(now) - time_of(this->newest());
   const double share = std::min(age / step_, kForecastReach);
-  const auto spread = [&](const at::Tensor& per_channel) {
-    return spread_channels(per_channel, newest).to(newest.scalar_type());
-  };
-  const at::Tensor gain = spread((rows_of(gain_, rows) - 1.0) * share + 1.0);
-  return at::addcmul(spread(rows_of(shift_, rows) * share), newest, gain);
+  const at::Tensor gain = spread_channels((rows_of(gain_, rows) - 1.0) * share + 1.0, newest);
+  const at::Tensor shift = spread_channels(rows_of(shift_, rows) * share, newest);
+  return in_range(at::addcmul(shift, newest, gain), computed_as_.dtype().toScalarType());
 }
 
 int64_t FeatureSeries::bytes(std::set<const void*>& counted) const {

@@ -6,6 +6,60 @@
 
 namespace asdm {
 
+void FeatureStore::begin_evaluation() {
+  if (asked_ == begun_at_) {
+    return;
+  }
+  std::erase_if(chunks_, [&](const auto& entry) { return entry.second.asked <= before_at_; });
+  before_at_ = std::exchange(begun_at_, asked_);
+}
+
+void FeatureStore::ask(const std::vector<std::string>& keys) {
+  ++asked_;
+  for (const std::string& key : keys) {
+    if (const auto found = chunks_.find(key); found != chunks_.end()) {
+      found->second.asked = asked_;
+    }
+  }
+}
+
+bool FeatureStore::make_room(const std::vector<std::string>& keys, int64_t bytes, int64_t limit) {
+  if (contains(keys)) {
+    return true;
+  }
+  std::map<std::shared_ptr<FeatureGroup>, int64_t> asked;
+  for (const auto& [key, chunk] : chunks_) {
+    // What the fresh group takes over holds no other one.
+    const bool goes = std::find(keys.begin(), keys.end(), key) != keys.end();
+    int64_t& last = asked[chunk.group];
+    last = std::max(last, goes ? 0 : chunk.asked);
+  }
+  std::multimap<int64_t, std::shared_ptr<FeatureGroup>> by_age;
+  for (const auto& [group, last] : asked) {
+    by_age.emplace(last, group);
+    bytes += group->bytes;
+  }
+  for (const auto& [last, group] : by_age) {
+    if (bytes <= limit || last > begun_at_) {
+      break;
+    }
+    bytes -= group->bytes;
+    std::erase_if(chunks_, [&](const auto& entry) { return entry.second.group == group; });
+  }
+  return bytes <= limit;
+}
+
+void FeatureStore::trim(int64_t limit) {
+  while (bytes() > limit) {
+    const auto oldest = std::min_element(chunks_.begin(), chunks_.end(),
+                                         [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; });
+    if (oldest->second.asked > begun_at_) {
+      return;
+    }
+    chunks_.erase(oldest);
+  }
+}
+
 bool FeatureStore::contains(const std::vector<std::string>& keys) const {
   return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return chunks_.contains(key); });
 }
@@ -88,7 +142,7 @@ std::shared_ptr<FeatureGroup> FeatureStore::open(const std::vector<std::string>&
 
 void FeatureStore::put(const std::shared_ptr<FeatureGroup>& group) {
   for (size_t i = 0; i < group->keys.size(); ++i) {
-    chunks_.insert_or_assign(group->keys[i], Chunk{group, static_cast<int64_t>(i)});
+    chunks_.insert_or_assign(group->keys[i], Chunk{group, static_cast<int64_t>(i), asked_});
   }
 }
 

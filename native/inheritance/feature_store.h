@@ -29,6 +29,7 @@ struct FeatureGroup {
   /// The value of the node "control": when ControlNets were to run last, and what they gave then, held.
   std::optional<EvaluationPoint> control_taken;
   std::map<ControlPlace, FeatureSeries> control;
+  int64_t bytes = 0;  ///< what the features of these chunks may take, as the host was told
 };
 
 /// Groups by chunk key. A key names everything that must agree for a feature to be reusable. As long as calls keep
@@ -36,12 +37,22 @@ struct FeatureGroup {
 /// way gets the rows put together anew.
 class FeatureStore {
  public:
+  /// Drops what no call asked for in the last two evaluations that made calls: a key may never come again.
+  void begin_evaluation();
+  /// A call asks for the features of `keys`, whether or not there are any.
+  void ask(const std::vector<std::string>& keys);
+  /// Whether `bytes` more, for the features of `keys`, fit into `limit`: those of chunks that are known do. What this
+  /// evaluation has not asked for yet goes for it, the longest unasked first.
+  [[nodiscard]] bool make_room(const std::vector<std::string>& keys, int64_t bytes, int64_t limit);
   /// The features of exactly these chunks in this order. Null where one of them has none, or where the blocks of two of
   /// them were entered by inputs of different sizes.
   [[nodiscard]] std::shared_ptr<FeatureGroup> find(const std::vector<std::string>& keys);
   [[nodiscard]] bool contains(const std::vector<std::string>& keys) const;
   /// From now on the features of `keys` are those of the group that is given back: what find() gives, or a fresh one.
   std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys);
+  /// Drops chunks that this evaluation has not asked for yet, the longest unasked first, while more than `limit` bytes
+  /// are held: putting rows together anew makes copies.
+  void trim(int64_t limit);
   void clear() { chunks_.clear(); }
   /// Drops what was made of held values.
   void clear_derived();
@@ -51,6 +62,7 @@ class FeatureStore {
   struct Chunk {
     std::shared_ptr<FeatureGroup> group;
     int64_t index = 0;
+    int64_t asked = 0;  ///< when a call asked for it last, by the store's count
   };
   void put(const std::shared_ptr<FeatureGroup>& group);
   /// Puts the rows of `chunks` together in `group`, of each value that all of them have.
@@ -60,6 +72,9 @@ class FeatureStore {
   [[nodiscard]] static FeatureGroup regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys);
 
   std::unordered_map<std::string, Chunk> chunks_;
+  int64_t asked_ = 0;      ///< counts what calls asked for
+  int64_t begun_at_ = 0;   ///< that count where this evaluation began
+  int64_t before_at_ = 0;  ///< and where the one before did
 };
 
 }  // namespace asdm

@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace asdm {
@@ -43,7 +44,8 @@ Sums sums_of(const T* fresh, const T* newest, const T* second, const T* third, i
 }
 
 float share_of(const Sums& sums) {
-  return sums.length > 0.0 ? static_cast<float>(std::clamp(sums.along / sums.length, 0.0, 1.0)) : 0.0F;
+  const double share = sums.along / sums.length;
+  return std::isfinite(share) ? static_cast<float>(std::clamp(share, 0.0, 1.0)) : 0.0F;
 }
 
 template <class T>
@@ -78,14 +80,14 @@ at::Tensor trust_on_cpu(const at::Tensor& fresh, const at::Tensor& newest, const
 
 at::Tensor trust_anywhere(const at::Tensor& fresh, const at::Tensor& newest, const at::Tensor& second,
                           const at::Tensor& third, const DifferenceWeights& weights) {
-  at::Tensor step = (newest - second) * weights.near;
+  // In fp32 from the first difference on: squares of fp16 overflow from 256 on.
+  at::Tensor step = (newest.to(at::kFloat) - second) * weights.near;
   if (weights.far != 0.0) {
-    step.add_(second - third, weights.far);
+    step.add_(second.to(at::kFloat) - third, weights.far);
   }
-  const auto along = [&](const at::Tensor& other) { return (step * other).flatten(1).sum(1, false, at::kFloat); };
-  const at::Tensor length = along(step);
-  const at::Tensor share = along(fresh - newest) / length;
-  return at::where(length > 0.0, share, at::zeros_like(share)).clamp_(0.0, 1.0);
+  const auto along = [&](const at::Tensor& other) { return (step * other).flatten(1).sum(1); };
+  const at::Tensor share = along(fresh.to(at::kFloat) - newest) / along(step);
+  return at::where(share.isfinite(), share, at::zeros_like(share)).clamp_(0.0, 1.0);
 }
 
 }  // namespace

@@ -42,6 +42,8 @@ void Run::begin_evaluation(double sigma, std::optional<double> measured) {
     measured.reset();  // the evaluation before made no call here: what it decided was not done
   }
   first_call_ = true;
+  called_bytes_ = 0;
+  store_.begin_evaluation();
   rest_refused_ = std::exchange(next_refused_, {});
   ++record_.evaluations;
   ++record_.full;
@@ -143,14 +145,28 @@ void Run::open_cuts(CallOrder& order) const {
   }
 }
 
-CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
+int64_t Run::declare(int64_t bytes) {
+  const int64_t needed = std::max(largest_bytes_, called_bytes_ + bytes);
+  declared_bytes_ = std::max(declared_bytes_.value_or(0), needed);
+  return needed;
+}
+
+CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows,
+                             int64_t bytes) {
   if (now_.evaluation < 0 || !decisions_ || !decisions_->ever_inherits() || keys.empty()) {
     return {};
   }
+  called_bytes_ += bytes;
+  largest_bytes_ = std::max(largest_bytes_, called_bytes_);
+  store_.ask(keys);
   CallOrder order;
   order.keys = keys;
+  order.bytes = bytes;
   order.now = now_;
   order.stored = store_.find(keys);
+  if (declared_bytes_) {
+    store_.trim(*declared_bytes_);
+  }
   order.wanted = decisions_->sites();
   std::erase_if(order.wanted, [&](NodeId site) { return left_out_.contains(site); });
   order.whole_outputs = settings_->whole_outputs;
@@ -235,7 +251,11 @@ void Run::store(const CallFeatures& call) {
   if (call.kept().empty() && call.derived_now().empty() && !ran_control) {
     return;
   }
+  if (declared_bytes_ && !store_.make_room(call.keys(), call.bytes(), *declared_bytes_)) {
+    return;
+  }
   const std::shared_ptr<FeatureGroup> group = store_.open(call.keys());
+  group->bytes = call.bytes();
   if (group->entered != call.entered() && !call.inherits()) {
     group->derived.clear();
     group->nodes.clear();  // a hook resized something: what came before fits no more

@@ -47,9 +47,13 @@ class Run {
 
   /// One call of the UNet inside the evaluation: `keys`, one per cond chunk, in batch order; `roles`, for each chunk
   /// the index of its conditioning (0 = cond, 1 = uncond), or none where the host does not say; `rows` of the whole
-  /// batch, needed with roles.
+  /// batch, needed with roles; `bytes` that its features may take.
   CallFeatures begin_call(const std::vector<std::string>& keys, const std::vector<int64_t>& roles = {},
-                          int64_t rows = 0);
+                          int64_t rows = 0, int64_t bytes = 0);
+
+  /// A call comes whose features may take `bytes`: gives what those of all calls of an evaluation take, as far as they
+  /// are known, for the host to plan with. Once this was asked no more than the largest answer is ever kept.
+  int64_t declare(int64_t bytes);
 
   /// Books what a finished call did and stores its features. `prediction`: what the UNet gave for the whole batch.
   /// Throws Error where it was a call of a UNet with other nodes.
@@ -98,6 +102,9 @@ class Run {
   bool first_call_ = true;
   std::set<NodeId> left_out_;
   FeatureStore store_;
+  int64_t called_bytes_ = 0;   ///< what the calls of this evaluation so far may keep
+  int64_t largest_bytes_ = 0;  ///< of those of any evaluation
+  std::optional<int64_t> declared_bytes_;
   RunRecord record_;
 };
 

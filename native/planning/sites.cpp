@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 #include <utility>
 
 #include "native/base/words.h"
@@ -13,6 +14,9 @@ namespace {
 constexpr std::string_view kAutomatic = "auto";
 constexpr std::string_view kOutputForm = ":output";
 constexpr std::string_view kBlanks = " \t\r\n";
+/// No address is as long, and no list of them: names and patterns come from files that nobody vouches for.
+constexpr size_t kMaxWord = 200;
+constexpr size_t kMaxText = 100'000;
 constexpr std::string_view kPhasesWanted = "phases such as '0-0.5: out.10; 0.5-1: out.8', rising shares of the window";
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
@@ -46,16 +50,21 @@ bool matches(std::string_view pattern, std::string_view address) {
 class Reader {
  public:
   Reader(const Topology& topology, const UNetSpec& spec, SiteLevel level)
-      : topology_(topology), spec_(spec), level_(level) {}
+      : topology_(topology), spec_(spec), level_(level), presets_(preset_site_names()) {
+    for (NodeId id = 0; id < static_cast<NodeId>(topology.nodes.size()); ++id) {
+      by_address_.emplace(topology.node(id).address, id);
+    }
+  }
 
   /// Sites in evaluation order; layers that were asked for as outputs go to `whole_outputs`.
   std::vector<NodeId> read(std::string_view text, ResolvedSites& resolved) {
-    const std::vector<std::string> words = words_of(text);
+    const std::vector<std::string> given = words_of(text);
+    const std::set<std::string> words(given.begin(), given.end());
     if (words.empty()) {
       throw no_site("");
     }
-    if (std::find(words.begin(), words.end(), kAutomatic) != words.end()) {
-      if (words.size() > 1) {
+    if (words.contains(std::string(kAutomatic))) {
+      if (given.size() > 1) {
         throw invalid_input("sites", "auto alone, or addresses and presets without it", in_quotes(text));
       }
       return named(kAutomatic, automatic_sites(topology_, spec_, level_));
@@ -71,6 +80,9 @@ class Reader {
   void add(const std::string& word, std::set<NodeId>& sites, std::set<NodeId>& whole_outputs) {
     const bool by_output = word.ends_with(kOutputForm);
     const std::string name = by_output ? word.substr(0, word.size() - kOutputForm.size()) : word;
+    if (word.size() > kMaxWord) {
+      throw invalid_input("sites", "names of at most " + std::to_string(kMaxWord) + " characters", in_quotes(word));
+    }
     const std::vector<NodeId> found = nodes_of(name, word);
     for (const NodeId node : found) {
       if (by_output && topology_.node(node).kind != NodeKind::kLayer) {
@@ -87,17 +99,17 @@ class Reader {
 
   /// What one `name`, the word without its suffix, stands for.
   std::vector<NodeId> nodes_of(const std::string& name, const std::string& word) const {
-    const std::vector<std::string> presets = preset_site_names();
-    if (std::find(presets.begin(), presets.end(), name) != presets.end()) {
+    if (std::find(presets_.begin(), presets_.end(), name) != presets_.end()) {
       return named(name, preset_sites(topology_, spec_, name));
     }
-    const bool pattern = name.find_first_of("*?") != std::string::npos;
     std::vector<NodeId> found;
-    for (size_t id = 0; id < topology_.nodes.size(); ++id) {
-      const Node& node = topology_.nodes[id];
-      const bool part = node.block >= 0 && static_cast<NodeId>(id) != topology_.whole() - 1;
-      if (pattern ? part && matches(name, node.address) : node.address == name) {
-        found.push_back(static_cast<NodeId>(id));
+    if (const auto known = by_address_.find(name); known != by_address_.end()) {
+      found.push_back(known->second);
+    } else if (name.find_first_of("*?") != std::string::npos) {
+      for (NodeId id = 0; id < static_cast<NodeId>(topology_.nodes.size()); ++id) {
+        if (topology_.node(id).block >= 0 && id != topology_.whole() - 1 && matches(name, topology_.node(id).address)) {
+          found.push_back(id);
+        }
       }
     }
     if (found.empty()) {
@@ -146,6 +158,8 @@ class Reader {
   const Topology& topology_;
   const UNetSpec& spec_;
   SiteLevel level_;
+  std::vector<std::string> presets_;
+  std::unordered_map<std::string_view, NodeId> by_address_;
   std::set<NodeId> asked_by_delta_;
 };
 
@@ -210,6 +224,9 @@ std::vector<std::string> site_names(const Topology& topology) {
 }
 
 ResolvedSites resolve_sites(const Topology& topology, const UNetSpec& spec, SiteLevel level, std::string_view text) {
+  if (text.size() > kMaxText) {
+    throw invalid_input("sites", "at most " + std::to_string(kMaxText) + " characters", std::to_string(text.size()));
+  }
   ResolvedSites resolved;
   resolved.phased = is_phased(text);
   resolved.automatic = words_of(text) == std::vector<std::string>{std::string(kAutomatic)};

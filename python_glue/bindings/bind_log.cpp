@@ -6,6 +6,7 @@
 
 #include "native/base/log.h"
 #include "python_glue/bindings/module.h"
+#include "python_glue/bindings/text.h"
 
 namespace py = pybind11;
 
@@ -30,7 +31,7 @@ void init_log(py::module_& m) {
   log::set_sink([logger](log::Level level, std::string_view message) {
     const py::gil_scoped_acquire gil;
     try {
-      logger->attr("log")(python_level(level), "%s", std::string(message));
+      logger->attr("log")(python_level(level), "%s", readable(message));
     } catch (py::error_already_set& error) {  // a handler that raises must not end a sampling run
       error.discard_as_unraisable("forwarding a message of ComfyUI-ASDM to logging");
     }

@@ -13,6 +13,7 @@
 #include "python_glue/bindings/module.h"
 #include "python_glue/bindings/node_values.h"
 #include "python_glue/bindings/python_host.h"
+#include "python_glue/bindings/text.h"
 
 namespace py = pybind11;
 
@@ -82,7 +83,7 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
   }
   py::dict out;
   out["outputs"] = std::move(outputs);
-  out["ui_text"] = result.ui_text;
+  out["ui_text"] = result.ui_text ? py::object(python_text(*result.ui_text)) : py::none();
   out["ui_image"] = result.ui_image ? object_of(result.ui_image) : py::none();
   out["plan"] = result.plan;
   return out;

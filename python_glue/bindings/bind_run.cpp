@@ -183,11 +183,15 @@ void init_run(py::module_& m) {
           "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
       .def(
           "begin_call",
-          [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows) {
-            return named.run().begin_call(keys, roles, rows);
-          },
-          py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0,
-          "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`.")
+          [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows,
+             int64_t bytes) { return named.run().begin_call(keys, roles, rows, bytes); },
+          py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0, py::arg("bytes") = 0,
+          "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`, "
+          "whose features may take `bytes`.")
+      .def(
+          "declare", [](NamedRun& named, int64_t bytes) { return named.run().declare(bytes); }, py::arg("bytes"),
+          "A call comes whose features may take `bytes`: what those of all calls of an evaluation take, as far as they "
+          "are known. Once this was asked no more than the largest answer is ever kept.")
       .def(
           "end_call",
           [](NamedRun& named, CallFeatures& call, const std::optional<at::Tensor>& output) {

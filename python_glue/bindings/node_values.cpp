@@ -5,6 +5,7 @@
 
 #include "native/base/error.h"
 #include "python_glue/bindings/python_host.h"
+#include "python_glue/bindings/text.h"
 
 namespace py = pybind11;
 
@@ -30,7 +31,7 @@ Value widget_from_python(const std::string& where, Kind kind, const py::handle& 
     return object.cast<double>();
   }
   if (py::isinstance<py::str>(object)) {
-    return object.cast<std::string>();
+    return text_of(object, where);
   }
   throw invalid_input(where, std::string(nodes::to_string(kind)),
                       "an object of type " + py::type::of(object).attr("__name__").cast<std::string>());
@@ -61,7 +62,7 @@ struct ToPython {
   py::object operator()(bool value) const { return py::bool_(value); }
   py::object operator()(int64_t value) const { return py::int_(value); }
   py::object operator()(double value) const { return py::float_(value); }
-  py::object operator()(const std::string& value) const { return py::str(value); }
+  py::object operator()(const std::string& value) const { return python_text(value); }
   py::object operator()(const nodes::Handle& value) const { return object_of(value); }
 };
 

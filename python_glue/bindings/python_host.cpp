@@ -8,6 +8,7 @@
 #include "native/base/fields.h"
 #include "python_glue/bindings/bind_assembly.h"
 #include "python_glue/bindings/bind_format.h"
+#include "python_glue/bindings/text.h"
 
 namespace py = pybind11;
 
@@ -17,6 +18,7 @@ namespace {
 nodes::Handle wrap(py::object object) { return std::make_shared<PyHandle>(std::move(object)); }
 
 py::object to_python(const nodes::Handle& handle) { return object_of(handle); }
+py::object to_python(const std::string& text) { return python_text(text); }
 template <class Value>
 py::object to_python(const Value& value) {
   return py::cast(value);
@@ -46,22 +48,26 @@ py::object object_of(const nodes::Handle& handle) {
 
 std::vector<std::string> PyHost::list_models(std::string_view folder) {
   const py::gil_scoped_acquire gil;
-  return object_.attr("list_models")(folder).cast<std::vector<std::string>>();
+  std::vector<std::string> names;
+  for (const py::handle name : object_.attr("list_models")(folder)) {
+    names.push_back(text_of(name, "a file of " + std::string(folder)));
+  }
+  return names;
 }
 
 std::string PyHost::model_path(std::string_view folder, std::string_view name) {
   const py::gil_scoped_acquire gil;
-  return object_.attr("model_path")(folder, name).cast<std::string>();
+  return text_of(object_.attr("model_path")(folder, python_text(name)), folder);
 }
 
 nodes::Handle PyHost::load_unet(std::string_view path, const UNetFile& file, std::string_view weight_dtype) {
   const py::gil_scoped_acquire gil;
-  return wrap(object_.attr("load_unet")(path, layout_of(file), weight_dtype));
+  return wrap(object_.attr("load_unet")(python_text(path), layout_of(file), weight_dtype));
 }
 
 std::string PyHost::save_unet(const nodes::Handle& model, std::string_view filename_prefix) {
   const py::gil_scoped_acquire gil;
-  return object_.attr("save_unet")(object_of(model), filename_prefix).cast<std::string>();
+  return text_of(object_.attr("save_unet")(object_of(model), python_text(filename_prefix)), "ASDMSaveUNet.path");
 }
 
 nodes::Handle PyHost::assemble_unet(const nodes::Handle& model, const UNetSpec& spec) {

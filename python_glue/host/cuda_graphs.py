@@ -47,7 +47,8 @@ def has_room(patcher, x, kept: int = 0, calls: int = _ROOM) -> bool:
     would count as free, as it could take them back, but must not."""
     # Newer hosts count pages that they would give up.
     ask = getattr(patcher, "get_free_memory", comfy.model_management.get_free_memory)
-    return ask(x.device) - kept >= calls * patcher.model.memory_required(list(x.shape))
+    own = type(patcher.model).memory_required  # what a run keeps is planned with, and this call's is counted there
+    return ask(x.device) - kept >= calls * own(patcher.model, list(x.shape))
 
 
 class CudaRecorder:

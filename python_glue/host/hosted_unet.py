@@ -52,20 +52,22 @@ class HostedUNet:
         rows, _, height, width = input_shape
         return self.unet.cache_bytes(inherited, rows, height, width, element_size)
 
-    def reused_bytes(self, settings: EngineSettings, input_shape, cond_shapes: dict, element_size: int,
-                     device: torch.device) -> int:
-        """Bytes that keys and values of prompts and sums of held features take in calls of `input_shape` with conds of
-        `cond_shapes`: name -> [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its
-        work."""
-        if device.type != "cpu":
-            return 0
-        rows, _, height, width = input_shape
-        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=PROMPT_TOKENS)
-        projections = self.unet.projection_bytes(rows, tokens, element_size)
+    def kept_bytes(self, settings: EngineSettings, input_shape, element_size: int, device: torch.device) -> int:
+        """The same with the sums of held features, of which none are kept on a GPU."""
         inherited = self.inheritance(settings)
         if inherited is None:
-            return projections
-        return projections + self.unet.held_sum_bytes(inherited, rows, height, width, element_size)
+            return 0
+        rows, _, height, width = input_shape
+        sums = self.unet.held_sum_bytes(inherited, rows, height, width, element_size) if device.type == "cpu" else 0
+        return self.cache_bytes(settings, input_shape, element_size) + sums
+
+    def prompt_bytes(self, input_shape, cond_shapes: dict, element_size: int, device: torch.device) -> int:
+        """Bytes that keys and values of prompts take in calls of `input_shape` with conds of `cond_shapes`: name ->
+        [shape]. None are kept on a GPU, where knowing a prompt again would wait for all its work."""
+        if device.type != "cpu":
+            return 0
+        tokens = max((shape[1] for shape in cond_shapes.get("c_crossattn", ())), default=PROMPT_TOKENS)
+        return self.unet.projection_bytes(input_shape[0], tokens, element_size)
 
 
 def hosted_unet(base_model, where: str = "ASDM") -> HostedUNet:

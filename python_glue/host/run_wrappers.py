@@ -71,7 +71,7 @@ def _outer_sample(settings: EngineSettings):
             now = settings_at_speed(settings, patcher, late_sigmas, sampling)
             run = SamplingRun(now, patcher, late_sigmas, switch)
             stack.enter_context(running(run, guider.model_options))
-            stack.enter_context(kept_memory_counted(now, patcher))
+            stack.enter_context(kept_memory_counted(run, patcher))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, last, *args, **kwargs)
             if not run.superseded:
                 file_report(run, {latent_fingerprint(samples)}, last, guider.model_patcher.model)

@@ -71,7 +71,7 @@ class InheritingSampler(comfy.samplers.Sampler):
         spec = run.hosted.spec
         options = _with_run(extra_args["model_options"], settings, spec)
         with ExitStack() as stack:
-            stack.enter_context(kept_memory_counted(settings, patcher))
+            stack.enter_context(kept_memory_counted(run, patcher))
             stack.enter_context(standing_in(model_wrap, "model_options",
                                             _with_run(model_wrap.model_options, settings, spec)))
             stack.enter_context(running(run, options))

@@ -14,6 +14,7 @@ from .bound_unet import BoundUNet
 from .canvas import Canvas
 from .chunks import Chunks, acting_conds, chunks_of
 from .control import ControlLedger, PromisedControl, control_lists, with_stand_ins
+from .kept_memory import element_size
 from .report import address_rows, control_row, idle_evaluations, idle_notes, inherited_sites, plan_notes, recorded_plan
 from .settings import EngineSettings
 from .span import Span
@@ -31,6 +32,7 @@ class SamplingRun:
         UNets share. RuntimeError at `where` where the patcher holds no Stable Diffusion UNet."""
         native.native_module().set_log_level(logging.getLogger("asdm").getEffectiveLevel())
         self.settings = settings
+        self._element_size = element_size(settings, patcher.model)
         self.bound = BoundUNet.of(patcher, where)
         self._on_other_devices = []
         self.hosted = self.bound.hosted
@@ -122,6 +124,11 @@ class SamplingRun:
         """Of this evaluation, the largest of the batch: a number where the run inherits, else a tensor."""
         return self._sigmas[-1]
 
+    def declare(self, kept: int) -> int:
+        """The bytes that features of all calls of an evaluation take, where those of one that comes take `kept`."""
+        with self.lock:
+            return self._native.declare(kept)
+
     @contextmanager
     def predicting(self):
         """The host's guider predicts; what it calls inside belongs to one evaluation."""
@@ -195,7 +202,9 @@ class SamplingRun:
         if chunks.reason and self._native.sites_now:
             self._nameless[chunks.reason] += 1
             self._native.refuse_rest("another call of the evaluation was computed")
-        features = self._native.begin_call(chunks.keys, chunks.roles, x.shape[0])
+        features = self._native.begin_call(
+            chunks.keys, chunks.roles, x.shape[0],
+            self.hosted.kept_bytes(self.settings, x.shape, self._element_size, x.device))
         return features, self._residuals(control, features, x.shape[0]) if promised else control
 
     def _residuals(self, control: PromisedControl, features, rows: int):

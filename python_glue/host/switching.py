@@ -153,7 +153,7 @@ def switching(settings, guider, sigmas, sampling: Sampling, settings_of, running
                 comfy.samplers.cast_to_load_options(unet.options, device=unet.patcher.load_device,
                                                     dtype=unet.patcher.model_dtype())
                 stack.enter_context(running(unet.run, unet.options))
-                stack.enter_context(kept_memory_counted(unet.run.settings, unet.patcher))
+                stack.enter_context(kept_memory_counted(unet.run, unet.patcher))
             options[SWITCH_KEY] = switched
             yield switched
         finally:

@@ -139,6 +139,6 @@ def test_the_bytes_are_declared(hosted, glue, runs, tokens):
 
 def test_nothing_is_declared_for_a_gpu(hosted, glue):
     model = hosted.exact()
-    unet, settings = glue("host.hosted_unet").hosted_unet(model.model), model.get_attachment("asdm")
-    assert unet.reused_bytes(settings, [2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
-    assert unet.reused_bytes(settings, [2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0
+    unet = glue("host.hosted_unet").hosted_unet(model.model)
+    assert unet.prompt_bytes([2, 4, 16, 16], {}, 4, torch.device("cuda")) == 0
+    assert unet.prompt_bytes([2, 4, 16, 16], {}, 4, torch.device("cpu")) > 0

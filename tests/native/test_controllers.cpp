@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -211,6 +212,26 @@ TEST(EasyCache, FollowsThePublishedRule) {
 TEST(MakeController, PlacedModesHaveNone) {
   EXPECT_EQ(controller(TimeStepMode::kUniform, 0.1), nullptr);
   EXPECT_EQ(controller(TimeStepMode::kLogSnr, 0.1), nullptr);
+}
+
+TEST(BudgetController, SpendsItsBudgetWhateverIsMeasured) {
+  for (const double change : {std::nan(""), static_cast<double>(INFINITY)}) {
+    std::vector<double> changes(12, 0.1);
+    changes[3] = change;
+    const std::string text = placed(4, changes);
+    EXPECT_EQ(std::count(text.begin(), text.end(), 'F'), 4) << text;
+    EXPECT_NE(text.substr(8).find('F'), std::string::npos) << text;
+    EXPECT_NE(text.substr(1, 7).find('F'), std::string::npos) << text;
+  }
+}
+
+TEST(RelativeChange, IsThatOfNumbersBeyondTheDtype) {
+  const at::Tensor x = at::full({1, 4, 8, 8}, 60'000.0).to(at::kHalf);
+  EXPECT_NEAR(relative_change(-x, x).item<double>(), 2.0, 1e-3);
+  const at::Tensor broken = x.clone();
+  broken[0][0][0][0] = std::nan("");
+  EXPECT_TRUE(std::isinf(relative_change(broken, x).item<double>()));  // the UNet is asked
+  EXPECT_TRUE(std::isinf(relative_change(x, broken).item<double>()));
 }
 
 }  // namespace

@@ -261,5 +261,61 @@ TEST(FeatureSeries, RowsOfDifferentAgesKeepTheirNewestValues) {
   EXPECT_EQ(difference(at_evaluation(joined, 4), at::cat({line(1).narrow(0, 0, 1), line(3).narrow(0, 1, 1)})), 0.0);
 }
 
+/// trust() of values that lie so that the CPU's own loop does not take them, and of those that it takes.
+std::vector<float> trusts(const at::Tensor& fresh, const at::Tensor& newest, const at::Tensor& second) {
+  std::vector<float> both;
+  for (const bool own : {true, false}) {
+    const auto laid = [&](const at::Tensor& t) { return own ? t : t.transpose(0, 1).contiguous().transpose(0, 1); };
+    both.push_back(
+        forecast_trust(laid(fresh), laid(newest), laid(second), {}, {.near = 1.0, .far = 0.0})[1].item<float>());
+  }
+  return both;
+}
+
+TEST(ForecastTrust, HoldsWhereSquaresLeaveTheDtype) {
+  for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16, at::kFloat}) {
+    // Beyond 256 the square of an fp16 is none, below 2^-12 it is 0.
+    for (const double size : {3e4, 300.0, 1.0, 1e-4}) {
+      const auto value = [&](double t) { return at::full({2, 8, 4}, size * t).to(dtype); };
+      for (const float trust : trusts(value(1.25), value(0.75), value(0.25))) {
+        EXPECT_NEAR(trust, 1.0F, 0.02F) << size << " in " << dtype;
+      }
+    }
+  }
+}
+
+TEST(ForecastTrust, WhatIsNoNumberIsNotTrusted) {
+  const at::Tensor line_of = at::ones({2, 8, 4});
+  for (const double value : {std::nan(""), static_cast<double>(INFINITY)}) {
+    const at::Tensor broken = line_of.clone();
+    broken[1][0][0] = value;
+    for (const auto& values : {std::vector{broken, line_of, line_of * 0.5}, std::vector{line_of, broken, line_of * 0.5},
+                               std::vector{line_of, line_of, broken}}) {
+      for (const float trust : trusts(values[0], values[1], values[2])) {
+        EXPECT_EQ(trust, 0.0F) << value;
+      }
+    }
+  }
+}
+
+TEST(FeatureSeries, ForecastsStayNumbersOfTheirDtype) {
+  for (const ValueForm value : {ValueForm::kTaylor1, ValueForm::kTaylor2, ValueForm::kAffine}) {
+    // 30000, 45000, 60000, and then what fp16 has no number for; and steps that are no normal numbers of it.
+    for (const double scale : {1.0, -1.0, 1e-10}) {
+      const auto path = [&](double t) {
+        const at::Tensor spread = at::arange(2 * 4 * 3 * 5).view({2, 4, 3, 5}) * 0.01 + 1.0;
+        return ((30'000.0 + 7'500.0 * t) * spread.reciprocal() * scale).to(at::kHalf);
+      };
+      const FeatureSeries series = seen(form(value), path, {0, 2, 4});
+      const at::Tensor forecast = at_evaluation(series, 6);
+      EXPECT_EQ(forecast.scalar_type(), at::kHalf);
+      EXPECT_TRUE(forecast.isfinite().all().item<bool>());
+      const at::Tensor ahead = path(4).to(at::kFloat) * (value == ValueForm::kAffine ? 4.0 / 3.0 : 1.25);
+      const at::Tensor expected = ahead.clamp(-65504.0, 65504.0);
+      EXPECT_LE(difference(forecast, expected), 0.05 * expected.abs().max().item<double>()) << scale;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace asdm

@@ -126,5 +126,21 @@ TEST(Plan, ThePublishedSchemaNamesTheSameKeysAndChoices) {
   EXPECT_EQ(properties.at("family").at("enum").size(), kFamilies.size());
 }
 
+TEST(Plan, ManySitesAreReadInOneWalk) {
+  std::string sites = "\"out.0\"";
+  for (int i = 1; i < 200'000; ++i) {
+    sites += ",\"out." + std::to_string(i) + "\"";
+  }
+  EXPECT_EQ(plan_from_json(with("\"out.2\",\"in.4.attn.0.attn1\"", sites)).evaluations[1].sites.size(), 200'000U);
+  expect_contains(error_of([&] { return plan_from_json(std::string(16'000'001, ' ')); }),
+                  "plan: expected at most 16000000 bytes, got 16000001");
+}
+
+TEST(Plan, MessagesAboutLongTextsAreShort) {
+  const std::string message = error_of([] { return plan_from_json(with("taylor1", std::string(1'000'000, 'x'))); });
+  expect_contains(message, "plan.value: expected one of");
+  EXPECT_LT(message.size(), 10'000U);
+}
+
 }  // namespace
 }  // namespace asdm

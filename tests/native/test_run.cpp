@@ -469,5 +469,63 @@ TEST(Run, RefusesACallOfAnotherUNet) {
   EXPECT_EQ(run.record().calls, 0);
 }
 
+TEST(Run, FeaturesThatNoCallAsksForGo) {
+  // Keys that are new in each evaluation, as a LoRA schedule or closures of a pack make them.
+  SamplingRun run(every(kNever), std::vector<double>(21, 1.0), kNodes);
+  for (int i = 0; i < 20; ++i) {
+    evaluate(run, 1.0, {"cond " + std::to_string(i), "uncond " + std::to_string(i)}, {1, 2});
+    EXPECT_LE(run.cache_bytes(), 3 * 2 * kRowBytes);
+  }
+  // What comes back within two evaluations is there.
+  run.begin_evaluation(1.0);
+  EXPECT_TRUE(run.begin_call({"cond 18", "uncond 18"}).inherits());
+  for (int i = 0; i < 3; ++i) {
+    run.begin_evaluation(1.0);  // no call: another cache skipped it, and nothing is learned
+  }
+  EXPECT_TRUE(run.begin_call({"cond 18", "uncond 18"}).inherits());
+}
+
+TEST(Run, NoMoreIsKeptThanWasDeclared) {
+  for (const bool together : {true, false}) {
+    SamplingRun run(every(kNever), std::vector<double>(21, 1.0), kNodes);
+    EXPECT_EQ(run.declare(2 * kRowBytes), 2 * kRowBytes);
+    for (int i = 0; i < 20; ++i) {
+      run.begin_evaluation(1.0);
+      const std::string cond = "cond " + std::to_string(i);
+      for (const Keys& keys : together ? std::vector<Keys>{{cond, "uncond"}} : std::vector<Keys>{{cond}, {"uncond"}}) {
+        const auto rows = static_cast<int64_t>(keys.size());
+        CallFeatures features = run.begin_call(keys, {}, rows, rows * kRowBytes);
+        if (!features.inherited(kSite).defined()) {
+          features.computed(kSite, feature(Values(keys.size(), 1.0F)));
+        }
+        run.end_call(features);
+      }
+    }
+    EXPECT_EQ(run.record().peak_cache_bytes, 2 * kRowBytes);
+    EXPECT_EQ(run.declare(kRowBytes), 2 * kRowBytes);
+  }
+}
+
+TEST(Run, DeclaresWhatAnEvaluationWasSeenToNeed) {
+  // Tiles of a wrapper: the host asks for the memory of a whole latent, and many calls come.
+  SamplingRun run(every(kNever), std::vector<double>(21, 1.0), kNodes);
+  EXPECT_EQ(run.declare(kRowBytes), kRowBytes);
+  std::vector<bool> inherited;
+  for (int evaluation = 0; evaluation < 3; ++evaluation) {
+    run.begin_evaluation(1.0);
+    EXPECT_EQ(run.declare(kRowBytes), evaluation == 0 ? kRowBytes : 3 * kRowBytes);
+    for (const char* tile : {"a", "b", "c"}) {
+      CallFeatures features = run.begin_call({tile}, {}, 1, kRowBytes);
+      inherited.push_back(features.inherits());
+      if (!features.inherits()) {
+        features.computed(kSite, feature({1.0F}));
+      }
+      run.end_call(features);
+      EXPECT_LE(run.cache_bytes(), (evaluation == 0 ? 1 : 3) * kRowBytes);
+    }
+  }
+  EXPECT_EQ(std::vector<bool>(inherited.end() - 3, inherited.end()), std::vector<bool>(3, true));
+}
+
 }  // namespace
 }  // namespace asdm

@@ -91,6 +91,8 @@ TEST(Safetensors, RefusesBadHeaders) {
       {R"(["w"])", 0, "expected a safetensors file, got a header that does not start with '{'"},
       {"", 0, "expected a safetensors file, got a header that does not start with '{'"},
       {"{\"\xff\":1}", 0, "header: expected JSON"},
+      {"{\"\\ud800\":1}", 0, "header: expected JSON"},
+      {R"({"w":[[[[[[[[[]]]]]]]]]})", 0, "header: expected JSON nested at most 8 deep"},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.header);
@@ -116,6 +118,10 @@ TEST(Safetensors, RefusesFilesThatAreNone) {
       {zip, "a pickle checkpoint"},
       {pickle, "a pickle checkpoint"},
       {std::string("GGUF\x03\x00\x00\x00\x00", 9), "a GGUF file"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", "a Git LFS pointer"},
+      {"<!DOCTYPE html><html>", "a web page"},
+      {std::string("\0\0\0\0\0\0\0\x02{}", 10), "a header length of 144115188075855872 bytes"},  // big-endian
+      {safetensors_bytes("\xEF\xBB\xBF{}", ""), "a header that does not start with '{'"},
   };
   for (const auto& [bytes, message] : rows) {
     const std::string path = write_file(bytes);
@@ -130,7 +136,7 @@ TEST(Safetensors, MessagesAreUTF8WhateverTheFileHolds) {
   const auto message = [](const std::string& header) {
     return error_of([&] { return SafetensorsFile::open(write_file(safetensors_bytes(header, ""))); });
   };
-  expect_contains(message("{\"n\xA8\xE2\x82\xAC\xF4\x90\x80\x80m\": 1}"), "'\"n?'");
+  expect_contains(message("{\"n\xA8\xE2\x82\xAC\xF4\x90\x80\x80m\": 1}"), "'\"n\xEF\xBF\xBD'");
   std::string half;  // a message shows so much of it, which ends within a character
   for (int i = 0; i < 40; ++i) {
     half += "\xC3\xA9";
@@ -138,13 +144,24 @@ TEST(Safetensors, MessagesAreUTF8WhateverTheFileHolds) {
   const std::string shown = message(R"({"__metadata__": {"format": ["x", "y"], "a": 1}, "b": ")" + half + "\"}");
   expect_contains(shown, "__metadata__.a: expected a string, got 1");
   const std::string cut = message(R"({"__metadata__": ")" + half + "\"}");
-  expect_contains(cut, "\xC3\xA9?...");
+  expect_contains(cut, "\xC3\xA9\xEF\xBF\xBD...");
 }
 
 TEST(Safetensors, RefusesWhatCannotBeOpened) {
   expect_contains(error_of([] { return SafetensorsFile::open("/nonexistent/x.safetensors"); }),
                   "/nonexistent/x.safetensors: expected a readable file, got No such file");
   expect_contains(error_of([] { return SafetensorsFile::open(::testing::TempDir()); }), "a regular file, got a folder");
+}
+
+TEST(Safetensors, ManyTensorsAreReadInOneWalk) {
+  std::string header = "{";
+  constexpr int kMany = 100'000;
+  for (int i = 0; i < kMany; ++i) {
+    header += (i == 0 ? "\"t" : ",\"t") + std::to_string(i) + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" +
+              std::to_string(i) + "," + std::to_string(i + 1) + "]}";
+  }
+  const std::string path = write_file(safetensors_bytes(header + "}", std::string(kMany, 'd')));
+  EXPECT_EQ(SafetensorsFile::open(path).tensors().size(), static_cast<size_t>(kMany));
 }
 
 }  // namespace

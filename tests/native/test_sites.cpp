@@ -132,7 +132,7 @@ TEST(Sites, ManyStarsTakeNoLongerThanTheyMust) {
   expect_resolved(
       {{"in.*.*a*t**t*n*.*.f*f*",
         {"in.1.attn.0.ff", "in.2.attn.0.ff", "in.4.attn.0.ff", "in.5.attn.0.ff", "in.7.attn.0.ff", "in.8.attn.0.ff"}}});
-  expect_contains(error_of([&] { resolved("sd15", "in.4." + std::string(100'000, '*') + "x"); }),
+  expect_contains(error_of([&] { resolved("sd15", "in.4." + std::string(190, '*') + "x"); }),
                   "sites: expected one of: auto");
 }
 
@@ -247,6 +247,30 @@ TEST(Sites, PartsThatAUNetLacksAreNoSites) {
                   "sites: expected parts that this UNet has, got 'attn1', of which it has none");
   expect_contains(error_of([&] { return resolve_sites(topology, spec, SiteLevel::kLayer, "auto").phases.size(); }),
                   "got 'auto', of which it has none");
+}
+
+TEST(Sites, PatternsOfAnyLengthEndSoon) {
+  const std::string stars(1'000'000, '*');
+  expect_contains(error_of([&] { return resolved("sd15", stars); }), "sites: expected at most 100000 characters");
+  expect_contains(error_of([&] { return resolved("sd15", "in.4." + stars.substr(0, 500)); }),
+                  "sites: expected names of at most 200 characters");
+  EXPECT_EQ(resolved("sd15", "out." + stars.substr(0, 190)), resolved("sd15", "out.*"));
+  std::string hard = "in.4.attn.";
+  while (hard.size() < 190) {
+    hard += "*?";
+  }
+  expect_contains(error_of([&] { return resolved("sdxl", hard + "x"); }), "sites: expected one of");
+  std::string many;
+  while (many.size() < 99'990) {
+    many += "out.*, ";
+  }
+  EXPECT_EQ(resolved("sd15", many), resolved("sd15", "out.*"));
+}
+
+TEST(Sites, StarsTryAgainWithinTheirPartOfAnAddress) {
+  EXPECT_EQ(resolved("sd15", "in.4.attn.0.*n*1"), (Names{"in.4.attn.0.attn1"}));
+  EXPECT_EQ(resolved("sd15", "in.4.at?n.0.f*f"), (Names{"in.4.attn.0.ff"}));
+  expect_contains(error_of([] { return resolved("sd15", "in*.attn.0.ff"); }), "sites: expected one of");
 }
 
 }  // namespace

@@ -209,5 +209,23 @@ TEST(UNetSpec, LevelsMayDifferAndTheMiddleMayBeAbsent) {
   EXPECT_NO_THROW(spec.validate());
 }
 
+TEST(UNetSpec, IsBoundedBeforeAnythingIsMadeOfIt) {
+  UNetSpec wide = preset_spec("sd15");
+  wide.channel_mult.assign(16, 1);
+  wide.num_res_blocks.assign(16, 64);
+  wide.transformer_depth.assign(16 * 64, 64);
+  wide.transformer_depth_output.assign(16 * 65, 64);
+  expect_contains(error_of([&] { return wide.validate(), 0; }),
+                  "the sum of UNetSpec.num_res_blocks: expected 1 to 128, got 1024");
+  UNetSpec deep = preset_spec("sd15");
+  deep.transformer_depth.assign(8, 64);
+  deep.transformer_depth_output.assign(12, 64);
+  expect_contains(error_of([&] { return deep.validate(), 0; }),
+                  "the transformer blocks of UNetSpec: expected -2 to 1024, got 1281");
+  UNetSpec lacking = preset_spec("sd15");
+  lacking.removed.assign(100'000, "in.1.attn.0");
+  EXPECT_LT(error_of([&] { return lacking.validate(), 0; }).size(), 10'000U);
+}
+
 }  // namespace
 }  // namespace asdm
