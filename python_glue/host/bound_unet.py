@@ -8,7 +8,7 @@ from .chunks import hook_signature
 from .cuda_graphs import RunGraphs
 from .host_modules import Place
 from .hosted_unet import HostedUNet, adopted_unet, hosted_unet
-from .structure import Structure, closed_addresses
+from .structure import Structure, closed_addresses, replaced_forward
 from .weights import Binding, bind, residency
 
 
@@ -84,6 +84,10 @@ class BoundUNet:
         if not structure.host_runs_any:
             return set()
         return closed_addresses(structure, self.hosted.blocks, self.hosted.leaf_names)
+
+    def bypass(self) -> str:
+        """Why calls of the UNet do not come to the engine; empty where they do."""
+        return replaced_forward(self._module())
 
     def _share(self, structure: Structure) -> float:
         """Of the leaves that the engine computes."""

@@ -130,8 +130,8 @@ class HostCode:
         return self._replaced[cls]
 
     def functions(self) -> list:
-        """[(owner, name, function)] of all that was looked at."""
-        return [(owner, name, function) for work, _ in self._by_class.values()
+        """[(owner, name, function, its code)] of all that was looked at."""
+        return [(owner, name, function, getattr(function, "__code__", None)) for work, _ in self._by_class.values()
                 for (owner, name), function in work.items()]
 
 

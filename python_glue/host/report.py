@@ -31,10 +31,10 @@ def control_row(control) -> dict:
             "forecast": 0, "not_run": control.skipped - control.stood_in, "actions": "".join(control.actions)}
 
 
-def idle_evaluations(log: list[dict], host_evaluations: set[int]) -> int:
-    """In how many evaluations nobody called the UNet."""
-    return sum(index not in host_evaluations and set(entry["actions"].values()) == {"-"}
-               for index, entry in enumerate(log))
+def idle_evaluations(log: list[dict], host_evaluations: set[int]) -> list[int]:
+    """Those in which no call of the UNet came to the engine."""
+    return [index for index, entry in enumerate(log)
+            if index not in host_evaluations and set(entry["actions"].values()) == {"-"}]
 
 
 def idle_notes(idle: int, other_caches: list[str]) -> list[str]:

@@ -247,6 +247,14 @@ class SamplingRun:
             self._fallback_evaluations.add(self._evaluation)
             self._fallback_spans.append(span)
 
+    def _book_bypass(self, idle: list[int]):
+        """Books the `idle` evaluations to the host where its UNet has a forward that asks no wrapper."""
+        reason = self.bound.bypass() if idle and not self.other_caches else ""
+        if reason:
+            self.note(f"{reason}: it asks no wrapper, so nothing can be inherited")
+            self.fallbacks[reason] += len(idle)
+            self._fallback_evaluations.update(idle)
+
     def _seconds_saved(self):
         """In the UNet against the mean full call of equal batch size, and in ControlNets against the mean of those that
         ran; None where there is nothing to compare."""
@@ -270,7 +278,8 @@ class SamplingRun:
         record = self._native.record
         settings, log = self.settings, record["log"]
         inherited = sum(bool(entry["sites"]) for entry in log)
-        idle = idle_evaluations(log, self._fallback_evaluations)
+        self._book_bypass(idle_evaluations(log, self._fallback_evaluations))
+        idle = len(idle_evaluations(log, self._fallback_evaluations))
         for entry, sigma in zip(log, self._sigmas, strict=True):
             entry["sigma"] = float(sigma)
         names = self.hosted.addresses
@@ -278,14 +287,15 @@ class SamplingRun:
         if self._control.calls:
             addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
         bounds = (self.bound, *self._on_other_devices)
+        native_calls = sum(map(len, self._spans.values())) - sum(self.host_walks.values())
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
             "evaluations": record["evaluations"], "full": record["evaluations"] - inherited - idle,
-            "inherited": inherited, "idle": idle,
-            "native_calls": sum(map(len, self._spans.values())) - sum(self.host_walks.values()),
+            "inherited": inherited, "idle": idle, "native_calls": native_calls,
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
-            "host_walks": dict(self.host_walks), "native_share": min(bound.native_share for bound in bounds),
+            "host_walks": dict(self.host_walks),
+            "native_share": min(bound.native_share for bound in bounds) if native_calls else 0.0,
             "places": [place.row() for bound in bounds for place in bound.places.values() if place.calls],
             "forced_refreshes": dict(self._nameless + Counter(record["forced_refreshes"])),
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,

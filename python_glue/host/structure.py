@@ -55,6 +55,13 @@ def structure_of(module, hosted, distrusted: dict | None = None) -> Structure:
     return _Survey(module, hosted, distrusted or {}).structure
 
 
+def replaced_forward(module) -> str:
+    """Who replaced the forward of the diffusion model `module`, by which the host asks wrappers; empty where nobody."""
+    if "forward" in vars(module):
+        return "the UNet has a forward of its own"
+    return HostCode().replaced(type(module))
+
+
 class Seen:
     """What a survey looked at, and whether it is still what it was: modules and their attributes, weights and hooks,
     and the functions of the host that do their work."""
@@ -72,7 +79,8 @@ class Seen:
 
     def holds(self) -> bool:
         return (self._objects.holds()
-                and all(getattr(owner, name, None) is function for owner, name, function in self._functions))
+                and all(getattr(owner, name, None) is function and getattr(function, "__code__", None) is code
+                        for owner, name, function, code in self._functions))
 
 
 def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> set[str]:
@@ -101,6 +109,8 @@ class _Survey:
         self._module = module
         self._distrusted = distrusted
         self._code = HostCode()
+        self._precision = next((part.attn_precision for part in module.modules() if hasattr(part, "attn_precision")),
+                               None)  # of all attention, as hooks.py has it
         self._expected = expected_modules(hosted.spec)
         self._leaf_ids = {name: index for index, (name, _, _) in enumerate(unet.leaves())}
         self._shapes = unet.leaves()
@@ -237,6 +247,8 @@ class _Survey:
 
     def _other_setting(self, path: str, part) -> str:
         own, expected = part.__dict__, self._expected[path].settings
+        if own.get("attn_precision", self._precision) is not self._precision:
+            return f"it has attn_precision={own['attn_precision']}, expected {self._precision}"
         read = (self._code.reads(type(part)) - _FOLLOWED) & (own.keys() | expected.keys())
         for name in sorted(read, reverse=True):
             value, usual = own.get(name), expected.get(name)

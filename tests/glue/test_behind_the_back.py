@@ -70,6 +70,13 @@ def on_class(get_owner, name: str):
     return change
 
 
+def another_code(unet, patch):
+    def forward(self, x):
+        x, gate = self.proj(x).chunk(2, dim=-1)
+        return x * gate
+    patch.setattr(attention().GEGLU.forward, "__code__", forward.__code__)
+
+
 def openaimodel():
     from comfy.ldm.modules.diffusionmodules import openaimodel
     return openaimodel
@@ -195,6 +202,7 @@ CHANGES = {
     "forward of a Dropout": on_instance("Dropout", "forward"),
     "_conv_forward of a convolution": on_instance("Conv2d", "_conv_forward"),
     "forward of a norm": on_instance("LayerNorm", "forward"),
+    "code of GEGLU.forward": another_code,
     "Upsample.forward": on_class(lambda: openaimodel().Upsample, "forward"),
     "Downsample.forward": on_class(lambda: openaimodel().Downsample, "forward"),
     "ResBlock._forward": on_class(lambda: openaimodel().ResBlock, "_forward"),
@@ -307,6 +315,13 @@ def test_a_change_counts_from_the_next_call_on(hosted, plain, monkeypatch, name)
     assert relative_error(expected, found) <= EXACT
     changed = report["places"] or report["host_walks"] or report["fallback_calls"]
     assert bool(changed) != (name in OF_WEIGHTS)
+
+
+def test_an_attention_of_another_precision_is_the_hosts(hosted, monkeypatch):
+    def change(unet, patch):
+        parts(unet, "CrossAttention")[3].attn_precision = torch.float32
+    _, report = sampled(hosted, monkeypatch, hosted.exact(), change)
+    assert [place["reason"] for place in report["places"]] == ["it has attn_precision=torch.float32, expected None"]
 
 
 def test_what_was_changed_and_changed_back_runs_in_the_engine(hosted, plain, monkeypatch):
