@@ -10,8 +10,8 @@
 namespace asdm {
 namespace {
 
-constexpr std::string_view kFormat = "asdm.plan";
-constexpr int64_t kVersion = 1;
+constexpr std::string_view kPlanFormat = "asdm.plan";
+constexpr int64_t kPlanVersion = 1;
 
 std::vector<std::string> family_names() {
   std::vector<std::string> names;
@@ -60,8 +60,8 @@ PlanEvaluation read_evaluation(const nlohmann::json& json, const std::string& at
 
 std::string to_json(const Plan& plan) {
   nlohmann::ordered_json head;
-  head["format"] = std::string(kFormat);
-  head["version"] = kVersion;
+  head["format"] = std::string(kPlanFormat);
+  head["version"] = kPlanVersion;
   head["family"] = plan.family;
   head["steps"] = plan.steps;
   head["value"] = plan.value;
@@ -83,7 +83,7 @@ std::string to_json(const Plan& plan) {
 
 Plan plan_from_json(std::string_view json) {
   const nlohmann::json parsed = parse_json_object(json, "plan");
-  check_header(parsed, "plan", kFormat, kVersion);
+  check_header(parsed, "plan", kPlanFormat, kPlanVersion);
   check_keys(parsed, "plan", {"format", "version", "family", "steps", "value", "storage", "evaluations"});
   Plan plan;
   plan.family = family_names()[read_name(parsed.at("family"), "plan.family", family_names())];
