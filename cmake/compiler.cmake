@@ -1,6 +1,10 @@
 # Warnings, sanitizers, ccache. Third-party headers are SYSTEM, so that -Werror judges our code alone.
 add_library(asdm_compiler_flags INTERFACE)
-target_compile_options(asdm_compiler_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
+if(MSVC)
+  target_compile_options(asdm_compiler_flags INTERFACE /W4)
+else()
+  target_compile_options(asdm_compiler_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
+endif()
 # g++ 12 sees an overlap in every std::string concatenation (GCC bug 105651).
 target_compile_options(asdm_compiler_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(ASDM_WERROR)

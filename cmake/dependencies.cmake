@@ -33,15 +33,20 @@ target_include_directories(asdm_torch SYSTEM INTERFACE
 target_link_libraries(asdm_torch INTERFACE ${ASDM_TORCH_LIBRARY} ${ASDM_TORCH_CPU_LIBRARY} ${ASDM_C10_LIBRARY})
 
 # at::parallel_for is inlined into our files, and runs in one thread without OpenMP. The runtime is the one that torch
-# brings, where it brings one: two of them would fight for the cores.
-find_package(OpenMP REQUIRED COMPONENTS CXX)
-file(GLOB ASDM_TORCH_OPENMP "${ASDM_TORCH_FOLDER}/lib/libgomp*.so*" "${ASDM_TORCH_FOLDER}/../torch.libs/libgomp*.so*")
-if(ASDM_TORCH_OPENMP)
-  list(GET ASDM_TORCH_OPENMP 0 ASDM_TORCH_OPENMP)
-  target_compile_options(asdm_torch INTERFACE ${OpenMP_CXX_FLAGS})
-  target_link_libraries(asdm_torch INTERFACE ${ASDM_TORCH_OPENMP})
+# brings, where it brings one: two of them would fight for the cores. Clang's code speaks to another one than the libgomp
+# of torch on Linux, in which each of its threads would take itself for the first and do all of the work.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NOT WIN32)
+  message(WARNING "Clang does not speak to torch's OpenMP: what it builds is right and runs in one thread.")
 else()
-  target_link_libraries(asdm_torch INTERFACE OpenMP::OpenMP_CXX)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  file(GLOB ASDM_TORCH_OPENMP "${ASDM_TORCH_FOLDER}/lib/libgomp*.so*" "${ASDM_TORCH_FOLDER}/../torch.libs/libgomp*.so*")
+  if(ASDM_TORCH_OPENMP)
+    list(GET ASDM_TORCH_OPENMP 0 ASDM_TORCH_OPENMP)
+    target_compile_options(asdm_torch INTERFACE ${OpenMP_CXX_FLAGS})
+    target_link_libraries(asdm_torch INTERFACE ${ASDM_TORCH_OPENMP})
+  else()
+    target_link_libraries(asdm_torch INTERFACE OpenMP::OpenMP_CXX)
+  endif()
 endif()
 
 include(FetchContent)
@@ -78,6 +83,8 @@ if(ASDM_BUILD_TESTS)
   endif()
 endif()
 
-# Only native/base/log.cpp may include spdlog (see log.h), so its headers stay private to that target.
+# For native/base/log.cpp alone (see log.h). Headers alone, of its fmt too: a wheel must not ask for libraries that its
+# user's system has in another version, or not at all.
 add_library(asdm_spdlog INTERFACE)
-target_link_libraries(asdm_spdlog INTERFACE $<BUILD_INTERFACE:spdlog::spdlog>)
+target_compile_definitions(asdm_spdlog INTERFACE FMT_HEADER_ONLY)
+target_link_libraries(asdm_spdlog INTERFACE spdlog::spdlog_header_only)

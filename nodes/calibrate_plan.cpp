@@ -9,7 +9,7 @@
 namespace asdm::nodes {
 namespace {
 
-std::string number_text(double value) {
+std::string three_digits(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.3g", value);
   return text;
@@ -18,9 +18,9 @@ std::string number_text(double value) {
 std::string summary(const CalibratedPlan& calibrated, double target_speedup) {
   const TriedPlan& chosen = calibrated.tried.at(calibrated.chosen);
   const std::string count = std::to_string(calibrated.tried.size());
-  const std::string found = number_text(chosen.speedup) + " times as fast at " + number_text(chosen.psnr) + " dB, ";
+  const std::string found = three_digits(chosen.speedup) + " times as fast at " + three_digits(chosen.psnr) + " dB, ";
   return calibrated.reached ? found + "the closest of " + count + " plans"
-                            : "no plan is " + number_text(target_speedup) + " times as fast; the fastest is " + found +
+                            : "no plan is " + three_digits(target_speedup) + " times as fast; the fastest is " + found +
                                   "of " + count + " tried";
 }
 

@@ -10,7 +10,7 @@
 namespace asdm {
 namespace {
 
-constexpr std::string_view kWhere = "UNetSpec.me_cond_conv";
+constexpr std::string_view kSitesField = "UNetSpec.me_cond_conv";
 constexpr int64_t kMostExperts = 64;
 
 void check_routing(const std::string& where, const ExpertRouting& routing) {
@@ -71,14 +71,14 @@ void check_me_cond_conv(const UNetSpec& spec) {
   auto left = known.begin();
   for (size_t i = 0; i < spec.me_cond_conv.size(); ++i) {
     const MECondConvSite& given = spec.me_cond_conv[i];
-    (void)find_res_site(spec, given.site, kWhere);
+    (void)find_res_site(spec, given.site, kSitesField);
     left = std::find(left, known.end(), given.site);
     if (left == known.end()) {
-      throw invalid_input(kWhere, "each site once, in evaluation order",
+      throw invalid_input(kSitesField, "each site once, in evaluation order",
                           given.site + " after " + spec.me_cond_conv[i - 1].site);
     }
     ++left;
-    check_routing(std::string(kWhere) + "[" + std::to_string(i) + "]", given.routing);
+    check_routing(std::string(kSitesField) + "[" + std::to_string(i) + "]", given.routing);
   }
 }
 

@@ -11,9 +11,9 @@
 namespace asdm {
 namespace {
 
-constexpr std::string_view kFormat = "asdm.plan";
-constexpr int64_t kVersion = 1;
-constexpr size_t kMaxBytes = 16'000'000;  // a thousand evaluations that name every unit of SDXL
+constexpr std::string_view kPlanFormat = "asdm.plan";
+constexpr int64_t kPlanVersion = 1;
+constexpr size_t kMaxPlanBytes = 16'000'000;  // a thousand evaluations that name every unit of SDXL
 
 std::vector<std::string> family_names() {
   std::vector<std::string> names;
@@ -63,8 +63,8 @@ PlanEvaluation read_evaluation(const nlohmann::json& json, const std::string& at
 
 std::string to_json(const Plan& plan) {
   nlohmann::ordered_json head;
-  head["format"] = std::string(kFormat);
-  head["version"] = kVersion;
+  head["format"] = std::string(kPlanFormat);
+  head["version"] = kPlanVersion;
   head["family"] = plan.family;
   head["steps"] = plan.steps;
   head["value"] = plan.value;
@@ -85,11 +85,11 @@ std::string to_json(const Plan& plan) {
 }
 
 Plan plan_from_json(std::string_view json) {
-  if (json.size() > kMaxBytes) {
-    throw invalid_input("plan", "at most " + std::to_string(kMaxBytes) + " bytes", std::to_string(json.size()));
+  if (json.size() > kMaxPlanBytes) {
+    throw invalid_input("plan", "at most " + std::to_string(kMaxPlanBytes) + " bytes", std::to_string(json.size()));
   }
   const nlohmann::json parsed = parse_json_object(json, "plan");
-  check_header(parsed, "plan", kFormat, kVersion);
+  check_header(parsed, "plan", kPlanFormat, kPlanVersion);
   check_keys(parsed, "plan", {"format", "version", "family", "steps", "value", "storage", "evaluations"});
   Plan plan;
   plan.family = family_names()[read_name(parsed.at("family"), "plan.family", family_names())];

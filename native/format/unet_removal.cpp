@@ -9,7 +9,7 @@
 namespace asdm {
 namespace {
 
-constexpr std::string_view kWhere = "UNetSpec.removed";
+constexpr std::string_view kRemovedField = "UNetSpec.removed";
 
 using Addresses = std::set<std::string>;
 
@@ -72,7 +72,7 @@ void check_known(const UNetLayout& full, const std::vector<std::string>& address
   }
   for (const std::string& address : addresses) {
     if (!known.contains(address)) {
-      throw unknown_name(kWhere, address, shown);
+      throw unknown_name(kRemovedField, address, shown);
     }
   }
 }
@@ -130,7 +130,7 @@ void pair_skips(const UNetLayout& full, UNetLayout& left) {
         skips.push_back(&block);
       } else if (block.kind == BlockKind::kOutput && block.level == level) {
         if (!takes_skip(block)) {
-          throw invalid_input(kWhere, "decoder blocks whole, or with the ResBlock that takes their skip",
+          throw invalid_input(kRemovedField, "decoder blocks whole, or with the ResBlock that takes their skip",
                               block.address + ".res alone, so that the skip of in." + std::to_string(block.skip) +
                                   " lost its consumer");
         }
@@ -158,7 +158,7 @@ void pair_skips(const UNetLayout& full, UNetLayout& left) {
                                                      : block.address + " lost its skip, that of " + skip);
         }
       }
-      throw invalid_input(kWhere, "as many encoder as decoder blocks at each resolution",
+      throw invalid_input(kRemovedField, "as many encoder as decoder blocks at each resolution",
                           "encoder " + list_of(skips) + " and decoder " + list_of(names) + " at 1/" +
                               std::to_string(int64_t{1} << level) + " of the latent: " + fault);
     }
@@ -175,7 +175,7 @@ void check_trunk(const UNetSpec& spec, const UNetLayout& left) {
   std::string before = "the latent";
   std::vector<int64_t> skips(left.size());
   const auto refuse = [&](const std::string& what, const std::string& expected, const std::string& got) {
-    return invalid_input(kWhere, expected + " before " + what, got + " from " + before);
+    return invalid_input(kRemovedField, expected + " before " + what, got + " from " + before);
   };
   for (const BlockLayout& block : left) {
     if (block.layers.empty()) {
@@ -211,14 +211,14 @@ void check_trunk(const UNetSpec& spec, const UNetLayout& left) {
 }  // namespace
 
 UNetLayout make_layout(const UNetSpec& spec) {
-  const UNetLayout full = full_layout(spec);
+  UNetLayout full = full_layout(spec);
   if (spec.removed.empty()) {
     return full;
   }
   check_known(full, spec.removed);
   const std::vector<std::string> parts = in_whole_parts(full, {spec.removed.begin(), spec.removed.end()});
   if (parts != spec.removed) {
-    throw invalid_input(kWhere, "whole parts in evaluation order: " + join(parts), join(spec.removed));
+    throw invalid_input(kRemovedField, "whole parts in evaluation order: " + join(parts), join(spec.removed));
   }
   UNetLayout left = what_is_left(full, {parts.begin(), parts.end()});
   pair_skips(full, left);

@@ -12,8 +12,8 @@
 namespace asdm {
 namespace {
 
-constexpr std::string_view kFormat = "asdm.unet";
-constexpr int64_t kVersion = 1;
+constexpr std::string_view kUNetFormat = "asdm.unet";
+constexpr int64_t kUNetVersion = 1;
 constexpr const char* kRemoved = "removed";
 constexpr const char* kMECondConv = "me_cond_conv";
 
@@ -120,8 +120,8 @@ std::vector<std::string> keys() {
 
 std::string to_json(const UNetSpec& spec) {
   nlohmann::ordered_json json;
-  json["format"] = std::string(kFormat);
-  json["version"] = kVersion;
+  json["format"] = std::string(kUNetFormat);
+  json["version"] = kUNetVersion;
   for_each_field<UNetSpec>([&](const char* key, auto member) { Writer{json}(key, spec.*member); });
   if (!spec.removed.empty()) {
     json[kRemoved] = spec.removed;
@@ -134,7 +134,7 @@ std::string to_json(const UNetSpec& spec) {
 
 UNetSpec spec_from_json(std::string_view json) {
   const nlohmann::json parsed = parse_json_object(json, "UNetSpec");
-  check_header(parsed, "UNetSpec", kFormat, kVersion);
+  check_header(parsed, "UNetSpec", kUNetFormat, kUNetVersion);
   std::vector<std::string> known = keys();
   for (const char* optional : {kRemoved, kMECondConv}) {
     if (parsed.contains(optional)) {

@@ -1,10 +1,6 @@
 #include "native/layers/cpu_kernels.h"
 
 #ifdef ASDM_SIMD_KERNELS
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
@@ -15,6 +11,7 @@
 #include <c10/core/GradMode.h>
 
 #include "native/base/error.h"
+#include "native/layers/processor.h"
 
 namespace asdm {
 
@@ -39,44 +36,22 @@ InstructionSet most_allowed() {
   return static_cast<InstructionSet>(std::distance(names.begin(), found));
 }
 
-#ifdef ASDM_AMX_KERNELS
-/// Clang knows the names of AMX in __builtin_cpu_supports from version 19 on, hence by the processor's own word.
-bool has_amx() {
-  constexpr unsigned kBf16AndTile = (1U << 22U) | (1U << 24U);
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kBf16AndTile) == kBf16AndTile;
-}
-
-/// Linux keeps the tile registers of a process only after it was asked to.
-bool grants_tiles() {
-  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-#endif
-
-bool runs_avx512() {
-  return most_allowed() >= InstructionSet::kAvx512 && __builtin_cpu_supports("avx512f") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
+bool runs_avx512() { return most_allowed() >= InstructionSet::kAvx512 && this_processor().avx512; }
 
 const simd::Kernels* fp32_kernels() {
   if (runs_avx512()) {
     return &simd::avx512::fp32_kernels();
   }
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return avx2 && most_allowed() >= InstructionSet::kAvx2 ? &simd::avx2::fp32_kernels() : nullptr;
+  const bool avx2 = most_allowed() >= InstructionSet::kAvx2 && this_processor().avx2;
+  return avx2 ? &simd::avx2::fp32_kernels() : nullptr;
 }
 
 const simd::Kernels* bf16_kernels() {
-  if (!runs_avx512() || !__builtin_cpu_supports("avx512bf16")) {
+  if (!runs_avx512() || !this_processor().avx512_bf16) {
     return nullptr;
   }
 #ifdef ASDM_AMX_KERNELS
-  if (most_allowed() >= InstructionSet::kAmx && has_amx() && grants_tiles()) {
+  if (most_allowed() >= InstructionSet::kAmx && this_processor().amx_bf16 && grants_tiles()) {
     return &simd::amx::bf16_kernels();
   }
 #endif

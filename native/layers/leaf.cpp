@@ -85,7 +85,6 @@ at::Tensor Linear::gated(const at::Tensor& x, LayerContext& layer) const {
 Conv2d::Conv2d(ModuleTable& table, std::string name, int64_t in_channels, int64_t out_channels, int64_t kernel,
                int64_t stride)
     : leaf_(table.add({std::move(name), LeafKind::kConv2d, {out_channels, in_channels, kernel, kernel}, true})),
-      kernel_(kernel),
       stride_(stride) {}
 
 at::Tensor Conv2d::operator()(const at::Tensor& x, LayerContext& layer, const ConvolutionExtras& extras) const {

@@ -59,7 +59,6 @@ class Conv2d {
 
  private:
   LeafId leaf_;
-  int64_t kernel_;
   int64_t stride_;
 };
 

@@ -18,11 +18,11 @@ namespace {
 
 using simd::FinishRow;
 using simd::Kernels;
+using simd::kHalfPanel;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
 
-constexpr int64_t kHalf = kPanelColumns / 2;
 // Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
 // reorder all weights for however few pixels.
 constexpr int64_t kSmallestLinear = 24;
@@ -57,7 +57,7 @@ struct Product {
 
   [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels()}; }
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
-  [[nodiscard]] int64_t columns() const { return gated ? kHalf : kPanelColumns; }
+  [[nodiscard]] int64_t columns() const { return gated ? kHalfPanel : kPanelColumns; }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, columns()); }
   [[nodiscard]] int64_t panel_lanes() const { return taps * depth() * kPanelColumns; }
 };
@@ -106,9 +106,10 @@ class ProductTask {
   void pack(const TileBlock& block, int64_t panel) {
     const int64_t column = panel * p_.columns();
     const int64_t left = p_.outputs - column;
-    const PanelHalf low{column, std::clamp<int64_t>(left, 0, kHalf)};
-    const PanelHalf high = p_.gated ? PanelHalf{p_.outputs + column, low.count}
-                                    : PanelHalf{column + kHalf, std::clamp<int64_t>(left - kHalf, 0, kHalf)};
+    const PanelHalf low{column, std::clamp<int64_t>(left, 0, kHalfPanel)};
+    const PanelHalf high = p_.gated
+                               ? PanelHalf{p_.outputs + column, low.count}
+                               : PanelHalf{column + kHalfPanel, std::clamp<int64_t>(left - kHalfPanel, 0, kHalfPanel)};
     p_.kernels.pack_panel(p_.weight.panel(block.first_kernel, block.last_kernel, low, high), p_.channels, p_.taps,
                           packed_.of(panel), static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
   }
@@ -197,7 +198,7 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
 /// In fp32 alone, since sums in bf16 would be rounded before the bias is added.
 bool are_few(const Kernels& kernels, int64_t rows) {
   const int64_t last = rows % kPanelColumns;
-  return kernels.group == 1 && rows <= kFewRows && (last == 0 || last >= kHalf);
+  return kernels.group == 1 && rows <= kFewRows && (last == 0 || last >= kHalfPanel);
 }
 
 /// Tokens one after the other.
@@ -346,7 +347,7 @@ at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
-  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalf) {
+  if (!pays(kernels, x.size(1), weight.size(2) * weight.size(3), rows) || outputs < kHalfPanel) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);

@@ -13,15 +13,15 @@ namespace {
 
 using simd::FinishRow;
 using simd::Kernels;
+using simd::kHalfPanel;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
 
 constexpr int64_t kPositions = 16;
-constexpr int64_t kHalf = kPanelColumns / 2;
 constexpr int64_t kSmallestTiles = 32;  // below, transforming the weights costs more than it saves
 constexpr int64_t kBlockRows = 8;       // rows of kTileRows tiles that are transformed together
-constexpr int64_t kGroupPanels = 2;     // panels that share a chunk of them in the second cache
+constexpr int64_t kFilterPanels = 2;    // panels that share a chunk of them in the second cache
 
 /// One convolution: tiles of 2x2 outputs, counted through all images row by row.
 struct Filtering {
@@ -64,7 +64,7 @@ class FilteringTask {
         share_(share),
         grid_(filtering.grid()),
         blocks_(grid_, share, kBlockRows),
-        group_(blocks_.one_block() ? 1 : kGroupPanels),
+        group_(blocks_.one_block() ? 1 : kFilterPanels),
         packed_(blocks_, share, f_.panel_lanes(), f_.workspace),
         patches_(f_.workspace.lanes(kPositions * patch_stride())),
         sums_(f_.workspace.lanes(group_ * kPositions * sum_stride())) {}
@@ -101,11 +101,11 @@ class FilteringTask {
 
   void pack(const TileBlock& block, int64_t panel) {
     const auto half = [&](int64_t first) {
-      return PanelHalf{first, std::clamp<int64_t>(f_.outputs - first, 0, kHalf)};
+      return PanelHalf{first, std::clamp<int64_t>(f_.outputs - first, 0, kHalfPanel)};
     };
     const int64_t column = panel * kPanelColumns;
     f_.kernels.winograd_weights(
-        f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalf)), f_.channels,
+        f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalfPanel)), f_.channels,
         packed_.of(panel));
   }
 
@@ -177,8 +177,8 @@ class FilteringTask {
 };
 
 bool pays(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight, int64_t stride, int64_t tiles) {
-  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 && x.size(1) % kHalf == 0 &&
-         weight.size(0) % kHalf == 0 && tiles >= kSmallestTiles;
+  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 && x.size(1) % kHalfPanel == 0 &&
+         weight.size(0) % kHalfPanel == 0 && tiles >= kSmallestTiles;
 }
 
 }  // namespace

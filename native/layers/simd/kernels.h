@@ -23,6 +23,7 @@ struct Matrix {
 
 /// Columns of output that one packed panel of weights holds.
 inline constexpr int64_t kPanelColumns = 32;
+inline constexpr int64_t kHalfPanel = kPanelColumns / 2;
 
 /// Output channels of one half of a panel, at most 16.
 struct PanelHalf {
