@@ -46,4 +46,8 @@ torch_python="${PYTHON:-$own_venv/bin/python}"    # builds the module: all envir
 # What child processes (pytest, benchmarks, the demo) read.
 export_environment() {
   export PYTHON="$python" COMFYUI_PATH="$comfy"
+  # Tests run side by side, one to a core: the models in them are too small for threads to share the work well. More
+  # processes than these would want more memory than gain time.
+  export TEST_JOBS=$(($(nproc) < 8 ? $(nproc) : 8))
+  export TEST_THREADS=$(($(nproc) / TEST_JOBS))
 }

@@ -7,10 +7,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 logs="$scratch/logs"
 failed=()
-# Tests run side by side, one to a core: the models in them are too small for threads to share the work well. More
-# processes than these would want more memory than gain time.
-jobs=$(nproc)
-((jobs <= 8)) || jobs=8
 
 # suite NAME SKIPPED COMMAND...: runs a suite, its output shown and kept. A line that matches SKIPPED is a failure too.
 # A failing suite does not keep the next from running.
@@ -39,7 +35,7 @@ build() {
 # Kernels that this processor lacks the instructions for may be skipped, and nothing else.
 unit_tests() {
   local log="$repo/build/ci/Testing/Temporary/LastTest.log"
-  (cd "$repo" && ctest --preset ci --no-tests=error --parallel "$jobs") || return 1
+  (cd "$repo" && ctest --preset ci --no-tests=error --parallel "$TEST_JOBS") || return 1
   [[ $(grep -c '^\[  SKIPPED \] 1 test' "$log") -eq $(grep -c '^needs kernels of ' "$log") ]] || {
     echo "error: a test was skipped that needs no kernels" >&2
     return 1
@@ -48,7 +44,7 @@ unit_tests() {
 
 # python_tests FOLDER HOW: HOW says what may go to another worker (--dist of pytest-xdist).
 python_tests() {
-  (cd "$repo/tests" && OMP_NUM_THREADS=$(($(nproc) / jobs)) "$python" -m pytest --no-skips -n "$jobs" --dist "$2" "$1")
+  (cd "$repo/tests" && OMP_NUM_THREADS="$TEST_THREADS" "$python" -m pytest --no-skips -n "$TEST_JOBS" --dist "$2" "$1")
 }
 
 browser_tests() {

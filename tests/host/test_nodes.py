@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from closeness import MAX_RELATIVE_ERROR, relative_error
-from comfy_server import REPO
 from demo_models import SMALL_UNETS, UNET
 from graphs import INHERITANCE, SAMPLING, Graph
 from image_scores import read_scores
+from node_schemas import read_schemas
 from safetensors.torch import load_file
 from test_exactness import stock_latent
 from test_host_features import text_latent
@@ -243,8 +243,7 @@ EFFECTS = {
 
 
 def test_every_node_is_looked_at():
-    schemas = json.loads((REPO / "python_glue" / "schemas.json").read_text(encoding="utf-8"))["nodes"]
-    assert set(EFFECTS) == {node["id"] for node in schemas}
+    assert set(EFFECTS) == {node["id"] for node in read_schemas()}
 
 
 @pytest.mark.parametrize("node", EFFECTS)

@@ -1,21 +1,10 @@
-"""The node ids and input names are a contract: workflows that people share depend on them."""
+"""The server offers the nodes as their schemas say (that these keep the contract of the first version is in
+tests/glue/test_upgrade.py)."""
 
 import pytest
+from node_schemas import read_schemas
 
-INHERITANCE = ["level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
-               "max_age"]
-# Optional ones come last, so that the widgets of older workflows keep their places.
-LATER = ["threshold", "full_at", "storage", "first_full", "last_full"]
-# By node: required inputs, optional inputs, outputs.
-SCHEMAS = {
-    "ASDMLoadUNet": (["unet_name", "weight_dtype", "engine"], [], ["MODEL"]),
-    "ASDMNativeUNet": (["model", "compute_dtype"], [], ["MODEL"]),
-    "ASDMFeatureInheritance": (["model", *INHERITANCE], LATER, ["MODEL"]),
-    "ASDMApplyPlan": (["model", "plan"], [], ["MODEL"]),
-    "ASDMWrapSampler": (["sampler", "plan", *INHERITANCE], LATER, ["SAMPLER"]),
-    "ASDMReport": (["model", "latent"], [], ["LATENT", "STRING", "IMAGE", "STRING"]),
-    "ASDMCompareImages": (["reference", "image"], [], ["STRING", "IMAGE"]),
-}
+SCHEMAS = {schema["id"]: schema for schema in read_schemas()}
 CHOICES = {
     ("ASDMLoadUNet", "weight_dtype"): ["default", "fp32", "bf16", "fp16"],
     ("ASDMLoadUNet", "engine"): ["native", "reference"],
@@ -30,13 +19,13 @@ def choices_of(given):
 
 
 @pytest.mark.parametrize("node_class", SCHEMAS)
-def test_node_has_the_inputs_and_outputs_of_the_contract(host, node_class):
+def test_node_has_the_inputs_and_outputs_of_its_schema(host, node_class):
     info = host.client.object_info(node_class)
-    inputs, optional, outputs = SCHEMAS[node_class]
     assert info, f"the server does not know {node_class}; its log ends:\n{host.server.log()[-2000:]}"
-    assert list(info["input"]["required"]) == inputs
-    assert list(info["input"].get("optional", {})) == optional
-    assert info["output"] == outputs
+    for kind, optional in (("required", False), ("optional", True)):
+        names = [given["name"] for given in SCHEMAS[node_class]["inputs"] if given.get("optional", False) == optional]
+        assert list(info["input"].get(kind, {})) == names
+    assert info["output"] == [given["kind"] for given in SCHEMAS[node_class]["outputs"]]
     assert info["name"] == node_class
     assert info["description"]
     assert info["python_module"] == "custom_nodes.ComfyUI-ASDM"

