@@ -1,22 +1,31 @@
 """Smaller UNets out of the host's models, and files of UNets."""
 
+import copy
 import inspect
+import itertools
 import os
+import re
 import uuid
 
 import comfy.model_management
 import comfy.model_patcher
 import folder_paths
+from safetensors import SafetensorError
 
 from ..training.expert_start import start_tensors
-from ..unet_file import expected_tensors, is_note, write_unet
+from ..unet_file import expected_tensors, is_note, write_new_unet
 from .assembled_unet import SPEC_BUFFER
 from .dynamic_vram import is_dynamic
 from .loader import make_model
+from .sampled_as import marks_of, prediction_of, record_of
 from .unet_config import describe, unet_config_of
 
 _BUFFER_PREFIX = SPEC_BUFFER + "."
 _UNET_PREFIX = "diffusion_model."
+# What of a BaseModel says how it is sampled.
+_SAMPLED_AS = ("model_sampling", "latent_format", "concat_keys", "model_type")
+_MAX_NAME = 200  # bytes: file systems have 255, and a number and an ending follow
+_NO_NAME = re.compile(r'[<>:"|?*\x00-\x1f]')
 
 
 def _stored_weights(patcher) -> dict:
@@ -59,21 +68,25 @@ def _fresh_patcher(patcher, spec, tensors: dict):
     made once more, for hosts that clone a MODEL around another model."""
     config = _config_like(patcher.model.model_config)
     config.unet_config = {**config.unet_config, **unet_config_of(spec)}
-    config.sampling_settings = dict(config.sampling_settings)
     model_type = patcher.model.model_type  # alone: a model that the new one held would never be freed
     config.model_type = lambda state_dict, prefix="": model_type
+    # Nodes may have put others in their places while it is loaded.
+    own = {name: patcher.object_patches_backup.get(name, getattr(patcher.model, name)) for name in _SAMPLED_AS}
     dtype = patcher.model.get_dtype()
     kept = {name: _cast(tensor, dtype) for name, tensor in tensors.items()} if is_dynamic(patcher) else tensors
     notes = {name: tensor for name, tensor in patcher.model.diffusion_model.state_dict().items() if is_note(name)}
-    return remade_patcher(config, spec, {**kept, **notes}, patcher.load_device, patcher.offload_device)
+    return remade_patcher(config, spec, {**kept, **notes}, own, patcher.load_device, patcher.offload_device)
 
 
-def remade_patcher(config, spec, tensors: dict, load_device, offload_device, disable_dynamic: bool = False):
-    """A ModelPatcher around a new model of `tensors`, themselves and not copies. `disable_dynamic`: what hosts with
-    dynamic VRAM ask of all that makes patchers; this one's weights never are in dynamic VRAM."""
+def remade_patcher(config, spec, tensors: dict, own: dict, load_device, offload_device, disable_dynamic: bool = False):
+    """A ModelPatcher around a new model of `tensors`, themselves and not copies, sampled by copies of `own` (attributes
+    of its BaseModel). `disable_dynamic`: what hosts with dynamic VRAM ask of all that makes patchers; this one's
+    weights never are in dynamic VRAM."""
     model = make_model(_config_like(config), spec, dict(tensors)).to(offload_device)
+    for name, value in own.items():
+        setattr(model, name, copy.deepcopy(value))
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=load_device, offload_device=offload_device)
-    patcher.cached_patcher_init = (remade_patcher, (config, spec, tensors, load_device, offload_device))
+    patcher.cached_patcher_init = (remade_patcher, (config, spec, tensors, own, load_device, offload_device))
     return patcher
 
 
@@ -125,10 +138,28 @@ def baked_tensors(patcher) -> dict:
 
 
 def save_unet(patcher, filename_prefix: str) -> str:
-    """Writes the UNet of `patcher` with its patches baked in, its UNetSpec in the metadata; the file's path. The file
-    takes its name when it is whole, so that nobody meets half of one."""
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
-    path = os.path.join(folder, f"{name}_{counter:05}_.safetensors")
+    """Writes the UNet of `patcher` with its patches baked in, its UNetSpec and how it is sampled in the metadata; the
+    file's path. The file takes its name when it is whole, so that nobody meets half of one."""
+    where = "ASDMSaveUNet.filename_prefix"
+    _check_prefix(filename_prefix, where)
     tensors = {name: tensor for name, tensor in baked_tensors(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
-    write_unet(path, describe(patcher.model)["spec"], tensors)
-    return path
+    spec = describe(patcher.model)["spec"].replace(  # a patch may have widened the first convolution
+        prediction=prediction_of(patcher), in_channels=tensors["input_blocks.0.0.weight"].shape[1])
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix,
+                                                                       folder_paths.get_output_directory())
+        paths = (os.path.join(folder, f"{name}_{number:05}_.safetensors") for number in itertools.count(counter))
+        return write_new_unet(paths, spec, tensors | marks_of(patcher), record_of(patcher))
+    except (OSError, SafetensorError) as fault:
+        raise OSError(f"{where}: expected a place that can be written to, got {fault}") from fault
+
+
+def _check_prefix(prefix: str, where: str):
+    """ValueError where no file can have this name on the systems that ComfyUI runs on."""
+    parts = [part for part in re.split(r"[/\\]", prefix) if part] or [""]
+    for part in parts:
+        if not part.strip(" .") or _NO_NAME.search(part):
+            raise ValueError(f"{where}: expected folders and a name without < > : \" | ? * and control characters, got "
+                             f"{prefix[:_MAX_NAME]!r}")
+        if len(part.encode(errors="surrogateescape")) > _MAX_NAME:
+            raise ValueError(f"{where}: expected names of at most {_MAX_NAME} bytes, got {part[:_MAX_NAME // 4]!r}...")

@@ -9,10 +9,11 @@ import folder_paths
 import torch
 
 from .. import native
-from ..training.data import TrainingData
+from ..training.data import TrainingData, noise_of
 from ..training.trainer import DistilSettings, Trainer
 from ..training.weights import calibrate, taken_from
 from .assembly import baked_tensors, with_weights
+from .sampled_as import prediction_of, record_of
 from .unet_config import describe
 
 CALIBRATION_STEPS = 8
@@ -26,7 +27,8 @@ class Training:
     """A teacher and its student on the training device, in fp32, with all patches of the two baked in."""
 
     def __init__(self, teacher, student):
-        self.spec, self.student_spec = describe(teacher.model)["spec"], describe(student.model)["spec"]
+        self.spec, self.student_spec = (describe(patcher.model)["spec"].replace(prediction=prediction_of(patcher))
+                                        for patcher in (teacher, student))
         self.distillation = native.native_module().Distillation(self.spec, self.student_spec)
         self.device = teacher.load_device
         # One after the other: the two may share weights, and what is loaded for the one is patched in place.
@@ -59,7 +61,7 @@ def calibrate_unet(teacher, student, conditioning: list, latent: dict | None):
 def _observed_calls(teacher, conditioning: list, latent: dict | None) -> list[dict]:
     """The inputs of the UNet in one short run of `teacher`."""
     calls = []
-    sampling = teacher.model.model_sampling
+    sampling = teacher.get_model_object("model_sampling")
 
     def watch(apply_model, arguments):
         x, sigma, given = arguments["input"], arguments["timestep"], arguments["c"]
@@ -93,9 +95,7 @@ def distil_unet(teacher, student, latents: dict, conditioning: list, options: di
             **{name: options[name] for name in ("local_steps", "implant_steps", "steps", "batch_size", "learning_rate",
                                                 "seed")},
             loss_weights={name: options[f"{name}_loss"] for name in _LOSSES})
-        sampling = teacher.model.model_sampling
-        noise = {"velocity": training.spec.prediction == "v", "out_channels": training.spec.out_channels,
-                 "device": training.device, "alphas": 1 / (1 + sampling.sigmas.double() ** 2).cpu()}
+        noise = {**_noise(teacher), "out_channels": training.spec.out_channels, "device": training.device}
         losses = []
         progress = comfy.utils.ProgressBar(0)
 
@@ -113,6 +113,14 @@ def distil_unet(teacher, student, latents: dict, conditioning: list, options: di
         return training.model(learnt), losses
 
 
+def _noise(teacher) -> dict:
+    unknown = type(teacher.get_model_object("model_sampling")).__name__
+    try:
+        return noise_of(record_of(teacher) or {"classes": [unknown, "another pack's code"]})
+    except ValueError as fault:
+        raise ValueError(f"ASDMDistillUNet.teacher: {fault}") from fault
+
+
 def _checkpoint_path(name: str) -> str | None:
     if not name:
         return None
@@ -127,7 +135,7 @@ def _checkpoint_path(name: str) -> str | None:
 def _training_data(patcher, latents: dict, conditioning: list) -> TrainingData:
     """The latents as the UNet sees them, each with its conditioning."""
     model = patcher.model
-    samples = model.process_latent_in(latents["samples"].float().cpu())
+    samples = patcher.get_model_object("latent_format").process_in(latents["samples"].float().cpu())
     context = torch.cat([cond.float().cpu() for cond, _ in conditioning])
     count, described = len(samples), len(context)
     if described not in (1, count):

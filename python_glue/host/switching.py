@@ -27,7 +27,7 @@ def _traits(patcher) -> dict:
     """What UNets must agree in to take over from each other in the middle of a run."""
     config = patcher.model.model_config.unet_config
     prediction = next(base.__name__ for base in reversed(type(patcher.get_model_object("model_sampling")).__bases__))
-    return {"latent format": type(patcher.model.latent_format).__name__, "prediction type": prediction,
+    return {"latent format": type(patcher.get_model_object("latent_format")).__name__, "prediction type": prediction,
             "input channels": config["in_channels"], "output channels": config["out_channels"],
             "width of the text features": config["context_dim"],
             "width of the vector conditioning": config.get("adm_in_channels") or 0}

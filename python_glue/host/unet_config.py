@@ -1,10 +1,10 @@
 """The host's description of a UNet, translated to and from a UNetSpec."""
 
-import comfy.model_base
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from .. import native
 from .assembled_unet import AssembledUNet
+from .sampled_as import VELOCITY
 
 SD_FAMILIES = "Stable Diffusion 1.x, 2.x and SDXL (base, refiner, inpainting, InstructPix2Pix)"
 
@@ -39,11 +39,10 @@ def describe(base_model) -> dict:
         return {"class_name": class_name, "spec": diffusion_model.spec, "refusal": ""}
     levels = len(config["channel_mult"])
     res_blocks = config["num_res_blocks"]
-    velocity = base_model.model_type == comfy.model_base.ModelType.V_PREDICTION
     try:
         spec = native.native_module().UNetSpec(
             family=_FAMILY_BY_CONTEXT.get(config["context_dim"], "sd1"),
-            prediction="v" if velocity else "eps",
+            prediction="v" if base_model.model_type in VELOCITY else "eps",
             in_channels=config["in_channels"], out_channels=config["out_channels"],
             model_channels=config["model_channels"],
             channel_mult=list(config["channel_mult"]),

@@ -15,8 +15,8 @@ import torch
 import torch.distributed
 
 from .. import native
-from ..unet_file import read_unet, write_unet
-from .data import Batches, TrainingData
+from ..unet_file import read_sampling, read_unet, write_unet
+from .data import Batches, TrainingData, noise_of
 from .expert_start import start_tensors
 from .trainer import DistilSettings, Trainer
 from .weights import calibrate, taken_from
@@ -99,7 +99,9 @@ def _distil(options, device: torch.device):
     distillation = core.Distillation(teacher_spec, student_spec)
     teacher = {name: tensor.to(device) for name, tensor in taken_from(distillation.teacher, teacher).items()}
     student = {name: tensor.to(device) for name, tensor in taken_from(distillation.student, student).items()}
-    noise = {"velocity": teacher_spec.prediction == "v", "out_channels": teacher_spec.out_channels, "device": device}
+    sampling = read_sampling(options.teacher)
+    noise = {"velocity": teacher_spec.prediction == "v", **(noise_of(sampling) if sampling else {}),
+             "out_channels": teacher_spec.out_channels, "device": device}
     settings, data = settings_of(options), TrainingData.load(options.data)
     if options.calibrate:
         batches = Batches(data, settings.batch_size, settings.seed + 1, **noise)
@@ -119,7 +121,7 @@ def _distil(options, device: torch.device):
         learnt = trainer.run(options.save_every, options.validate_every)
     if first:
         write_unet(options.out, student_spec, {name: tensor.to("cpu", _dtype_in_file(tensor, options))
-                                               for name, tensor in learnt.items()})
+                                               for name, tensor in learnt.items()}, sampling)
         log.info("%s: written", options.out)
 
 

@@ -1,5 +1,6 @@
 """What a student is trained on: clean latents with their text features, noised as the model was trained."""
 
+import math
 from dataclasses import dataclass
 
 import safetensors
@@ -8,6 +9,13 @@ import torch
 # Weights of the samples over the plain loss: less for tiny noise (min-SNR, arXiv 2303.09556), and more for much noise,
 # where a wrong picture hardly shows in the prediction.
 SNR_CAP, NOISE_CAP = 5.0, 15.0
+_PREDICTIONS = ("EPS", "V_PREDICTION", "EDM")
+# What the UNet is told of each noise level, by the host's names of schedules.
+_TIMES = {
+    "ModelSamplingDiscrete": lambda sigmas: torch.arange(len(sigmas)),
+    "ModelSamplingContinuousEDM": lambda sigmas: 0.25 * sigmas.log(),
+    "ModelSamplingContinuousV": lambda sigmas: sigmas.atan() / math.pi * 2,
+}
 
 
 @dataclass
@@ -50,15 +58,33 @@ def stable_diffusion_alphas(steps: int = 1000) -> torch.Tensor:
     return torch.cumprod(1 - betas, dim=0)
 
 
+def noise_of(record: dict) -> dict:
+    """How Batches noises for a model that is sampled as `record` says (host/sampled_as.py). ValueError where
+    it predicts something else than noise or velocity, or takes other times."""
+    schedule, prediction = record["classes"]
+    if schedule not in _TIMES or prediction not in _PREDICTIONS:
+        raise ValueError("expected a model that predicts noise or velocity, sampled by one of "
+                         f"{', '.join(_TIMES)}, got {prediction} by {schedule}")
+    sigmas = torch.tensor(record["buffers"]["sigmas"], dtype=torch.float64)
+    size = record["settings"].get("sigma_data", 1.0)
+    return {"velocity": prediction != "EPS", "alphas": 1 / (1 + (sigmas / size) ** 2),
+            "timesteps": _TIMES[schedule](sigmas).float(), "size": size, "sign": -1.0 if prediction == "EDM" else 1.0}
+
+
 class Batches:
-    """Batches by number: the same number gives the same batch in every process and after every restart."""
+    """Batches by number: the same number gives the same batch in every process and after every restart. Of each noise
+    level there are `alphas` and, where they are not its number, `timesteps`. `size`: what latents are divided by.
+    `sign`: -1 for the negative of velocity, which is that of negative noise."""
 
     def __init__(self, data: TrainingData, batch_size: int, seed: int, *, velocity: bool, out_channels: int,
-                 device: torch.device | str = "cpu", alphas: torch.Tensor | None = None, empty_share: float = 0.1,
-                 balanced: bool = True):
+                 device: torch.device | str = "cpu", alphas: torch.Tensor | None = None,
+                 timesteps: torch.Tensor | None = None, size: float = 1.0, sign: float = 1.0,
+                 empty_share: float = 0.1, balanced: bool = True):
         self.data, self.batch_size, self.seed, self.device = data, batch_size, seed, device
         self.velocity, self.out_channels, self.balanced = velocity, out_channels, balanced
         self.alphas = stable_diffusion_alphas() if alphas is None else alphas
+        self.timesteps = torch.arange(len(self.alphas)).float() if timesteps is None else timesteps
+        self.size, self.sign = size, sign
         self.empty_share = empty_share if data.empty >= 0 else 0.0
 
     def _generator(self, number: int) -> torch.Generator:
@@ -89,13 +115,13 @@ class Batches:
 
     def _noised(self, clean, epsilon, timesteps, rows) -> dict:
         alphas = self.alphas[timesteps]
-        signal, noise = alphas.sqrt().float(), (1 - alphas).sqrt().float()
+        signal, noise = alphas.sqrt().float(), (1 - alphas).sqrt().float() * self.sign
         s, n = signal.view(-1, 1, 1, 1), noise.view(-1, 1, 1, 1)
-        drawn, beside = clean[:, :self.out_channels], clean[:, self.out_channels:]
+        drawn, beside = clean[:, :self.out_channels] / self.size, clean[:, self.out_channels:]
         snr = alphas / (1 - alphas)
         weight = (SNR_CAP / snr).clamp(max=1.0) * (1 + 1 / snr).clamp(max=NOISE_CAP)
         batch = {
-            "x": torch.cat([s * drawn + n * epsilon, beside], dim=1), "timesteps": timesteps.float(),
+            "x": torch.cat([s * drawn + n * epsilon, beside], dim=1), "timesteps": self.timesteps[timesteps],
             "context": self.data.context[rows].float(), "y": None if self.data.y is None else self.data.y[rows].float(),
             "target": s * epsilon - n * drawn if self.velocity else epsilon, "signal": signal, "noise": noise,
             "weight": weight.float() if self.balanced else torch.ones(len(rows)),

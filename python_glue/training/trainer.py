@@ -8,12 +8,13 @@ import torch
 import torch.distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ..unet_file import atomically
+from .checkpoint import fingerprint, is_alike, load, sample_of, save
 from .data import Batches, TrainingData
 from .lesson import Lesson, Phase, phases_of
 from .weights import source
 
 VALIDATION_SEED, VALIDATION_BATCHES = 7, 8
+_KEPT = ("settings", "depends_on", "began_as", "phase", "step", "student", "average", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Trainer:
         self.phases = phases_of(distillation, settings.local_steps, settings.implant_steps, settings.steps)
         self.steps = sum(phase.steps for phase in self.phases)
         self.average: dict[str, torch.Tensor] = {}
+        self._depends_on = None if checkpoint is None else {
+            "teacher": fingerprint(teacher), "latents": fingerprint(data.latents),
+            "descriptions": fingerprint(data.context, data.rows, data.y, data.empty),
+            "sampling": fingerprint({name: value for name, value in noise.items() if name != "device"})}
+        self._began_as = None if checkpoint is None else sample_of(student)
         self._start = (0, 0)  # phase, step
         self._optimizer_state: dict | None = None
         self.done = 0         # steps of all phases
@@ -140,18 +146,20 @@ class Trainer:
     def _save(self, phase: int, step: int, optimizer):
         if self.checkpoint is None:
             return
-        state = {"settings": asdict(self.settings), "phase": phase, "step": step, "student": self.student,
-                 "average": self.average, "optimizer": None if optimizer is None else optimizer.state_dict()}
-        with atomically(self.checkpoint) as unfinished:
-            torch.save(state, unfinished)
+        values = (asdict(self.settings), self._depends_on, self._began_as, phase, step, self.student, self.average,
+                  None if optimizer is None else optimizer.state_dict())
+        save(self.checkpoint, dict(zip(_KEPT, values, strict=True)))
 
     def resume(self):
-        """Goes on from the checkpoint. ValueError where it was made under other settings."""
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        """Goes on from the checkpoint. ValueError where it is of a training under other settings or of other things."""
+        state = load(self.checkpoint, _KEPT)
         settings = asdict(self.settings)
-        if state["settings"] != settings:
-            changed = [f"{name} {state['settings'].get(name)}, now {value}" for name, value in settings.items()
-                       if state["settings"].get(name) != value]
+        changed = [f"{name} {state['settings'].get(name)}, now {value}" for name, value in settings.items()
+                   if state["settings"].get(name) != value]
+        changed += [f"another {name}" for name, value in self._depends_on.items()
+                    if state["depends_on"].get(name) != value]
+        changed += [] if is_alike(self._began_as, state["began_as"]) else ["another student"]
+        if changed:
             raise ValueError(f"{self.checkpoint}: expected a run with the settings of now, got " + "; ".join(changed))
         for name, tensor in state["student"].items():
             self.student[name].copy_(tensor)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from hosted_model import with_lora
 from repository import REPO
 
 SETTINGS = {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "warm_up": 1}
@@ -148,6 +149,36 @@ def test_a_checkpoint_of_another_run_is_refused(native, distil, teacher, data, t
         trainer(native, distil, teacher, data, steps=1, learning_rate=0.5, checkpoint=checkpoint).resume()
 
 
+def test_a_checkpoint_of_other_things_is_refused_by_their_names(native, distil, teacher, data, tmp_path):
+    checkpoint = str(tmp_path / "run.ckpt")
+    trainer(native, distil, teacher, data, steps=1, checkpoint=checkpoint).run(save_every=1)
+    spec, tensors = teacher
+    name = "input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight"
+    nudged = spec, {**tensors, name: tensors[name] * 1.01}
+    fields = {"latents": data.latents, "context": data.context, "rows": data.rows, "empty": data.empty}
+    make = distil("data").TrainingData
+    for changes, other in (
+            ({}, nudged), ({"latents": data.latents + 1e-3}, teacher), ({"context": data.context * 1.001}, teacher),
+            ({"rows": data.rows.flip(0)}, teacher), ({"empty": -1}, teacher)):
+        fault = "another teacher" if other is nudged else "another latents" if "latents" in changes else "another descr"
+        with pytest.raises(ValueError, match=rf"run\.ckpt: expected a run with the settings of now, got .*{fault}"):
+            trainer(native, distil, other, make(**(fields | changes)), steps=1, checkpoint=checkpoint).resume()
+    with pytest.raises(ValueError, match="another student"):
+        trainer(native, distil, teacher, data, "s0_s1", steps=1, checkpoint=checkpoint).resume()
+    trainer(native, distil, teacher, make(**fields), steps=1, checkpoint=checkpoint).resume()
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:len(whole) // 2],
+                                    lambda whole: b"\x80\x02N.",
+                                    lambda whole: whole[:100] + bytes(50) + whole[150:], lambda whole: b"<html>"])
+def test_a_damaged_checkpoint_is_named(native, distil, teacher, data, tmp_path, damage):
+    checkpoint = tmp_path / "run.ckpt"
+    trainer(native, distil, teacher, data, steps=1, checkpoint=str(checkpoint)).run(save_every=1)
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    with pytest.raises(ValueError, match=r"run\.ckpt: expected the checkpoint of a training"):
+        trainer(native, distil, teacher, data, steps=1, checkpoint=str(checkpoint)).resume()
+
+
 def command(files, out, *launcher, **options):
     """Runs the command on 2 steps; the file that it wrote, read back."""
     arguments = {"teacher": files / "teacher.safetensors", "data": files / "data.safetensors", "preset": "s0",
@@ -244,6 +275,23 @@ def test_an_interrupt_ends_the_node_and_the_next_run_goes_on(native, glue, hoste
         "steps": 3, "local_steps": 0, "implant_steps": 0, "batch_size": 1, "learning_rate": 5e-5, "seed": 0,
         "task_loss": 1.0, "output_loss": 1.0, "feature_loss": 1.0, "semantic_loss": 0.0, "checkpoint": "run"})
     assert len(losses) == 2  # one step was done before
+
+
+def test_the_node_goes_on_with_nothing_that_was_learnt_of_another(native, hosted, small, tmp_path, monkeypatch):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    teacher, student = small
+    given = {"teacher": teacher, "student": student, "latents": {"samples": torch.ones(2, 4, 8, 8)},
+             "positive": hosted.cond(1), "steps": 1, "batch_size": 1, "checkpoint": "run"}
+    native.execute("ASDMDistillUNet", hosted.host, given)
+    for change, fault in (({"teacher": with_lora(teacher)}, "another teacher"),
+                          ({"latents": {"samples": torch.zeros(2, 4, 8, 8)}}, "another latents"),
+                          ({"positive": hosted.cond(2)}, "another descriptions"),
+                          ({"student": with_lora(student)}, "another student")):
+        with pytest.raises(ValueError, match=rf"run\.ckpt: expected a run with the settings of now, got .*{fault}"):
+            native.execute("ASDMDistillUNet", hosted.host, given | change)
+    native.execute("ASDMDistillUNet", hosted.host, given)
 
 
 def calibrated(native, hosted, teacher):
