@@ -3,7 +3,8 @@ faults at every seam (faults), long mixed use (soak), two runs at once under Thr
 from one process to the next (restarts), and known holes of the packages that it is built and tested with (packages).
 
 Each part takes its place in docs/benchmarks/trust.json at once. `--short` is what CI runs: a little of every part but
-`threads`, whose build under ThreadSanitizer takes longer than CI has, nothing of it stored. What fails leaves its input in .test/trust.
+`threads`, whose build under ThreadSanitizer takes longer than CI has, nothing of it stored. What fails leaves its input
+in .test/trust.
 """
 
 import argparse
