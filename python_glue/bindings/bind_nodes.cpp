@@ -57,7 +57,8 @@ nodes::Result run(const nodes::Node& node, const std::string& node_id, nodes::Ho
     throw error.inside(node_id);
   } catch (py::error_already_set& error) {
     const py::gil_scoped_acquire gil;
-    const auto message = py::str(error.value()).cast<std::string>();
+    // It may quote the name of a file that is no text.
+    const auto message = py::str(error.value()).attr("encode")("utf-8", "replace").cast<std::string>();
     if (!error.matches(PyExc_ValueError) || message.find(node_id) != std::string::npos) {
       throw;
     }

@@ -80,6 +80,9 @@ def test_the_node_brings_all_that_the_host_asks_for(native):
     given = {}
 
     class Host:
+        def expected_instead(self, kind, value):
+            return None
+
         def describe_model(self, model):
             return {"class_name": "UNetModel", "spec": native.preset_spec("sd15", 32), "refusal": ""}
 
