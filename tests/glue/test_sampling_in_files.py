@@ -219,6 +219,7 @@ def test_a_first_convolution_that_a_patch_widened_is_kept(hosts, save, load):
     """IC-Light's: four channels more, which a wrapper of its pack brings."""
     hosted = hosts("sd15")
     key = "diffusion_model.input_blocks.0.0.weight"
+    own = dict(hosted.patcher.model.named_parameters())[key].clone()
     widened = hosted.patcher.clone()
     more = torch.randn(32, 8, 3, 3, generator=torch.Generator().manual_seed(1)) * 0.1
     assert widened.add_patches({key: ("diff", (more, {"pad_weight": True}))}, 1.0)
@@ -226,7 +227,6 @@ def test_a_first_convolution_that_a_patch_widened_is_kept(hosts, save, load):
     weight = loaded.model.diffusion_model.input_blocks[0][0].weight
     assert weight.shape[1] == loaded.model.model_config.unet_config["in_channels"] == 8
     assert traits(loaded) == traits(hosted.patcher)  # no InstructPix2Pix, which has as many
-    own = dict(hosted.patcher.model.named_parameters())[key]
     assert torch.allclose(weight[:, :4], own + more[:, :4], atol=1e-6)
     assert torch.equal(weight[:, 4:], more[:, 4:])
 
@@ -290,8 +290,10 @@ def test_a_teacher_is_distilled_as_it_is_sampled(hosts, native, save, load):
     trained = native.execute("ASDMDistillUNet", hosted.host, {"teacher": teacher, **given})["outputs"][0]
     assert traits(trained) == traits(teacher)
     assert traits(load(hosted, save(hosted, trained))) == traits(teacher)
+    other = NODES["lcm"](hosted.patcher)
+    small = native.execute("ASDMAssembleUNet", hosted.host, {"model": other, "preset": "s0"})["outputs"][0]
     with pytest.raises(ValueError, match=r"ASDMDistillUNet\.teacher: .*noise or velocity.*got LCM"):
-        native.execute("ASDMDistillUNet", hosted.host, {"teacher": NODES["lcm"](hosted.patcher), **given})
+        native.execute("ASDMDistillUNet", hosted.host, {**given, "teacher": other, "student": small})
 
 
 def test_unets_that_are_sampled_alike_switch(hosts, marked, native, save, load):
