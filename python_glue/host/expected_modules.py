@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import comfy.ops
 import torch
+from comfy.ldm.modules import attention
+from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from .unet_config import make_unet
 
@@ -19,9 +21,15 @@ class ExpectedModule:
     settings: dict  # the plain attributes
 
 
-@functools.lru_cache(maxsize=8)
 def expected_modules(spec) -> dict[str, ExpectedModule]:
     """By path in the diffusion model of a UNetSpec, which is made without memory."""
+    # What a class makes of itself may be replaced, and come back.
+    return _made(spec, tuple(value.__init__ for module in (attention, openaimodel) for value in vars(module).values()
+                             if isinstance(value, type)))
+
+
+@functools.lru_cache(maxsize=8)
+def _made(spec, makers: tuple) -> dict[str, ExpectedModule]:
     unet = make_unet(spec, dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
     return {path: ExpectedModule(type(part), tuple(part._modules), {
         name: value for name, value in vars(part).items() if isinstance(value, PLAIN)})

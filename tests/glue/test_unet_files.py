@@ -75,7 +75,8 @@ def load(native, hosted, tmp_path):
 
 
 def removed_by(native, preset, name):
-    host = SimpleNamespace(describe_model=lambda model: {"class_name": "", "refusal": "",
+    host = SimpleNamespace(expected_instead=lambda kind, value: None,
+                           describe_model=lambda model: {"class_name": "", "refusal": "",
                                                          "spec": native.preset_spec(preset, 32)},
                            assemble_unet=lambda model, spec: spec,
                            with_native_engine=lambda model, options: model)
