@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from hosted_model import SIZE, lora, lora_schedule, recorded_runs, split_batches
+from hosted_model import lora, lora_schedule, recorded_runs, split_batches
 
 STEPS = 12
 
