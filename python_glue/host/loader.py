@@ -10,13 +10,11 @@ import comfy.supported_models
 import comfy.utils
 import safetensors
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from safetensors import SafetensorError
 
 from ..unet_file import Scales, check_tensors, is_note
-from .assembled_unet import AssembledUNet
 from .sampled_as import MARKS, VELOCITY, configure, read_record, sampled_as
-from .unet_config import check_family, unet_config_of
+from .unet_config import check_family, make_unet, unet_config_of
 
 _FAMILIES = {
     "sd1": comfy.supported_models.SD15, "sd2": comfy.supported_models.SD20,
@@ -55,14 +53,11 @@ def make_model(config, spec, tensors: dict, marks: dict | None = None):
     del config.unet_config["disable_unet_model_creation"]
     settings = {**config.unet_config, "device": "meta", "operations": comfy.ops.pick_operations(
         config.unet_config.get("dtype"), config.manual_cast_dtype)}
-    if spec.removed or spec.has_experts:
-        unet = AssembledUNet(spec.replace(prediction="v" if model.model_type in VELOCITY else "eps"), **settings)
-    else:
-        unet = UNetModel(**settings)
+    unet = make_unet(spec.replace(prediction="v" if model.model_type in VELOCITY else "eps"), **settings)
     unet.load_state_dict(tensors, strict=False, assign=True)
     if comfy.model_management.force_channels_last():
         unet.to(memory_format=torch.channels_last)
-    model.diffusion_model = unet.eval()
+    model.diffusion_model = unet
     return model
 
 
