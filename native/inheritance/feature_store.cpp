@@ -23,48 +23,55 @@ void FeatureStore::ask(const std::vector<std::string>& keys) {
   }
 }
 
-bool FeatureStore::make_room(const std::vector<std::string>& keys, int64_t bytes, int64_t limit) {
-  if (contains(keys)) {
+bool FeatureStore::make_room(const std::vector<std::string>& keys, int64_t bytes) {
+  if (!limit_) {
     return true;
   }
-  std::map<std::shared_ptr<FeatureGroup>, int64_t> asked;
+  std::map<std::shared_ptr<FeatureGroup>, std::optional<int64_t>> asked;  // by group: when a chunk that stays was, last
   for (const auto& [key, chunk] : chunks_) {
-    // What the fresh group takes over holds no other one.
-    const bool goes = std::find(keys.begin(), keys.end(), key) != keys.end();
-    int64_t& last = asked[chunk.group];
-    last = std::max(last, goes ? 0 : chunk.asked);
+    std::optional<int64_t>& last = asked[chunk.group];
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {  // the others go over to the group to come
+      last = std::max(last.value_or(0), chunk.asked);
+    }
   }
   std::multimap<int64_t, std::shared_ptr<FeatureGroup>> by_age;
   for (const auto& [group, last] : asked) {
-    by_age.emplace(last, group);
-    bytes += group->bytes;
+    if (last) {
+      by_age.emplace(*last, group);
+      bytes += group->bytes;
+    }
   }
   for (const auto& [last, group] : by_age) {
-    if (bytes <= limit || last > begun_at_) {
+    if (bytes <= *limit_ || last > begun_at_) {
       break;
     }
     bytes -= group->bytes;
     std::erase_if(chunks_, [&](const auto& entry) { return entry.second.group == group; });
   }
-  return bytes <= limit;
-}
-
-void FeatureStore::trim(int64_t limit) {
-  while (bytes() > limit) {
-    const auto oldest = std::min_element(chunks_.begin(), chunks_.end(),
-                                         [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; });
-    if (oldest->second.asked > begun_at_) {
-      return;
-    }
-    chunks_.erase(oldest);
-  }
+  return bytes <= *limit_;
 }
 
 bool FeatureStore::contains(const std::vector<std::string>& keys) const {
   return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return chunks_.contains(key); });
 }
 
-std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>& keys) {
+std::shared_ptr<FeatureGroup> FeatureStore::whole(const std::vector<std::string>& keys) const {
+  const auto first = keys.empty() ? chunks_.end() : chunks_.find(keys.front());
+  if (first == chunks_.end() || first->second.group->keys != keys) {
+    return nullptr;
+  }
+  const std::shared_ptr<FeatureGroup>& group = first->second.group;
+  const bool all = std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
+    const auto found = chunks_.find(key);
+    return found != chunks_.end() && found->second.group == group;
+  });
+  return all ? group : nullptr;
+}
+
+std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>& keys, int64_t bytes) {
+  if (std::shared_ptr<FeatureGroup> known = whole(keys)) {
+    return known;
+  }
   if (keys.empty() || !contains(keys)) {
     return nullptr;
   }
@@ -73,11 +80,6 @@ std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>&
   for (const std::string& key : keys) {
     chunks.push_back(chunks_.at(key));
   }
-  const bool together = std::all_of(chunks.begin(), chunks.end(),
-                                    [&](const Chunk& chunk) { return chunk.group == chunks.front().group; });
-  if (together && chunks.front().group->keys == keys) {
-    return chunks.front().group;
-  }
   const bool one_size = std::all_of(chunks.begin(), chunks.end(), [&](const Chunk& chunk) {
     return chunk.group->entered == chunks.front().group->entered;
   });
@@ -85,7 +87,10 @@ std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>&
     return nullptr;
   }
   auto group = std::make_shared<FeatureGroup>(regroup(chunks, keys));
-  put(group);
+  group->bytes = bytes;
+  if (make_room(keys, bytes)) {
+    put(group);
+  }
   return group;
 }
 
@@ -130,13 +135,16 @@ FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::
   return group;
 }
 
-std::shared_ptr<FeatureGroup> FeatureStore::open(const std::vector<std::string>& keys) {
-  if (std::shared_ptr<FeatureGroup> known = find(keys)) {
-    return known;
+std::shared_ptr<FeatureGroup> FeatureStore::open(const std::vector<std::string>& keys, int64_t bytes) {
+  if (!find(keys, bytes) && make_room(keys, bytes)) {
+    auto fresh = std::make_shared<FeatureGroup>();
+    fresh->keys = keys;
+    put(fresh);
   }
-  auto group = std::make_shared<FeatureGroup>();
-  group->keys = keys;
-  put(group);
+  std::shared_ptr<FeatureGroup> group = whole(keys);
+  if (group) {
+    group->bytes = bytes;
+  }
   return group;
 }
 

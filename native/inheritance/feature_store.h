@@ -41,18 +41,16 @@ class FeatureStore {
   void begin_evaluation();
   /// A call asks for the features of `keys`, whether or not there are any.
   void ask(const std::vector<std::string>& keys);
-  /// Whether `bytes` more, for the features of `keys`, fit into `limit`: those of chunks that are known do. What this
-  /// evaluation has not asked for yet goes for it, the longest unasked first.
-  [[nodiscard]] bool make_room(const std::vector<std::string>& keys, int64_t bytes, int64_t limit);
-  /// The features of exactly these chunks in this order. Null where one of them has none, or where the blocks of two of
-  /// them were entered by inputs of different sizes.
-  [[nodiscard]] std::shared_ptr<FeatureGroup> find(const std::vector<std::string>& keys);
+  /// From now on the groups together may take so many bytes, by what was told of each.
+  void set_limit(int64_t bytes) { limit_ = bytes; }
+  /// The features of exactly these chunks in this order, which may take `bytes`. Null where one of them has none, or
+  /// where the blocks of two of them were entered by inputs of different sizes. Rows that are put together anew are
+  /// copies; they are kept where there is room for them, and else are the caller's alone.
+  [[nodiscard]] std::shared_ptr<FeatureGroup> find(const std::vector<std::string>& keys, int64_t bytes = 0);
   [[nodiscard]] bool contains(const std::vector<std::string>& keys) const;
-  /// From now on the features of `keys` are those of the group that is given back: what find() gives, or a fresh one.
-  std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys);
-  /// Drops chunks that this evaluation has not asked for yet, the longest unasked first, while more than `limit` bytes
-  /// are held: putting rows together anew makes copies.
-  void trim(int64_t limit);
+  /// From now on the features of `keys`, which may take `bytes`, are those of the group that is given back: what find()
+  /// gives, or a fresh one. Null where there is no room for it.
+  std::shared_ptr<FeatureGroup> open(const std::vector<std::string>& keys, int64_t bytes = 0);
   void clear() { chunks_.clear(); }
   /// Drops what was made of held values.
   void clear_derived();
@@ -64,6 +62,11 @@ class FeatureStore {
     int64_t index = 0;
     int64_t asked = 0;  ///< when a call asked for it last, by the store's count
   };
+  /// The group of exactly `keys` in this order; null where there is none.
+  [[nodiscard]] std::shared_ptr<FeatureGroup> whole(const std::vector<std::string>& keys) const;
+  /// Whether a group of `keys` that may take `bytes` fits beside the others. What this evaluation has not asked for yet
+  /// goes for it, the longest unasked first; a group goes as a whole, as its tensors do.
+  [[nodiscard]] bool make_room(const std::vector<std::string>& keys, int64_t bytes);
   void put(const std::shared_ptr<FeatureGroup>& group);
   /// Puts the rows of `chunks` together in `group`, of each value that all of them have.
   template <class Key>
@@ -72,6 +75,7 @@ class FeatureStore {
   [[nodiscard]] static FeatureGroup regroup(const std::vector<Chunk>& chunks, const std::vector<std::string>& keys);
 
   std::unordered_map<std::string, Chunk> chunks_;
+  std::optional<int64_t> limit_;  ///< bytes
   int64_t asked_ = 0;      ///< counts what calls asked for
   int64_t begun_at_ = 0;   ///< that count where this evaluation began
   int64_t before_at_ = 0;  ///< and where the one before did

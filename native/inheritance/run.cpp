@@ -147,7 +147,8 @@ void Run::open_cuts(CallOrder& order) const {
 
 int64_t Run::declare(int64_t bytes) {
   const int64_t needed = std::max(largest_bytes_, called_bytes_ + bytes);
-  declared_bytes_ = std::max(declared_bytes_.value_or(0), needed);
+  declared_bytes_ = std::max(declared_bytes_, needed);
+  store_.set_limit(declared_bytes_);
   return needed;
 }
 
@@ -163,10 +164,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
   order.keys = keys;
   order.bytes = bytes;
   order.now = now_;
-  order.stored = store_.find(keys);
-  if (declared_bytes_) {
-    store_.trim(*declared_bytes_);
-  }
+  order.stored = store_.find(keys, bytes);
   order.wanted = decisions_->sites();
   std::erase_if(order.wanted, [&](NodeId site) { return left_out_.contains(site); });
   order.whole_outputs = settings_->whole_outputs;
@@ -251,11 +249,10 @@ void Run::store(const CallFeatures& call) {
   if (call.kept().empty() && call.derived_now().empty() && !ran_control) {
     return;
   }
-  if (declared_bytes_ && !store_.make_room(call.keys(), call.bytes(), *declared_bytes_)) {
+  const std::shared_ptr<FeatureGroup> group = store_.open(call.keys(), call.bytes());
+  if (group == nullptr) {
     return;
   }
-  const std::shared_ptr<FeatureGroup> group = store_.open(call.keys());
-  group->bytes = call.bytes();
   if (group->entered != call.entered() && !call.inherits()) {
     group->derived.clear();
     group->nodes.clear();  // a hook resized something: what came before fits no more

@@ -104,7 +104,7 @@ class Run {
   FeatureStore store_;
   int64_t called_bytes_ = 0;   ///< what the calls of this evaluation so far may keep
   int64_t largest_bytes_ = 0;  ///< of those of any evaluation
-  std::optional<int64_t> declared_bytes_;
+  int64_t declared_bytes_ = 0;
   RunRecord record_;
 };
 

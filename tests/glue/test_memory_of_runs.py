@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from hosted_model import lora, lora_schedule, recorded_runs, split_batches
+from hosted_model import SIZE, lora, lora_schedule, recorded_runs, split_batches
 
 STEPS = 12
 
@@ -117,3 +117,11 @@ def test_context_windows(hosted, kept, schedule):
     made = ContextWindowsManualNode.execute(hosted.inheriting(), 10, 4, schedule, 1, False, "pyramid", 3, *newer)
     declared, stored, _ = kept(made.result[0])
     assert 0 < stored <= declared
+
+
+def test_areas_and_prompts_that_come_and_go(hosted, kept):
+    area = {"area": (SIZE // 2, SIZE // 2, 0, 0), "strength": 1.0, "set_area_to_bounds": False}
+    positive = hosted.cond(1) + hosted.cond(4, **area) + hosted.cond(5, start_percent=0.3, end_percent=0.6)
+    declared, stored, report = kept(hosted.inheriting(), positive=positive)
+    assert 0 < stored <= declared
+    assert report["mac_share"] < 0.95
