@@ -85,6 +85,16 @@ class Prices {
     return sum / static_cast<double>(chosen.size());
   }
 
+  /// Puts each cut in turn at `evaluation` of `chosen`; one stays where `stays(cut)` says so.
+  void try_cuts(Cuts& chosen, size_t evaluation, const auto& stays) {
+    for (int64_t cut = -1; cut < std::ssize(cuts_); ++cut) {
+      const int64_t old = std::exchange(chosen[evaluation], cut);
+      if (!stays(cut)) {
+        chosen[evaluation] = old;
+      }
+    }
+  }
+
   /// Changes one evaluation after the other, and exchanges neighbours, while loss + price * share falls.
   void descend(Cuts& chosen, double price) {
     double best = loss(chosen) + price * share(chosen);
@@ -96,10 +106,11 @@ class Prices {
     for (int sweep = 0; better && sweep < kMostSweeps; ++sweep) {
       better = false;
       for (size_t i = 1; i < chosen.size(); ++i) {
-        for (int64_t cut = -1; cut < std::ssize(cuts_); ++cut) {
-          const int64_t old = std::exchange(chosen[i], cut);
-          improves(chosen) ? void(better = true) : void(chosen[i] = old);
-        }
+        try_cuts(chosen, i, [&](int64_t) {
+          const bool stays = improves(chosen);
+          better = better || stays;
+          return stays;
+        });
         for (size_t j = i + 1; j < std::min(chosen.size(), i + 1 + kExchangeReach); ++j) {
           std::swap(chosen[i], chosen[j]);
           improves(chosen) ? void(better = true) : std::swap(chosen[i], chosen[j]);
@@ -116,16 +127,15 @@ class Prices {
       double most = 0.0;
       std::pair<size_t, int64_t> change;
       for (size_t i = 1; i < chosen.size(); ++i) {
-        for (int64_t cut = -1; cut < std::ssize(cuts_); ++cut) {
-          const int64_t old = std::exchange(chosen[i], cut);
+        try_cuts(chosen, i, [&](int64_t cut) {
           const double gain = share(chosen) <= allowed ? now - loss(chosen) : 0.0;
-          chosen[i] = old;
           if (gain > most * (1.0 + 1e-9) && gain > now * 1e-9) {
             most = gain;
             change = {i, cut};
             better = true;
           }
-        }
+          return false;
+        });
       }
       if (better) {
         chosen[change.first] = change.second;
