@@ -1,20 +1,27 @@
-"""Builds the native module with the Python that runs it; ComfyUI-Manager calls this after it fetched the pack.
+"""Brings the native module for the Python that runs this; ComfyUI-Manager calls it after it fetched the pack.
 
-`python install.py` needs Linux, a C++20 compiler with OpenMP, CMake, Ninja, and torch in this very Python: the module
-is bound to the torch it is built with. Whatever is missing is named, all of it at once, with the way to get it.
+Where ASDM_WHEELS names a folder or a page of wheels (scripts/wheels.sh makes them), the module comes out of the one for
+this Python, this torch and these sources. Else it is built, which needs Linux, a C++20 compiler with OpenMP, CMake,
+Ninja, and torch in this very Python: the module is bound to the torch it is built with. Whatever is missing is named,
+all of it at once, with the way to get it.
 """
 
 import hashlib
 import importlib.metadata
+import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+GLUE = ROOT / "python_glue"
 PRESET = "release"
 BUILD_DIR = ROOT / "build" / PRESET
 STAMP = BUILD_DIR / ".asdm-configured"
@@ -113,7 +120,58 @@ def build():
     subprocess.run(["cmake", "--build", "--preset", PRESET], cwd=ROOT, check=True)
 
 
+def wanted_wheel():
+    """The requirement of the wheel for this torch: 'comfyui-asdm==0.1.0+torch2.13.0'."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1]
+    torch = re.match(r"[\d.]+", importlib.metadata.version("torch"))[0]
+    return f"comfyui-asdm=={version}+torch{torch}"
+
+
+def sources_here():
+    """The digest of the C++ sources, as the build leaves it beside the module."""
+    spec = importlib.util.spec_from_file_location("source_digest", GLUE / "source_digest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.source_digest(ROOT)
+
+
+def unpack(wheel):
+    """Puts the module of a wheel, and what describes it, into python_glue/. Why it does not fit; None where it does."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if re.match(r"[^/]+/python_glue/(_native\.|build_info)", name)]
+        described = [name for name in names if name.endswith("build_info.json")]
+        if len(names) < 2 or not described:
+            return f"{wheel.name} has no native module"
+        if json.loads(archive.read(described[0]))["sources"] != sources_here():
+            return f"{wheel.name} was built from other sources than those of this pack"
+        for name in names:
+            (GLUE / Path(name).name).write_bytes(archive.read(name))
+    return None
+
+
+def take_wheel(place):
+    """Takes the module out of the fitting wheel in `place`, a folder or an address. Why not; None where it did."""
+    if torch_fault():
+        return torch_fault()
+    wanted = wanted_wheel()
+    with tempfile.TemporaryDirectory() as folder:
+        got = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-index", "--only-binary", ":all:",
+             "--find-links", place, "--dest", folder, wanted], capture_output=True, text=True)
+        wheels = list(Path(folder).glob("*.whl"))
+        if got.returncode != 0 or not wheels:
+            return f"no wheel {wanted} for this Python in {place}"
+        return unpack(wheels[0])
+
+
 def main():
+    if place := os.environ.get("ASDM_WHEELS"):
+        fault = take_wheel(place)
+        if fault is None:
+            print(f"ComfyUI-ASDM: the native module came out of {wanted_wheel()}. Restart ComfyUI to load it.")
+            return 0
+        print(f"ComfyUI-ASDM: {fault}; building it.")
     # pip puts cmake and ninja here, and nothing says that this folder is on PATH.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
     faults = find_faults()

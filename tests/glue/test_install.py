@@ -2,10 +2,12 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
 import stat
 import sys
+import zipfile
 
 import pytest
 from repository import REPO
@@ -77,3 +79,56 @@ def test_a_build_that_fails_names_its_command(install, programs, capsys, monkeyp
     monkeypatch.setattr(install, "STAMP", tmp_path / "build" / ".asdm-configured")
     assert install.main() == 1
     assert f"'cmake --preset release -DPython_EXECUTABLE={sys.executable}' failed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def wheel(install, monkeypatch, tmp_path):
+    """Writes a wheel of this pack into a folder, of a module that was built from `sources`; gives the folder."""
+    install.GLUE = tmp_path / "python_glue"
+    install.GLUE.mkdir()
+    shutil.copy(REPO / "python_glue" / "source_digest.py", install.GLUE)
+    monkeypatch.setenv("PATH", os.defpath)
+    name, _, version = install.wanted_wheel().partition("==")
+    distribution = f"{name.replace('-', '_')}-{version}"
+
+    def write(sources, tag="py3-none-any", folder="wheels"):
+        files = {
+            "comfyui_asdm/python_glue/_native.cpython.so": "the module",
+            "comfyui_asdm/python_glue/build_info.json": json.dumps({"sources": sources}),
+            "comfyui_asdm/web/show_text.js": "",
+            f"{distribution}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            f"{distribution}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+            f"{distribution}.dist-info/RECORD": "",
+        }
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        with zipfile.ZipFile(place / f"{distribution}-{tag}.whl", "w") as archive:
+            for path, text in files.items():
+                archive.writestr(path, text)
+        monkeypatch.setenv("ASDM_WHEELS", str(place))
+    return write
+
+
+def test_a_wheel_that_fits_is_taken_and_nothing_is_built(install, wheel, monkeypatch, capsys):
+    monkeypatch.setattr(install, "build", None)
+    wheel(install.sources_here())
+    assert install.main() == 0
+    assert (install.GLUE / "_native.cpython.so").read_text() == "the module"
+    assert sorted(path.name for path in install.GLUE.iterdir()) == [
+        "_native.cpython.so", "build_info.json", "source_digest.py"]
+    assert "came out of comfyui-asdm==" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("sources", "tag", "said"), [
+    ("01d", "py3-none-any", "was built from other sources than those of this pack; building it"),
+    ("here", "cp39-cp39-linux_x86_64", "no wheel comfyui-asdm=="),
+])
+def test_a_wheel_that_does_not_fit_is_left(install, wheel, monkeypatch, capsys, sources, tag, said):
+    built = []
+    monkeypatch.setattr(install, "find_faults", list)
+    monkeypatch.setattr(install, "build", lambda: built.append(True))
+    wheel(install.sources_here() if sources == "here" else sources, tag)
+    assert install.main() == 0
+    assert built
+    assert said in capsys.readouterr().out
+    assert [path.name for path in install.GLUE.iterdir()] == ["source_digest.py"]
