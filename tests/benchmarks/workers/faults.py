@@ -229,6 +229,13 @@ class Faults:
         self._loaded(path)  # names the file
         return right
 
+    def _fault_file_cut_in_use(self, draw):
+        path = self._file_of("cut_in_use")
+        model = self._loaded(path)
+        with path.open("r+b") as file:
+            file.truncate(draw.randrange(path.stat().st_size))
+        return self._sampled("exact", model)
+
     def _fault_file_cut_short(self, draw):
         path = self._file_of("cut")
         with path.open("r+b") as file:
