@@ -55,6 +55,17 @@ class HostedModel:
         """A clone that follows the JSON of a plan."""
         return self.with_inheritance(self.patcher, self.plan(plan))
 
+    def load_file(self, path):
+        """The MODEL of a UNet's file, by ASDM Load UNet."""
+        class Folder(type(self.host)):
+            def list_models(self, folder):
+                return [path.name]
+
+            def model_path(self, folder, name):
+                return str(path)
+        inputs = {"unet_name": path.name}
+        return self.pack.native.native_module().execute("ASDMLoadUNet", Folder(), inputs)["outputs"][0]
+
     def sampler(self, name="euler"):
         import comfy.samplers
         return comfy.samplers.sampler_object(name)

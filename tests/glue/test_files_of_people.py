@@ -25,20 +25,13 @@ def tensors(hosted):
 
 
 @pytest.fixture
-def load(native, hosted, tmp_path):
+def load(hosted, tmp_path):
     """The MODEL of a file, which `write(path)` makes."""
     path = tmp_path / "unet.safetensors"
 
-    class Folder(type(hosted.host)):
-        def list_models(self, folder):
-            return [path.name]
-
-        def model_path(self, folder, name):
-            return str(path)
-
     def loaded(write):
         write(path)
-        return native.execute("ASDMLoadUNet", Folder(), {"unet_name": path.name})["outputs"][0]
+        return hosted.load_file(path)
     return loaded
 
 

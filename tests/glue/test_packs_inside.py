@@ -28,13 +28,18 @@ def with_call_wrapper(model, wrapper):
     return changed
 
 
-def wider_input(model):
-    """As IC-Light: a patch makes the first convolution take four channels more, which come with each call."""
+def widened(model):
+    """A patch makes the first convolution take four channels more."""
     weight = torch.randn(32, 8, 3, 3, generator=torch.Generator().manual_seed(3)) * 0.1
     changed = model.clone()
     changed.add_patches({"diffusion_model.input_blocks.0.0.weight": ("diff", (weight, {"pad_weight": True}))}, 1.0)
+    return changed
+
+
+def wider_input(model):
+    """As IC-Light: those channels come with each call."""
     extra = torch.randn(1, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(4))
-    return with_model_wrapper(changed, lambda apply_model, x, timestep, c, _: apply_model(
+    return with_model_wrapper(widened(model), lambda apply_model, x, timestep, c, _: apply_model(
         x, timestep, **c | {"c_concat": extra.repeat(x.shape[0], 1, 1, 1)}))
 
 
@@ -63,6 +68,22 @@ def test_is_what_the_host_gives(hosted, change, order):
         found, report = hosted.sampled(model, steps=STEPS)
         assert relative_error(expected, found) <= EXACT
         assert report["native_calls"] == STEPS
+
+
+def test_a_first_convolution_that_is_widened_at_its_use(hosted):
+    """As where the card has no room for the patched weight: its shape shows nowhere before the call."""
+    from support import calls, models
+
+    def forward(model):
+        inputs = models.random_inputs(model)
+        inputs["x"] = torch.cat((inputs["x"], inputs["x"].flip(-1)), 1)
+        calls.load(model, offload=True)
+        try:
+            return calls.forward(model, inputs)
+        finally:
+            calls.unload(model)
+    expected = forward(widened(hosted.patcher))
+    assert relative_error(expected, forward(hosted.host.with_native_engine(widened(hosted.patcher)))) <= EXACT
 
 
 def test_a_vector_for_a_unet_that_takes_none_is_left_out(hosted):
@@ -182,8 +203,10 @@ def test_schedules_that_do_not_fall(hosted, schedule, mode):
     sigmas = {"rising": falling.flip(0), "repeated": falling.repeat_interleave(2),
               "constant": falling[2:3].repeat(STEPS), "up and down": torch.cat((falling, falling.flip(0)))}[schedule]
     expected = hosted.sample(hosted.patcher, sigmas=sigmas)
-    # Against the direction of sampling rounding grows: 1.3e-4 over six steps.
-    assert relative_error(expected, hosted.sample(hosted.exact(), sigmas=sigmas)) <= 1e-3
+    # Against the direction of sampling rounding grows: by how much shows where the host itself starts a millionth off.
+    off = torch.randn(expected.shape, generator=torch.Generator().manual_seed(9)) * 1e-6
+    grown = relative_error(expected, hosted.sample(hosted.patcher, sigmas=sigmas, latent=off))
+    assert relative_error(expected, hosted.sample(hosted.exact(), sigmas=sigmas)) <= max(EXACT, 2 * grown)
     found, report = hosted.sampled(hosted.inheriting(**mode, value="taylor2"), sigmas=sigmas)
     assert found.isfinite().all()
     assert report["full"] + report["inherited"] + report["idle"] == report["evaluations"] == len(sigmas) - 1

@@ -74,17 +74,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def load(native):
+def load():
     """The MODEL of a file, by ASDM Load UNet."""
-    def loaded(hosted, path):
-        class Folder(type(hosted.host)):
-            def list_models(self, folder):
-                return [path.name]
-
-            def model_path(self, folder, name):
-                return str(path)
-        return native.execute("ASDMLoadUNet", Folder(), {"unet_name": path.name})["outputs"][0]
-    return loaded
+    return lambda hosted, path: hosted.load_file(path)
 
 
 @pytest.fixture

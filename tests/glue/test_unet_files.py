@@ -55,21 +55,14 @@ def full_unet(hosted, glue):
 
 
 @pytest.fixture
-def load(native, hosted, tmp_path):
+def load(hosted, tmp_path):
     """Writes tensors to a file, does `spoil(path)` to it, and loads it."""
     path = tmp_path / "unet.safetensors"
-
-    class Folder(type(hosted.host)):
-        def list_models(self, folder):
-            return [path.name]
-
-        def model_path(self, folder, name):
-            return str(path)
 
     def written(tensors, metadata=None, spoil=lambda path: None):
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
         spoil(path)
-        return native.execute("ASDMLoadUNet", Folder(), {"unet_name": path.name})["outputs"][0]
+        return hosted.load_file(path)
 
     return written
 
