@@ -76,9 +76,9 @@ class FeatureStore {
 
   std::unordered_map<std::string, Chunk> chunks_;
   std::optional<int64_t> limit_;  ///< bytes
-  int64_t asked_ = 0;      ///< counts what calls asked for
-  int64_t begun_at_ = 0;   ///< that count where this evaluation began
-  int64_t before_at_ = 0;  ///< and where the one before did
+  int64_t asked_ = 0;             ///< counts what calls asked for
+  int64_t begun_at_ = 0;          ///< that count where this evaluation began
+  int64_t before_at_ = 0;         ///< and where the one before did
 };
 
 }  // namespace asdm
