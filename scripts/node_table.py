@@ -1,4 +1,4 @@
-"""Writes the nodes' schemas of the built pack to python_glue/schemas.json, and the README's table of nodes from it:
+"""Writes the nodes' schemas of the built pack to python_glue/schemas.json, and the table of docs/nodes.md from it:
 `node_table.py [--check]`, where --check only looks whether the table is that of the file.
 """
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-README = REPO / "README.md"
+PAGE = REPO / "docs" / "nodes.md"
 SCHEMAS = REPO / "python_glue" / "schemas.json"
 BEGIN, END = "<!-- nodes: made by scripts/node_table.py -->\n", "<!-- end of nodes -->\n"
 
@@ -18,7 +18,7 @@ def read_schemas() -> list[dict]:
 
 
 def table(schemas: list[dict]) -> str:
-    """Without inputs, which each node's page has: one more is then no change of the README."""
+    """Without inputs, which each node's page has: one more is then no change here."""
     rows = ["| node | outputs | what it does |", "|---|---|---|"]
     for node in schemas:
         outputs = ", ".join(field["name"] for field in node["outputs"])
@@ -42,17 +42,17 @@ def built_schemas() -> str:
 
 
 def main():
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
-        sys.exit(f"README.md: expected the lines {BEGIN.strip()} and {END.strip()}")
+        sys.exit(f"docs/nodes.md: expected the lines {BEGIN.strip()} and {END.strip()}")
     if "--check" not in sys.argv[1:]:
         SCHEMAS.write_text(built_schemas(), encoding="utf-8")
     wanted = with_table(text, read_schemas())
     if "--check" in sys.argv[1:]:
         if wanted != text:
-            sys.exit("README.md: its table of nodes is not that of the schemas; run scripts/node_table.py")
+            sys.exit("docs/nodes.md: its table of nodes is not that of the schemas; run scripts/node_table.py")
         return
-    README.write_text(wanted, encoding="utf-8")
+    PAGE.write_text(wanted, encoding="utf-8")
 
 
 if __name__ == "__main__":
