@@ -62,6 +62,7 @@ check names names
 check reach reach
 check archive archive
 check node_table "$torch_python" scripts/node_table.py --check
+check docs "$tools/mkdocs" build --quiet
 check host_names "$torch_python" scripts/host_names.py --check
 [[ ${#failed[@]} -eq 0 ]] || fail "lint: ${failed[*]}"
 say "lint passed"

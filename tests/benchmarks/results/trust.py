@@ -38,6 +38,6 @@ def section(result: dict) -> list[str]:
                                                    ", ".join(figures.get("vulnerable", [])) or "none"}))
         rows.append([name, about, shown if trust_parts.holds(name, figures) else f"**{shown}**",
                      str(figures["seconds"]), figures["commit"]])
-    introduction = ("What the pack withstands; [SECURITY.md](../SECURITY.md) says what is promised. In bold: what does "
+    introduction = ("What the pack withstands; `SECURITY.md` says what is promised. In bold: what does "
                     "not hold, or was cut off before it had all that is asked.")
     return ["## Trust", introduction, table(["part", "what", "figures", "seconds", "commit"], rows)]
