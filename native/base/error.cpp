@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/base/nearest_name.h"
+
 namespace asdm {
 namespace {
 
@@ -67,7 +69,13 @@ Error invalid_input(std::string_view where, std::string_view expected, std::stri
 }
 
 Error unknown_name(std::string_view where, std::string_view name, const std::vector<std::string>& known) {
-  return {ErrorKind::kInvalidInput, std::string(where), "one of: " + join(known), "'" + std::string(name) + "'"};
+  return unknown_name_near(where, name, known, nearest_name(name, known));
+}
+
+Error unknown_name_near(std::string_view where, std::string_view name, const std::vector<std::string>& known,
+                        const std::string& nearest) {
+  const std::string expected = nearest.empty() ? "one of: " : "'" + nearest + "' (did you mean that?), or another of: ";
+  return {ErrorKind::kInvalidInput, std::string(where), expected + join(known), "'" + std::string(name) + "'"};
 }
 
 Error unsupported(std::string_view where, std::string_view expected, std::string_view got) {

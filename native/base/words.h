@@ -1,7 +1,8 @@
-// Lists as users write them.
+// Lists and numbers as users write them.
 #pragma once
 
 #include <algorithm>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,13 @@ inline std::vector<std::string> words_of(std::string_view text, std::string_view
     at = text.find_first_not_of(separators, end);
   }
   return words;
+}
+
+/// "0.8", "7": the shortest text of six digits that says it.
+inline std::string number_text(double value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
 }
 
 }  // namespace asdm

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/base/words.h"
 #include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
@@ -40,7 +41,7 @@ void check(const InheritanceSettings& settings) {
   if (!(settings.start_percent >= 0.0 && settings.start_percent <= settings.end_percent &&
         settings.end_percent <= 1.0)) {
     throw invalid_input("start_percent, end_percent", "0 <= start_percent <= end_percent <= 1",
-                        std::to_string(settings.start_percent) + ", " + std::to_string(settings.end_percent));
+                        number_text(settings.start_percent) + ", " + number_text(settings.end_percent));
   }
   if (settings.max_age < 0) {
     throw invalid_input("max_age", "0 (no limit) or more", std::to_string(settings.max_age));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/base/error.h"
+#include "native/base/words.h"
 #include "native/inheritance/placement.h"
 #include "native/inheritance/time_step_mode.h"
 
@@ -37,7 +38,7 @@ std::vector<double> path_of(const std::vector<double>& sigmas, Coordinate coordi
   path.reserve(sigmas.size());
   for (const double sigma : sigmas) {
     if (!(sigma >= 0.0) || std::isinf(sigma)) {
-      throw invalid_input("window_sigmas", "finite numbers of at least 0", std::to_string(sigma));
+      throw invalid_input("window_sigmas", "finite numbers of at least 0", number_text(sigma));
     }
     path.push_back(coordinate(sigma));
   }

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "native/base/nearest_name.h"
 #include "native/base/words.h"
 #include "native/planning/liveness.h"
 
@@ -152,7 +153,9 @@ class Reader {
     append({"out", "guidance", "control"});
     append(site_names(topology_));
     append({"layers such as " + example(NodeKind::kLayer), "units such as " + example(NodeKind::kUnit)});
-    return unknown_name("sites", word, choices);
+    std::vector<std::string> known = all_addresses(topology_);
+    known.insert(known.end(), choices.begin(), choices.end());
+    return unknown_name_near("sites", word, choices, nearest_name(word, known));
   }
 
   const Topology& topology_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "native/base/error.h"
+#include "native/base/words.h"
 #include "native/inheritance/evaluation_point.h"
 
 namespace asdm {
@@ -12,7 +13,7 @@ namespace {
 
 void check_share(double share) {
   if (!(share >= 0.0 && share <= 1.0)) {
-    throw invalid_input("switching share", "a number in 0..1", std::to_string(share));
+    throw invalid_input("switching share", "a number in 0..1", number_text(share));
   }
 }
 
@@ -21,12 +22,12 @@ void check_chain(const std::vector<UNetShare>& chain) {
   for (const UNetShare& entry : chain) {
     check_share(entry.until);
     if (entry.until < before) {
-      throw invalid_input("switching chain", "shares that rise", std::to_string(entry.until));
+      throw invalid_input("switching chain", "shares that rise", number_text(entry.until));
     }
     before = entry.until;
   }
   if (before != 1.0) {
-    throw invalid_input("switching chain", "UNets until share 1", std::to_string(before));
+    throw invalid_input("switching chain", "UNets until share 1", number_text(before));
   }
 }
 
