@@ -11,26 +11,33 @@ class ApplyPlan final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMApplyPlan";
-    schema.display_name = "ASDM Apply Plan";
+    schema.display_name = "ASDM Apply Plan (speed)";
+    schema.category = "ASDM/plans";
     schema.description =
         "Samples by a plan: evaluation by evaluation, what is computed and what is inherited. Every run gives its plan "
         "to ASDM Report, and the same graph with that plan gives the same picture again, whatever decided the first "
         "time.";
+    schema.search_aliases = {"fast", "speed", "cache", "replay", "schedule"};
+    schema.tells_runs = true;
     schema.inputs = {
         linked_input("model", Kind::kModel,
                      "MODEL with a Stable Diffusion UNet. The native engine is installed where it is missing; another "
                      "inheritance that the model carries gives way."),
-        text_input("plan", "",
-                   "JSON of a plan: the last output of ASDM Report, or the pictures' metadata. It is followed by "
-                   "index; the report says where the schedule is another one than the plan's."),
+        plan_input("JSON of a plan: the last output of ASDM Report, or asdm_plans in the metadata of a picture. It is "
+                   "followed step by step; the report says where the schedule is another one than that of the plan."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "A clone of the model that samples by the plan."}};
     return schema;
   }
 
+ protected:
+  [[nodiscard]] std::optional<Inheritance> inheritance_of(const Inputs& inputs) const override {
+    return read_plan(inputs, "plan");
+  }
+
  private:
   Result run(Host& host, const Inputs& inputs) const override {
-    const Plan plan = read_plan(inputs, "plan");
+    const Inheritance plan = *inheritance_of(inputs);
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
     return {.outputs = {host.with_inheritance(model, plan, inputs.where("plan"))}};

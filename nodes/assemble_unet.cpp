@@ -26,11 +26,14 @@ class AssembleUNet final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMAssembleUNet";
-    schema.display_name = "ASDM Assemble UNet";
+    schema.display_name = "ASDM Assemble UNet (compress)";
+    schema.category = "ASDM/compress";
     schema.description =
         "Makes a smaller UNet out of a full one: blocks, layers or transformer blocks are taken out and the skips pair "
         "up anew. Without training the picture suffers, the more the more is taken; the weights that are left are "
         "those of the full UNet, shared and not copied, and LoRA, ControlNet and IPAdapter still find their places.";
+    schema.search_aliases = {"compress", "prune", "small", "fast", "ssd-1b", "bk-sdm", "distil"};
+    schema.is_experimental = true;
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet."),
         combo_input("preset", presets(),

@@ -29,26 +29,28 @@ class CalibratePlan final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMCalibratePlan";
-    schema.display_name = "ASDM Calibrate Plan";
+    schema.display_name = "ASDM Calibrate Plan (speed)";
+    schema.category = "ASDM/plans";
     schema.description =
         "Finds the plan that changes the picture least at the speed you ask for, by trying up to twenty-four on your "
         "own model, prompt and sampler. Takes as long as about eighteen runs; ASDM Apply Plan and ASDM Wrap Sampler "
         "then use the plan for any prompt and seed with these steps and this sampler.";
+    schema.search_aliases = {"fast", "speed", "quality", "tune", "search"};
     schema.inputs = {
         linked_input("model", Kind::kModel,
                      "MODEL with a Stable Diffusion UNet. What it inherits already is left out."),
-        linked_input("positive", Kind::kConditioning, "As for KSampler, and so are all up to denoise."),
+        linked_input("positive", Kind::kConditioning, "What the picture shall show, as for KSampler; so are all inputs up to denoise."),
         linked_input("negative", Kind::kConditioning, "What the picture should not show."),
         linked_input("latent_image", Kind::kLatent,
                      "Size of the pictures. A batch of some makes the choice steadier, and takes longer."),
-        seed_input(kMostSeed, "Of the noise."),
-        int_input("steps", 20, {1, 10000, 1}, "Steps of the runs that the plan is for."),
-        float_input("cfg", 8.0, {0.0, 100.0, 0.1}, "Guidance."),
-        host_list_input("sampler_name", "samplers", "Sampler of the runs that the plan is for."),
-        host_list_input("scheduler", "schedulers", "Its noise schedule."),
-        float_input("denoise", 1.0, {0.01, 1.0, 0.01}, "Below 1 for image to image."),
+        seed_input(kMostSeed, "Of the noise; the plan serves other seeds too. Another one makes the search start anew."),
+        int_input("steps", 20, {1, 10000, 1}, "Steps of the runs that the plan is for. Higher takes longer."),
+        float_input("cfg", 8.0, {0.0, 100.0, 0.1}, "Guidance: higher follows the prompt more closely."),
+        host_list_input("sampler_name", "samplers", "Sampler of the runs that the plan is for; another one wants a plan of its own."),
+        host_list_input("scheduler", "schedulers", "Noise schedule of the runs that the plan is for."),
+        float_input("denoise", 1.0, {0.01, 1.0, 0.01}, "Share of the schedule that is sampled: 1 for text to image, lower for image to image."),
         float_input("target_speedup", 2.0, {1.0, 20.0, 0.1},
-                    "How many times as fast as without inheritance the whole sampling shall be, on this machine."),
+                    "How many times as fast as without reuse the whole sampling shall be, on this machine. Higher drifts further."),
     };
     schema.outputs = {
         {"plan", Kind::kString, "The plan as JSON, for ASDM Apply Plan or ASDM Wrap Sampler."},

@@ -23,10 +23,12 @@ class CompareImages final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMCompareImages";
-    schema.display_name = "ASDM Compare Images";
+    schema.display_name = "ASDM Compare Images (quality)";
+    schema.category = "ASDM/inspect";
     schema.description =
         "Measures how far pictures are from their references, for instance sampled with and without inheritance: "
         "PSNR and SSIM, averaged over the batch, and a picture of the difference.";
+    schema.search_aliases = {"psnr", "ssim", "difference", "quality", "compare"};
     schema.inputs = {
         linked_input("reference", Kind::kImage, "The pictures to measure against."),
         linked_input("image", Kind::kImage, "The pictures to measure; same number and size as the reference."),

@@ -11,10 +11,13 @@ class FeatureInheritance final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMFeatureInheritance";
-    schema.display_name = "ASDM Feature Inheritance";
+    schema.display_name = "ASDM Faster SD/SDXL (DeepCache speed-up)";
     schema.description =
         "Samples faster: most evaluations of the UNet reuse features of earlier ones and compute only the rest. The "
         "picture changes slightly; ASDM Compare Images measures by how much, ASDM Report by how much faster.";
+    schema.search_aliases = {"fast",     "faster",     "speed",      "accelerate", "cache",   "deepcache", "teacache",
+                             "feature inheritance", "2x", "turbo", "optimize", "sdxl faster", "sd15 faster"};
+    schema.tells_runs = true;
     schema.inputs = inheritance_inputs();
     schema.inputs.insert(
         schema.inputs.begin(),
@@ -24,12 +27,17 @@ class FeatureInheritance final : public Node {
     return schema;
   }
 
+ protected:
+  [[nodiscard]] std::optional<Inheritance> inheritance_of(const Inputs& inputs) const override {
+    return read_inheritance(inputs);
+  }
+
  private:
   Result run(Host& host, const Inputs& inputs) const override {
-    const InheritanceRequest request = read_inheritance(inputs);
+    const Inheritance asked = *inheritance_of(inputs);
     const Handle& model = inputs.handle("model");
     require_unet(host, model, inputs.where("model"));
-    return {.outputs = {host.with_inheritance(model, request, inputs.node_id())}};
+    return {.outputs = {host.with_inheritance(model, asked, inputs.node_id())}};
   }
 };
 

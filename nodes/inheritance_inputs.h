@@ -1,6 +1,7 @@
 // The widgets that say what is inherited and when, with the same words in every node that has them.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "nodes/host.h"
@@ -14,6 +15,9 @@ namespace asdm::nodes {
 
 /// The values of these widgets. Throws Error naming the input where values make no sense together.
 [[nodiscard]] InheritanceRequest read_inheritance(const Inputs& inputs);
+
+/// A text input for the JSON of a plan.
+[[nodiscard]] InputSchema plan_input(std::string tooltip);
 
 /// The plan in the text input `name`. Throws Error naming the input, and the path inside the JSON.
 [[nodiscard]] Plan read_plan(const Inputs& inputs, const std::string& name);

@@ -1,20 +1,14 @@
 #include "nodes/inputs.h"
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "native/base/error.h"
+#include "native/base/words.h"
 
 namespace asdm::nodes {
 namespace {
-
-std::string number_text(double value) {
-  std::ostringstream out;
-  out << value;
-  return out.str();
-}
 
 std::string describe(const Value& value) {
   struct Describer {
@@ -89,10 +83,14 @@ void refuse_unknown(const NodeSchema& schema, const std::map<std::string, Value>
 
 }  // namespace
 
-Inputs::Inputs(const NodeSchema& schema, std::map<std::string, Value> values)
+Inputs::Inputs(const NodeSchema& schema, std::map<std::string, Value> values, Part part)
     : node_id_(schema.id), values_(std::move(values)) {
   refuse_unknown(schema, values_);
   for (const InputSchema& input : schema.inputs) {
+    if (part == Part::kWidgets && !values_.contains(input.name) &&
+        std::holds_alternative<std::monostate>(input.default_value)) {
+      continue;
+    }
     Value& value = values_[input.name];
     if (std::holds_alternative<std::monostate>(value)) {
       value = input.when_missing.empty() ? default_of(input) : Value(input.when_missing);

@@ -19,8 +19,13 @@ using Value = std::variant<std::monostate, bool, int64_t, double, std::string, H
 /// One call's values after the check: every input of the schema is there, of its kind, in its range or choices.
 class Inputs {
  public:
+  enum class Part {
+    kAll,
+    kWidgets,  ///< not what comes by links alone, such as a MODEL, nor widgets without a default
+  };
+
   /// Fills in defaults. Throws Error naming "<node id>.<input>" for an unknown, missing, mistyped or too large value.
-  Inputs(const NodeSchema& schema, std::map<std::string, Value> values);
+  Inputs(const NodeSchema& schema, std::map<std::string, Value> values, Part part = Part::kAll);
 
   [[nodiscard]] const std::string& node_id() const noexcept { return node_id_; }
   /// "<node id>.<input>", for messages of the node's own checks.

@@ -25,11 +25,12 @@ class LoadUNet final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMLoadUNet";
-    schema.display_name = "ASDM Load UNet";
+    schema.display_name = "ASDM Load UNet (compressed too)";
     schema.description =
         "Loads the UNet of a safetensors file: SD1.x, SD2.x, SDXL and full checkpoints of them, compressed ones such "
         "as SSD-1B, Segmind Vega, KOALA, BK-SDM, small-sd and tiny-sd with the names of ldm or diffusers, and what "
         "ASDM Save UNet wrote. Names every tensor that is missing or has no place.";
+    schema.search_aliases = {"load", "unet", "ssd-1b", "vega", "koala", "bk-sdm", "tiny-sd", "small-sd", "compressed"};
     schema.inputs = {
         model_file_input("unet_name", std::string(kFolder), "Safetensors file in models/diffusion_models."),
         combo_input("weight_dtype", {"default", "fp32", "bf16", "fp16"},

@@ -10,10 +10,12 @@ class NativeUNet final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMNativeUNet";
-    schema.display_name = "ASDM Native UNet";
+    schema.display_name = "ASDM Native UNet (exact, faster)";
     schema.description =
         "Runs the UNet of any SD1.x, SD2.x or SDXL MODEL in the native engine. Exact: the output equals the host's "
         "within floating-point noise; what the engine does not know runs in the host's own code, and the log says so.";
+    schema.search_aliases = {"fast", "faster", "speed", "exact", "engine", "cpp", "accelerate", "optimize", "sdxl faster"};
+    schema.tells_runs = true;
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet; LoRA and patches stay in force."),
         combo_input("compute_dtype", {"auto", "fp32", "bf16", "fp16"},

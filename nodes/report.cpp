@@ -17,11 +17,13 @@ class Report final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMReport";
-    schema.display_name = "ASDM Report";
+    schema.display_name = "ASDM Report (speed)";
+    schema.category = "ASDM/inspect";
     schema.description =
         "Shows what the sampling run that made a latent did, as a table and a picture: evaluations, what was computed, "
         "inherited, forecast or not run, calls that fell back to the host and why, measured time and stored bytes. "
         "Gives the plan of the run, which ASDM Apply Plan replays.";
+    schema.search_aliases = {"speed", "time", "profile", "statistics", "how fast"};
     schema.inputs = {
         linked_input("model", Kind::kModel, "The MODEL that the sampler used."),
         linked_input("latent", Kind::kLatent,
@@ -44,7 +46,7 @@ class Report final : public Node {
     const std::string table = report_table(report);
     const Handle strip = host.run_strip(report);
     const std::string plan = recorded_plan(report);
-    return {.outputs = {latent, table, strip, plan}, .ui_text = table, .ui_image = strip, .plan = plan};
+    return {.outputs = {latent, table, strip, plan}, .ui_text = report_summary(report), .ui_image = strip, .plan = plan};
   }
 };
 

@@ -1,10 +1,10 @@
 #include "nodes/report_table.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <vector>
 
 #include "native/base/error.h"
+#include "nodes/report_headline.h"
 #include "nodes/report_json.h"
 
 namespace asdm::nodes {
@@ -13,12 +13,6 @@ namespace {
 using nlohmann::json;
 
 using Row = std::vector<std::string>;
-
-std::string decimal(double value, int digits) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
-  return buffer;
-}
 
 std::string count(const json& value) { return std::to_string(value.get<int64_t>()); }
 
@@ -61,13 +55,13 @@ std::string in_cell(std::string text) {
   return text;
 }
 
-/// "3 (sigma jump: 2, missing: 1)"
-std::string total_with_reasons(int64_t total, const json& reasons) {
+/// "3 (sigma jump: 2, missing: 1)", or with `unit` " calls" "3 calls (...)".
+std::string total_with_reasons(int64_t total, const json& reasons, const std::string& unit = "") {
   std::vector<std::string> parts;
   for (const auto& item : reasons.items()) {
     parts.push_back(in_cell(item.key()) + ": " + count(item.value()));
   }
-  std::string out = std::to_string(total);
+  std::string out = std::to_string(total) + unit;
   if (!parts.empty()) {
     out.append(" (").append(join(parts)).append(")");
   }
@@ -101,16 +95,6 @@ std::string places_text(const json& places) {
   return in_cell(out);
 }
 
-std::string bytes_text(double bytes) {
-  const char* const units[] = {"B", "KiB", "MiB", "GiB"};
-  size_t unit = 0;
-  while (bytes >= 1024.0 && unit + 1 < std::size(units)) {
-    bytes /= 1024.0;
-    ++unit;
-  }
-  return decimal(bytes, unit == 0 ? 0 : 1) + " " + units[unit];
-}
-
 std::string summary(const json& report) {
   const json& saved = report.at("seconds_saved");
   const auto sites = report.at("sites").get<std::vector<std::string>>();
@@ -132,7 +116,7 @@ std::string summary(const json& report) {
                                   decimal(report.at("seconds_in_unet").get<double>(), 2) + " s in the UNet"});
   rows.push_back({"saved", saved.is_null() ? "not measured" : decimal(saved.get<double>(), 2) + " s"});
   rows.push_back({"UNet MACs computed", decimal(100.0 * report.at("mac_share").get<double>(), 1) + " %"});
-  rows.push_back({"kept between calls", bytes_text(report.at("cache_bytes").get<double>())});
+  rows.push_back({"kept between calls", bytes_text(report.at("cache_bytes").get<double>(), 1)});
   rows.push_back({"sites", sites.empty() ? "none" : join(sites)});
   if (report.at("control_calls").get<int64_t>() > 0) {
     rows.push_back({"ControlNet calls", count(report.at("control_calls")) + ", of it " +
@@ -148,6 +132,55 @@ std::string summary(const json& report) {
   return table(rows, Align::kLeft);
 }
 
+/// "out.10, out.8, out.6 and 3 more"
+std::string sites_text(const std::vector<std::string>& sites) {
+  constexpr size_t kShown = 4;
+  std::vector<std::string> shown(sites.begin(), sites.begin() + std::min(sites.size(), kShown));
+  const std::string more = sites.size() > kShown ? " and " + std::to_string(sites.size() - kShown) + " more" : "";
+  return join(shown) + more;
+}
+
+/// Where a run was not as it should be, in the words of users; rows that would say nothing are left out.
+void add_troubles(std::vector<Row>& rows, const json& report) {
+  if (const auto calls = report.at("fallback_calls").get<int64_t>(); calls > 0) {
+    rows.push_back({"in ComfyUI's own code", total_with_reasons(calls, report.at("fallback_reasons"), " calls")});
+  }
+  if (const json& walks = report.at("host_walks"); !walks.empty()) {
+    rows.push_back({"in ComfyUI's own order", total_with_reasons(sum(walks), walks, " calls")});
+  }
+  if (const json& places = report.at("places"); !places.empty()) {
+    rows.push_back({"in ComfyUI's own code", places_text(places)});
+  }
+  if (const json& refreshes = report.at("forced_refreshes"); !refreshes.empty()) {
+    rows.push_back({"had to be computed", total_with_reasons(sum(refreshes), refreshes)});
+  }
+}
+
+std::vector<Row> summary_rows(const json& report) {
+  std::vector<Row> rows;
+  rows.push_back({"time", decimal(report.at("seconds").get<double>(), 1) + " s, of it " +
+                              decimal(report.at("seconds_in_unet").get<double>(), 1) + " s in the UNet"});
+  if (const auto sites = report.at("sites").get<std::vector<std::string>>(); !sites.empty()) {
+    rows.push_back({"reused", sites_text(sites)});
+  }
+  add_troubles(rows, report);
+  if (const auto skipped = report.at("skipped_control_calls").get<int64_t>(); skipped > 0) {
+    rows.push_back({"ControlNet", count(report.at("skipped_control_calls")) + " of " +
+                                      count(report.at("control_calls")) + " calls saved"});
+  }
+  for (const std::string& hint : report_hints(report.dump())) {
+    rows.push_back({"note", in_cell(hint)});
+  }
+  for (const json& note : report.at("notes")) {
+    rows.push_back({"note", in_cell(note.get<std::string>())});
+  }
+  return rows;
+}
+
+std::string no_run_text(const json& report) {
+  return std::string(kNoRun) + ": " + report.at("reason").get<std::string>() + "\n";
+}
+
 std::string address_table(const json& addresses) {
   std::vector<Row> rows = {{"address", "computed", "inherited", "forecast", "not run"}};
   for (const json& row : addresses) {
@@ -159,10 +192,18 @@ std::string address_table(const json& addresses) {
 
 }  // namespace
 
+std::string report_summary(std::string_view report_json) {
+  return read_report(report_json, [&](const json& report) {
+    return found_run(report)
+               ? report_headline(report_json, "**") + "\n\n" + table(summary_rows(report), Align::kLeft)
+               : no_run_text(report);
+  });
+}
+
 std::string report_table(std::string_view report_json) {
   return read_report(report_json, [](const json& report) {
     if (!found_run(report)) {
-      return std::string(kNoRun) + ": " + report.at("reason").get<std::string>() + "\n";
+      return no_run_text(report);
     }
     std::string out = summary(report);
     if (!report.at("addresses").empty()) {

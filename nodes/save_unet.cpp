@@ -10,10 +10,12 @@ class SaveUNet final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMSaveUNet";
-    schema.display_name = "ASDM Save UNet";
+    schema.display_name = "ASDM Save UNet (safetensors)";
+    schema.category = "ASDM/compress";
     schema.description =
         "Writes the UNet of a MODEL, LoRA and merges included, to one safetensors file that ASDM Load UNet reads back. "
         "The file appears when it is whole: a run that is cut short leaves none behind.";
+    schema.search_aliases = {"save", "export", "safetensors", "unet"};
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet, assembled or full."),
         string_input("filename_prefix", "diffusion_models/asdm_unet",

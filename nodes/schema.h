@@ -23,6 +23,12 @@ struct Range {
   double step = 1.0;  ///< of the widget's arrows
 };
 
+/// A condition on another input of the node, a widget: its value is one of these, as texts.
+struct WidgetCondition {
+  std::string input;
+  std::vector<std::string> values;
+};
+
 struct InputSchema {
   std::string name;  ///< a contract: shared workflows depend on it
   Kind kind = Kind::kString;
@@ -36,6 +42,9 @@ struct InputSchema {
   bool keeps_value = false;  ///< INT only: the front end is not to change it after a run, as it does by the name "seed"
   std::string when_missing;  ///< COMBO only: what a graph saved before there was this input means; empty: the default
   bool optional = false;     ///< may be left out even without a default: workflows older than it stay valid
+  bool checked_early = false;  ///< Node::check() looks at it: it may be wrong beside others, or by itself
+  bool folded = false;       ///< the front end shows it when it is asked for, or where it has another value than its default
+  std::vector<WidgetCondition> used_when;  ///< the node reads the value where all of these hold
 };
 
 struct OutputSchema {
@@ -47,10 +56,13 @@ struct OutputSchema {
 struct NodeSchema {
   std::string id;  ///< a contract, as input names are
   std::string display_name;
-  std::string category = "ASDM";
+  std::string category = "ASDM";  ///< the menu: "ASDM", or a folder of it
   std::string description;
+  std::vector<std::string> search_aliases = {};  ///< what people type who look for such a node
   std::vector<InputSchema> inputs;
   std::vector<OutputSchema> outputs;
+  bool is_experimental = false;  ///< of research: the host marks it
+  bool tells_runs = false;       ///< shows what runs with its settings gained
   bool is_output_node = false;  ///< runs even when nothing uses its outputs
 };
 

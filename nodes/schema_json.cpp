@@ -1,7 +1,14 @@
 #include "nodes/schema_json.h"
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
+#include "native/base/error.h"
+#include "native/base/words.h"
+#include "native/format/choices.h"
 #include "nodes/registry.h"
 
 namespace asdm::nodes {
@@ -12,11 +19,52 @@ using Json = nlohmann::ordered_json;
 /// INT limits are written as integers: the front end takes the widget's number format from them.
 Json number(Kind kind, double value) { return kind == Kind::kInt ? Json(static_cast<int64_t>(value)) : Json(value); }
 
+std::string default_text(const InputSchema& input) {
+  if (const auto* integer = std::get_if<int64_t>(&input.default_value)) {
+    return std::to_string(*integer);
+  }
+  if (const auto* real = std::get_if<double>(&input.default_value)) {
+    return number_text(*real);
+  }
+  const auto* text = std::get_if<std::string>(&input.default_value);
+  return text == nullptr ? "" : *text;
+}
+
+/// "Only with sites auto.", "Ignored in modes front, triangular."
+std::string condition_text(const WidgetCondition& condition) {
+  if (condition.values == std::vector<std::string>{""}) {
+    return "Only where " + condition.input + " is empty.";
+  }
+  if (condition.input == "mode") {
+    const std::vector<std::string> all = time_step_mode_names();
+    std::vector<std::string> others;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(others), [&](const std::string& mode) {
+      return std::find(condition.values.begin(), condition.values.end(), mode) == condition.values.end();
+    });
+    if (others.size() < condition.values.size()) {
+      return "Ignored in modes " + join(others) + ".";
+    }
+  }
+  return "Only with " + condition.input + " " + join(condition.values, " or ") + ".";
+}
+
+/// What the node says of it, its default, and when it counts.
+std::string tooltip_of(const InputSchema& input) {
+  std::string text = input.tooltip;
+  if (const std::string given = default_text(input); !given.empty()) {
+    text.append(" Default: ").append(given).append(".");
+  }
+  for (const WidgetCondition& condition : input.used_when) {
+    text.append(" ").append(condition_text(condition));
+  }
+  return text;
+}
+
 Json input_json(const InputSchema& input) {
   Json json;
   json["name"] = input.name;
   json["kind"] = std::string(to_string(input.kind));
-  json["tooltip"] = input.tooltip;
+  json["tooltip"] = tooltip_of(input);
   if (const auto* integer = std::get_if<int64_t>(&input.default_value)) {
     json["default"] = *integer;
   } else if (const auto* real = std::get_if<double>(&input.default_value)) {
@@ -50,6 +98,15 @@ Json input_json(const InputSchema& input) {
   if (input.optional) {
     json["optional"] = true;
   }
+  if (input.checked_early) {
+    json["checked_early"] = true;
+  }
+  if (input.folded) {
+    json["folded"] = true;
+  }
+  for (const WidgetCondition& condition : input.used_when) {
+    json["used_when"][condition.input] = condition.values;
+  }
   return json;
 }
 
@@ -59,7 +116,10 @@ Json node_json(const NodeSchema& schema) {
   json["display_name"] = schema.display_name;
   json["category"] = schema.category;
   json["description"] = schema.description;
+  json["search_aliases"] = schema.search_aliases;
   json["is_output_node"] = schema.is_output_node;
+  json["is_experimental"] = schema.is_experimental;
+  json["tells_runs"] = schema.tells_runs;
   json["inputs"] = Json::array();
   for (const InputSchema& input : schema.inputs) {
     json["inputs"].push_back(input_json(input));

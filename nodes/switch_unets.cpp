@@ -10,10 +10,12 @@ class SwitchUNets final : public Node {
   [[nodiscard]] NodeSchema schema() const override {
     NodeSchema schema;
     schema.id = "ASDMSwitchUNets";
-    schema.display_name = "ASDM Switch UNets";
+    schema.display_name = "ASDM Switch UNets (small, full)";
     schema.description =
         "Samples with two UNets: a smaller one for the first, noisy part of the run, the full one for the rest. Each "
         "keeps its own LoRA, patches and inheritance. The result may be a model or early model of another such node.";
+    schema.search_aliases = {"fast", "speed", "refiner", "early", "small unet"};
+    schema.tells_runs = true;
     schema.inputs = {
         linked_input("model", Kind::kModel,
                      "MODEL of the later part. LoRA and inheritance added behind this node are "
@@ -22,8 +24,8 @@ class SwitchUNets final : public Node {
                      "MODEL of the early part: same latent space, prediction type and channels, weights of its own."),
         float_input(
             "switch_percent", 50.0, {0.0, 100.0, 1.0},
-            "Share of this run's steps, in percent (0 to 100), that the early model makes, also for image-to-image and "
-            "split samplers; moved to the nearest step, and applied by sigma."),
+            "Share of the steps of this run, in percent (0 to 100), that the early model makes, also for image-to-image "
+            "and split samplers; moved to the nearest step. Higher is faster and drifts further."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "The model, with the early one in its first steps."}};
     return schema;

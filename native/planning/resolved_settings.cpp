@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/base/words.h"
+#include "native/format/mode_inputs.h"
 #include "native/planning/sites.h"
 
 namespace asdm {
@@ -28,7 +32,7 @@ TimeStepSettings time_steps_of(const InheritanceRequest& request) {
     settings.full_at = full_at_from(request.full_at);
   }
   if (!(settings.threshold >= 0.0)) {
-    throw invalid_input("threshold", "0 or more", std::to_string(settings.threshold));
+    throw invalid_input("threshold", "0 or more", number_text(settings.threshold));
   }
   const bool by_threshold = settings.mode == TimeStepMode::kEasyCache || searches_depth(settings);
   if (by_threshold && settings.threshold == 0.0) {
@@ -96,7 +100,83 @@ std::vector<NodeId> recorded_sites(const std::string& text, const Topology& topo
   return resolved.phases.front().sites;
 }
 
+/// A full UNet of each family.
+struct KnownUNet {
+  UNetSpec spec;
+  Topology topology;
+};
+
+const std::vector<KnownUNet>& known_unets() {
+  static const std::vector<KnownUNet> unets = [] {
+    std::vector<KnownUNet> made;
+    for (const char* const name : {"sd15", "sd21", "sdxl", "sdxl_refiner"}) {
+      UNetSpec spec = preset_spec(name);
+      Topology topology = make_topology(spec);
+      made.push_back({std::move(spec), std::move(topology)});
+    }
+    return made;
+  }();
+  return unets;
+}
+
+template <class Asked>
+void check_on_known_unets(const Asked& asked) {
+  std::optional<Error> first;
+  for (const KnownUNet& unet : known_unets()) {
+    try {
+      std::ignore = settings_of(asked, unet.topology, unet.spec);
+      return;
+    } catch (const Error& error) {
+      if (!first) {
+        first = error;
+      }
+    }
+  }
+  throw *first;
+}
+
+std::string evaluations_text(int64_t evaluations) {
+  return std::to_string(evaluations) + (evaluations == 1 ? " evaluation" : " evaluations");
+}
+
+bool reads(const InheritanceRequest& request, std::string_view input) {
+  const std::vector<std::string> modes = modes_that_read(input);
+  return std::find(modes.begin(), modes.end(), request.mode) != modes.end();
+}
+
 }  // namespace
+
+void check_without_unet(const InheritanceRequest& request) { check_on_known_unets(request); }
+void check_without_unet(const Plan& plan) { check_on_known_unets(plan); }
+
+std::vector<std::string> idle_settings(const InheritanceRequest& request, int64_t evaluations) {
+  std::vector<std::string> notes;
+  if (speed_from(request.speed)) {
+    return notes;
+  }
+  const std::string had = "the run had " + evaluations_text(evaluations);
+  if (reads(request, "full_at")) {
+    std::vector<std::string> behind;
+    for (const int64_t index : full_at_from(request.full_at)) {
+      if (index >= evaluations) {
+        behind.push_back(std::to_string(index));
+      }
+    }
+    if (!behind.empty()) {
+      notes.push_back("full_at names " + join(behind) + ", counted from 0, but " + had);
+    }
+  }
+  if (reads(request, "full_evaluations") && request.full_evaluations > evaluations) {
+    notes.push_back("full_evaluations is " + std::to_string(request.full_evaluations) + ", but " + had +
+                    ": all of them were full");
+  } else if (reads(request, "interval") && request.full_evaluations == 0 && request.interval > evaluations) {
+    notes.push_back("interval is " + std::to_string(request.interval) + ", but " + had + ": one was full");
+  }
+  if (const int64_t guarded = request.first_full + request.last_full; guarded > 0 && guarded >= evaluations) {
+    notes.push_back("first_full and last_full keep " + std::to_string(guarded) + " full, but " + had);
+  }
+  return notes;
+}
 
 InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology, const UNetSpec& spec) {
   if (speed_from(request.speed)) {  // a run makes a plan of it; till then value and storage are what it says

@@ -2,13 +2,16 @@
 #include <pybind11/stl.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "native/base/error.h"
+#include "native/planning/resolved_settings.h"
 #include "nodes/registry.h"
+#include "nodes/report_headline.h"
 #include "nodes/schema_json.h"
 #include "python_glue/bindings/module.h"
 #include "python_glue/bindings/node_values.h"
@@ -90,11 +93,31 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
   return out;
 }
 
+/// Throws Error naming the input where what a user wrote into `widgets` makes no sense, whatever model comes.
+void check(const std::string& node_id, const py::dict& widgets) {
+  const nodes::Node& node = nodes::find_node(node_id);
+  const std::optional<nodes::Inheritance> asked = node.check(values_from_python(node.schema(), widgets));
+  if (!asked) {
+    return;
+  }
+  try {
+    std::visit([](const auto& inheritance) { check_without_unet(inheritance); }, *asked);
+  } catch (const Error& error) {
+    throw error.inside(std::holds_alternative<Plan>(*asked) ? node_id + ".plan" : node_id);
+  }
+}
+
 }  // namespace
 
 void init_nodes(py::module_& m) {
   m.def("list_nodes", &list_nodes, "Ids of all nodes.");
   m.def("schemas_json", &nodes::schemas_json, "All node schemas; the text of python_glue/schemas.json.");
+  m.def("check", &check, py::arg("node_id"), py::arg("widgets"),
+        "Looks at widgets before there is any model; those that are not there have their defaults. ValueError naming "
+        "the input.");
+  m.def("run_headline", [](const std::string& report) { return nodes::report_headline(report); }, py::arg("report"),
+        "What a run gained, in one line; of the JSON of docs/report.md.");
+  m.def("run_hints", &nodes::report_hints, py::arg("report"), "What a user should know of how a run was set up.");
   m.def("execute", &execute, py::arg("node_id"), py::arg("host"), py::arg("inputs"),
         "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None, "
         "\"plan\": JSON text, empty for none}. `host` has the methods of nodes/host.h.");

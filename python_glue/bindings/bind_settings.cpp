@@ -80,6 +80,8 @@ void init_settings(py::module_& m) {
   m.def("speed_names", &speed_names);
   m.def("speed_from", &speed_from, py::arg("name"),
         "How many times less work the name of a speed asks for; None for \"custom\".");
+  m.def("idle_settings", &idle_settings, py::arg("request"), py::arg("evaluations"),
+        "What of a request cannot matter in a run of so many evaluations, in a sentence each.");
   py::class_<InheritanceSettings>(m, "InheritanceSettings", "What is inherited, and when, on one UNet.")
       .def(py::init(&resolved<InheritanceRequest>), py::arg("unet"), py::arg("asked"), py::arg("where") = "",
            "ValueError listing the known names for an unknown one; `where`: what errors begin with.")

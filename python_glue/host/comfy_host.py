@@ -19,7 +19,7 @@ from .plan_calibration import calibrate_plan
 from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
 from .seam import install
-from .settings import KEY, EngineSettings, dtype_of, new_reports, settings_of
+from .settings import KEY, EngineSettings, dtype_of, new_reports, settings_of, told_inheritance
 from .switching import check_pair, unets_of
 from .telling import executing_node
 from .unet_config import describe
@@ -42,8 +42,12 @@ _EXPECTED = {
 
 
 class ComfyHost:
-    """Stateless; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler,
+    """Knows what the node that runs is told alone; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler,
     an IMAGE a tensor [batch, height, width, channels] of values 0..1."""
+
+    def __init__(self, tells_runs: bool = True):
+        """`tells_runs`: whether the node that runs shows what runs with its settings gain."""
+        self._tells_runs = tells_runs
 
     def expected_instead(self, kind: str, value) -> str | None:
         """What an input of this `kind` expects where `value` is something else; None where it is that."""
@@ -87,7 +91,7 @@ class ComfyHost:
 
     def _with(self, model, **changes):
         settings = settings_of(model) or EngineSettings()
-        settings = dataclasses.replace(settings, node_ids=_with_this_node(settings.node_ids), reports=new_reports(),
+        settings = dataclasses.replace(settings, node_ids=self._with_this_node(settings.node_ids), reports=new_reports(),
                                        logged=set(), **changes)
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
         clone = engine_clone(model)
@@ -99,10 +103,13 @@ class ComfyHost:
 
     def with_inheritance(self, model, inheritance, where: str = ""):
         """`inheritance`: the native module's InheritanceRequest or Plan."""
-        return self._with(model, inheritance=inheritance, asked_at=where)
+        before = settings_of(model)
+        notes = () if before is None or before.inheritance is None else (
+            f"replaces the inheritance that a node before it had set ({told_inheritance(before.inheritance)})",)
+        return self._with(model, inheritance=inheritance, asked_at=where, notes=notes)
 
     def without_inheritance(self, model):
-        return self._with(model, inheritance=None)
+        return self._with(model, inheritance=None, notes=())
 
     def calibrate_plan(self, model, asked: dict) -> dict:
         return calibrate_plan(self, model, asked)
@@ -123,7 +130,12 @@ class ComfyHost:
         return switched
 
     def wrap_sampler(self, sampler, inheritance, where: str = ""):
-        return InheritingSampler(sampler, inheritance, where, _with_this_node(()))
+        return InheritingSampler(sampler, inheritance, where, self._with_this_node(()))
+
+    def _with_this_node(self, node_ids: tuple) -> tuple:
+        """`node_ids` and the node that runs now, where that tells of runs."""
+        node_id = executing_node() if self._tells_runs else None
+        return node_ids if node_id is None or node_id in node_ids else (*node_ids, node_id)
 
     def run_report(self, model, latent: dict) -> str:
         settings = settings_of(model)
@@ -141,22 +153,17 @@ class ComfyHost:
         return compare(reference, image, gain)
 
 
-def _with_this_node(node_ids: tuple) -> tuple:
-    """`node_ids` and the node that runs now."""
-    node_id = executing_node()
-    return node_ids if node_id is None or node_id in node_ids else (*node_ids, node_id)
-
-
 def _why_no_report(settings, known) -> str:
     """What to connect to ASDM Report, where none of the `known` reports of the model is of the latent."""
     if known:
         return "connect the LATENT as the sampler gave it, before any node that changes it"
     if settings is None:
-        return ("the model has no ASDM node before it, and no ASDM Wrap Sampler ran with it; connect the MODEL that "
-                "the sampler used")
+        return ("the model has no ASDM node before it, or a merge or another node behind that one dropped it, and no "
+                "ASDM Wrap Sampler ran with it; put the ASDM node last, right before the sampler, and connect the MODEL "
+                "that the sampler used")
     return ("no sampler has made a step with this model; connect the one that the sampler used, and see that it has "
             "steps to make (a denoise of 0 leaves none)")
 
 
-def comfy_host() -> ComfyHost:
-    return ComfyHost()
+def comfy_host(tells_runs: bool = True) -> ComfyHost:
+    return ComfyHost(tells_runs)

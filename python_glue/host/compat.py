@@ -1,9 +1,17 @@
 """What the node classes use of ComfyUI. The only file that imports comfy_api.latest, whose API is not frozen."""
 
+import inspect
+
 import folder_paths
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "host_list", "io", "model_file", "model_files", "ui"]
+__all__ = ["ComfyExtension", "host_list", "io", "known_to_schema", "model_file", "model_files", "ui"]
+
+
+def known_to_schema(**given) -> dict:
+    """Those of the `given` parts of a schema that this host knows: newer ones know more."""
+    known = inspect.signature(io.Schema).parameters
+    return {name: value for name, value in given.items() if name in known}
 
 
 def host_list(name: str) -> list[str]:

@@ -1,11 +1,11 @@
-"""Calibrating a plan: runs of the host's own KSampler, which native PlanSearch chooses and learns from."""
+"""Calibrating a plan: runs as the host's own KSampler makes them, which native PlanSearch chooses and learns from."""
 
 import math
 import time
 
+import comfy.sample
+import comfy.utils
 import torch
-
-import nodes as host_nodes  # ComfyUI's
 
 from .. import native
 from ..pictures.plots import calibration_plot
@@ -16,6 +16,7 @@ from .settings import settings_of
 _PSNR_OF_EQUAL = 100.0
 # What slows the machine for a while must not slow plans alone.
 _TRIALS_PER_FULL_RUN = 5
+_MOST_RUNS = 30  # that a search may take, by plan_search.h: those that warm up and time full runs among them
 
 
 def calibrate_plan(host, model, asked: dict) -> dict:
@@ -26,18 +27,19 @@ def calibrate_plan(host, model, asked: dict) -> dict:
     if settings.chain is not None:
         raise ValueError("ASDMCalibratePlan.model: expected a model of one UNet, got one that switches between "
                          "several; calibrate before ASDM Switch UNets")
-    reference, _ = _sampled(exact, asked)  # untimed: the first run loads the model
+    progress = comfy.utils.ProgressBar(_MOST_RUNS)
+    reference, _ = _sampled(exact, asked, progress)  # untimed: the first run loads the model
     report = settings.reports[-1][1]
     if report["fallback_calls"]:
         raise ValueError(f"ASDMCalibratePlan.model: expected a model that runs in the native engine, got calls that "
                          f"ran in the host's own forward ({'; '.join(report['fallback_reasons'])})")
     recorded = native.native_module().Plan.from_json(report["plan"])
     search = _search(model, recorded, reference, asked)
-    search.add_full_run(_sampled(exact, asked)[1])
+    search.add_full_run(_sampled(exact, asked, progress)[1])
     while (sites := search.next()) is not None:
         if len(search.trials) % _TRIALS_PER_FULL_RUN == _TRIALS_PER_FULL_RUN - 1:
-            search.add_full_run(_sampled(exact, asked)[1])
-        latents, seconds = _sampled(host.with_inheritance(model, _followed(recorded, sites)), asked)
+            search.add_full_run(_sampled(exact, asked, progress)[1])
+        latents, seconds = _sampled(host.with_inheritance(model, _followed(recorded, sites)), asked, progress)
         search.add_trial(seconds, _psnr(reference, latents))
     tried, chosen = search.trials, search.best
     plan = _followed(recorded, tried[chosen]["sites"])
@@ -53,14 +55,21 @@ def _search(model, recorded, latents: torch.Tensor, asked: dict):
         height=height, width=width, tokens=asked["positive"][0][0].shape[1], target_speedup=asked["target_speedup"])
 
 
-def _sampled(model, asked: dict) -> tuple[torch.Tensor, float]:
-    """(latents, seconds) of a run of the host's KSampler."""
+def _sampled(model, asked: dict, progress) -> tuple[torch.Tensor, float]:
+    """(latents, seconds) of a run as the host's KSampler makes it, but without its previews, which would stand on the
+    node in the place of the plot, and with the `progress` of all runs in the place of its own."""
     started = time.perf_counter()
-    (latent,) = host_nodes.common_ksampler(
-        model, asked["seed"], asked["steps"], asked["cfg"], asked["sampler_name"], asked["scheduler"],
-        asked["positive"], asked["negative"], asked["latent_image"], denoise=asked["denoise"])
-    samples = latent["samples"].float().cpu()  # waits for a GPU
-    return samples, time.perf_counter() - started
+    given = asked["latent_image"]
+    latents = comfy.sample.fix_empty_latent_channels(model, given["samples"])
+    noise = comfy.sample.prepare_noise(latents, asked["seed"], given.get("batch_index"))
+    samples = comfy.sample.sample(
+        model, noise, asked["steps"], asked["cfg"], asked["sampler_name"], asked["scheduler"], asked["positive"],
+        asked["negative"], latents, denoise=asked["denoise"], noise_mask=given.get("noise_mask"), disable_pbar=True,
+        seed=asked["seed"])
+    samples = samples.float().cpu()  # waits for a GPU
+    seconds = time.perf_counter() - started
+    progress.update(1)
+    return samples, seconds
 
 
 def _followed(recorded, sites: list[list[str]]):

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from comfy.patcher_extension import WrappersMP
+
 from .. import native
 
 # A plan's sigmas and a run's are the same where they agree as closely as samplers follow their schedules.
@@ -97,7 +99,7 @@ def switched_report(runs: list, order: list[int]) -> dict:
     calls."""
     reports = [run.report() for run in runs]
     merged = dict(reports[-1])
-    for name in ("evaluations", "full", "inherited", "idle", "native_calls", "fallback_calls", "control_calls",
+    for name in ("steps", "evaluations", "full", "inherited", "idle", "native_calls", "fallback_calls", "control_calls",
                  "skipped_control_calls", "seconds_in_unet", "cache_bytes", "places"):
         merged[name] = sum((report[name] for report in reports), [] if name == "places" else 0)
     for name in ("fallback_reasons", "forced_refreshes", "host_walks"):
@@ -117,6 +119,13 @@ def switched_report(runs: list, order: list[int]) -> dict:
                      "seconds": max(report["seconds"] for report in reports),
                      "sigmas": [next(sigmas[position]) for position in order],
                      "addresses": _spliced(reports, order), "notes": notes}
+
+
+def idle_compilation(model_options: dict) -> list[str]:
+    """What is to be said of torch.compile on the same model."""
+    wrappers = model_options.get("transformer_options", {}).get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
+    return ["torch.compile is on this model and gains nothing: the native engine computes in its place; leave it out"
+            ] if wrappers.get("torch.compile") else []
 
 
 def other_caches(model_options: dict) -> list[str]:

@@ -10,7 +10,7 @@ from comfy.patcher_extension import WrappersMP
 from .canvas import Canvas
 from .chunks import advance_hooks
 from .kept_memory import kept_memory_counted
-from .report import other_caches
+from .report import idle_compilation, other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .settings import KEY, EngineSettings, settings_of
 from .speed import Sampling, settings_at_speed
@@ -47,6 +47,7 @@ def running(run: SamplingRun, model_options: dict):
     """`run` is the one that the calls under these options belong to."""
     options = model_options.setdefault("transformer_options", {})
     run.other_caches = other_caches(model_options)
+    run.notes += idle_compilation(model_options)
     for name in run.other_caches:
         run.settings.log_once(f"{name} works on the same model as ComfyUI-ASDM: the two skip work independently, and "
                           "errors add up; use one of them")

@@ -269,9 +269,12 @@ class SamplingRun:
         return saved + (self._control.skipped * sum(asked) / len(asked) if asked else 0.0)
 
     @property
-    def macs(self) -> tuple[int, int]:
-        """(computed, in full calls) multiply-accumulates."""
-        return self._macs_done, self._macs_full
+    def macs(self) -> tuple[float, float]:
+        """(computed, in full calls) multiply-accumulates; an evaluation in which nobody called the UNet counts as one
+        that was saved whole."""
+        evaluations = len(self._sigmas)
+        idle = len(idle_evaluations(self._native.record["log"], self._fallback_evaluations))
+        return self._macs_done, self._macs_full * evaluations / max(evaluations - idle, 1)
 
     def report(self) -> dict:
         """What was done, in the terms of ASDMReport (docs/report.md)."""
@@ -288,10 +291,11 @@ class SamplingRun:
             addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
         bounds = (self.bound, *self._on_other_devices)
         native_calls = sum(map(len, self._spans.values())) - sum(self.host_walks.values())
+        done, in_full = self.macs
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
-            "evaluations": record["evaluations"], "full": record["evaluations"] - inherited - idle,
+            "steps": self._steps, "evaluations": record["evaluations"], "full": record["evaluations"] - inherited - idle,
             "inherited": inherited, "idle": idle, "native_calls": native_calls,
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "host_walks": dict(self.host_walks),
@@ -302,15 +306,21 @@ class SamplingRun:
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
             "cache_bytes": record["peak_cache_bytes"] + sum(bound.projected.peak_bytes for bound in bounds),
-            "mac_share": self._macs_done / self._macs_full if self._macs_full else 1.0,
+            "mac_share": done / in_full if in_full else 1.0,
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
             "other_caches": self.other_caches,
             "notes": [*self.notes,
                       *idle_notes(idle, self.other_caches),
+                      *self._idle_settings(),
                       *(f"{calls} calls without CUDA graphs: {why}" for why, calls in self.without_graphs.items()),
                       *(plan_notes(settings.plan(), self.hosted.family, log) if settings.plan() else ())],
         }
+
+    def _idle_settings(self) -> list[str]:
+        module = native.native_module()
+        asked = self.settings.inheritance
+        return module.idle_settings(asked, len(self._sigmas)) if isinstance(asked, module.InheritanceRequest) else []
 
     def clear(self):
         """Drops features, residuals and projections: another UNet goes on from here."""

@@ -55,6 +55,16 @@ def settings_of(patcher) -> EngineSettings | None:
     return patcher.get_attachment(KEY)
 
 
+def told_inheritance(inheritance) -> str:
+    """An InheritanceRequest or Plan in a few words, as a user set it."""
+    module = native.native_module()
+    if isinstance(inheritance, module.Plan):
+        return "a plan"
+    if module.speed_from(inheritance.speed) is not None:
+        return f"speed {inheritance.speed}"
+    return f"mode {inheritance.mode}, interval {inheritance.interval}"
+
+
 def dtype_of(name: str) -> torch.dtype | None:
     """The dtype that a node's `compute_dtype` or `weight_dtype` names; None where the host is to choose."""
     return _DTYPES[name]

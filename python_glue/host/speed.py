@@ -54,12 +54,13 @@ def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampl
     if found is None:
         note = (f"speed {request.speed}: nothing is inherited; in {len(evaluations)} evaluations nothing could be at "
                 f"little loss")
-        return dataclasses.replace(settings, inheritance=None, notes=() if asked == 1.0 else (note,))
+        return dataclasses.replace(settings, inheritance=None,
+                                   notes=settings.notes if asked == 1.0 else (*settings.notes, note))
     plan = native.native_module().Plan(
         family=hosted_unet(patcher.model).family, steps=len(sigmas) - 1, value=request.value, storage=request.storage,
         evaluations=[(sigma, sites) for (sigma, _), sites in zip(evaluations, found.sites, strict=True)])
     note = f"speed {request.speed}: {1 / found.share:.2f} times less work planned, {found.psnr:.0f} dB predicted"
-    return dataclasses.replace(settings, inheritance=plan, notes=(note,))
+    return dataclasses.replace(settings, inheritance=plan, notes=(*settings.notes, note))
 
 
 def _least_loss(unet, evaluations: list, sampling: Sampling, asked: float):

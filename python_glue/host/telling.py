@@ -1,9 +1,12 @@
-"""Says what a run did: one line in the log, and the same as text on the nodes that asked for it."""
+"""Says what a run gained: one line in the log, and the same as text on the nodes that asked for it."""
 
+import json
 import logging
 import sys
 
 from comfy_execution.utils import get_executing_context
+
+from .. import native
 
 _SHOWN = 3  # reasons that a line has room for
 log = logging.getLogger("asdm")
@@ -16,41 +19,37 @@ def executing_node() -> str | None:
 
 
 def tell_run(settings, report: dict):
-    """Logs the line of a run and shows it on the nodes of its settings."""
-    line, is_loud = run_line(report, bool(settings.inheritance))
-    log.log(logging.WARNING if is_loud else logging.INFO, "%s", line)
-    _show(settings.node_ids, line)
+    """Logs a line about a run and shows the same on the nodes of its settings, as a list behind what was gained: one
+    front end shows its lines as they are, another as Markdown."""
+    told, is_loud = run_told(report, bool(settings.inheritance))
+    log.log(logging.WARNING if is_loud else logging.INFO, "ASDM: %s", "; ".join(told))
+    show_on_nodes(settings.node_ids, "\n- ".join([f"\u26a0 {told[0]}" if is_loud else told[0], *told[1:]]))
 
 
-def run_line(report: dict, asked_to_inherit: bool) -> tuple[str, bool]:
-    """(what a run did, whether it is that nothing was gained)."""
+def run_told(report: dict, asked_to_inherit: bool) -> tuple[list[str], bool]:
+    """(what a run gained and what a user should know of it, whether it is that nothing was gained)."""
     calls = report["native_calls"] + report["fallback_calls"] + sum(report["host_walks"].values())
-    evaluations = f"{report['evaluations']} evaluations"
     if asked_to_inherit and not report["inherited"]:
-        return f"ASDM: nothing was inherited in {evaluations}: {_why_nothing(report)}", True
+        return [f"not faster: nothing was reused in {report['evaluations']} steps: {_why_nothing(report)}"], True
     if calls and report["fallback_calls"] == calls:
-        return f"ASDM: all of it ran in the host's own code: {_listed(report['fallback_reasons'])}", True
-    parts = [_speed(report) if asked_to_inherit else
-             f"native engine, {evaluations}, {report['seconds_in_unet']:.2f} s in the UNet"]
+        return [f"not faster: all of it ran in ComfyUI's own code: {_listed(report['fallback_reasons'])}"], True
+    text = json.dumps(report)
+    module = native.native_module()
+    return [module.run_headline(text), *_by_the_host(report), *module.run_hints(text), *report["notes"][:_SHOWN]], False
+
+
+def _by_the_host(report: dict) -> list[str]:
+    """What of a run was not the engine's."""
+    told = []
     if report["places"]:
         seconds = sum(place["seconds"] for place in report["places"])
         places = _shortened([f"{place['address']} ({place['reason']})" for place in report["places"]])
-        parts.append(f"{seconds:.2f} s in the host's code: {places}")
+        told.append(f"{seconds:.2f} s in ComfyUI's own code: {places}")
     if report["host_walks"]:
-        parts.append(f"in the host's own forward: {_listed(report['host_walks'])}")
+        told.append(f"in ComfyUI's own order: {_listed(report['host_walks'])}")
     if report["fallback_calls"]:
-        parts.append(f"{report['fallback_calls']} calls in the host's own code: {_listed(report['fallback_reasons'])}")
-    return "ASDM: " + "; ".join(parts), False
-
-
-def _speed(report: dict) -> str:
-    """How fast a run was against one without inheritance, as measured in it."""
-    steps = f"{report['full']} full and {report['inherited']} inherited of {report['evaluations']} evaluations"
-    steps += f", {report['idle']} without the UNet" if report["idle"] else ""
-    saved, spent = report["seconds_saved"], report["seconds_in_unet"]
-    if saved is None or not spent:
-        return f"{steps}, {1.0 - report['mac_share']:.0%} of the UNet's work saved"
-    return f"{(spent + saved) / spent:.2f} times as fast in the UNet, {steps}, {saved:.2f} s saved"
+        told.append(f"{report['fallback_calls']} calls in ComfyUI's own code: {_listed(report['fallback_reasons'])}")
+    return told
 
 
 def _why_nothing(report: dict) -> str:
@@ -67,7 +66,7 @@ def _shortened(texts: list[str]) -> str:
     return ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _show(node_ids: tuple, text: str):
+def show_on_nodes(node_ids: tuple, text: str):
     """On the nodes of the graph, where a server runs it."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if server is None:

@@ -7,9 +7,11 @@ Knows how a schema looks and how values cross into C++; what a node does is in n
 import json
 import logging
 import os
+from collections.abc import Callable
+from inspect import Parameter, Signature
 from pathlib import Path
 
-from ..host.compat import ComfyExtension, host_list, io, model_file, model_files, ui
+from ..host.compat import ComfyExtension, host_list, io, known_to_schema, model_file, model_files, ui
 from ..native import CURE, installed_fault, native_module
 
 SCHEMAS = Path(__file__).parents[1] / "schemas.json"
@@ -26,6 +28,8 @@ TYPES = {
 }
 # Keys of an input that ComfyUI's input classes take under the same name.
 PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline", "control_after_generate", "optional")
+# Keys of an input that web/ reads.
+FOR_THE_FRONT_END = ("folded", "used_when")
 # Where the host keeps what pictures carry beside the workflow: the plans of the runs behind them, in order.
 PLANS = "asdm_plans"
 
@@ -61,10 +65,12 @@ def make_node(schema: dict) -> type[io.ComfyNode]:
             inputs=[make_input(given) for given in schema["inputs"]],
             outputs=[make_output(given) for given in schema["outputs"]],
             is_output_node=schema["is_output_node"],
+            is_experimental=schema["is_experimental"],
+            **known_to_schema(search_aliases=schema["search_aliases"]),
         )
 
     def execute(cls, **inputs) -> io.NodeOutput:
-        return run_node(cls, schema["id"], inputs)
+        return run_node(cls, schema, inputs)
 
     def fingerprint_inputs(cls, **inputs) -> list:
         return [file_fingerprint(folder, inputs.get(name)) for name, folder in folders.items()]
@@ -77,7 +83,27 @@ def make_node(schema: dict) -> type[io.ComfyNode]:
     }
     if folders:
         members["fingerprint_inputs"] = classmethod(fingerprint_inputs)
+    if checked := [given["name"] for given in schema["inputs"] if given.get("checked_early")]:
+        members["validate_inputs"] = classmethod(checking(schema["id"], checked))
     return type(schema["id"], (io.ComfyNode,), members)
+
+
+def checking(node_id: str, checked: list[str]) -> Callable:
+    """A V3 `validate_inputs` that looks at the widgets `checked` when a prompt is queued: True, or what is wrong. It has
+    them in its signature, by which the host tells what to hand over, and what to leave to it."""
+    def validate_inputs(cls, **widgets) -> bool | str:
+        if installed_fault() or None in widgets.values():  # what comes by a link is known when it runs
+            return True
+        try:
+            native_module().check(node_id, widgets)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    names = [Parameter("cls", Parameter.POSITIONAL_OR_KEYWORD),
+             *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in checked)]
+    validate_inputs.__signature__ = Signature(names)
+    return validate_inputs
 
 
 def make_input(given: dict) -> io.Input:
@@ -88,19 +114,22 @@ def make_input(given: dict) -> io.Input:
         options["options"] = host_list(given["choices_list"])
     elif "choices" in given:
         options["options"] = given["choices"]
-    return TYPES[given["kind"]].Input(given["name"], **options)
+    made = TYPES[given["kind"]].Input(given["name"], **options)
+    # For the pack's own scripts: the host hands on what it does not know.
+    made.extra_dict = {key: given[key] for key in FOR_THE_FRONT_END if key in given}
+    return made
 
 
 def make_output(given: dict) -> io.Output:
     return TYPES[given["kind"]].Output(display_name=given["name"], tooltip=given["tooltip"])
 
 
-def run_node(cls: type[io.ComfyNode], node_id: str, inputs: dict) -> io.NodeOutput:
-    """Runs a node in C++; `cls` is its class. Errors reach ComfyUI, and so the user, as they are."""
+def run_node(cls: type[io.ComfyNode], schema: dict, inputs: dict) -> io.NodeOutput:
+    """Runs the node of a schema in C++; `cls` is its class. Errors reach ComfyUI, and so the user, as they are."""
     native = native_module()
     from ..host.comfy_host import comfy_host  # the native module is there: only now may the host be imported
 
-    result = native.execute(node_id, comfy_host(), inputs)
+    result = native.execute(schema["id"], comfy_host(schema["tells_runs"]), inputs)
     if result["plan"]:
         send_with_pictures(cls, json.loads(result["plan"]))
     return io.NodeOutput(*result["outputs"], ui=shown(cls, result["ui_text"], result["ui_image"]) or None)

@@ -1,4 +1,4 @@
-"""What ASDMFeatureInheritance offers is what the engine knows, and what it says of `interval` is true."""
+"""What ASDMFeatureInheritance offers is what the engine knows, and what it says of when an input counts is true."""
 
 import json
 import re
@@ -7,8 +7,7 @@ import pytest
 from repository import REPO
 
 PAGE = REPO / "web" / "docs" / "ASDMFeatureInheritance.md"
-# Modes that take nothing from `interval`, and modes in which it is the first of gaps that widen.
-WITHOUT_INTERVAL = {"front", "triangular", "explicit", "adaptive", "easycache"}
+# Modes in which `interval` is the first of gaps that widen.
 FIRST_GAP = {"growing", "growing_published"}
 STEPS = 10
 
@@ -29,22 +28,39 @@ def test_the_choices_are_the_names_that_the_engine_knows(native, inputs, name):
     assert re.findall(r"\w+", listed) == inputs[name]["choices"]
 
 
-def plan(hosted, mode, interval):
+def read_in(given) -> set:
+    """The modes in which an input of the node counts, as its schema says."""
+    return set(given["used_when"]["mode"])
+
+
+# Two settings of each input with which a mode that reads it plans another run.
+OTHER = {"interval": (2, 4), "full_evaluations": (3, 5), "threshold": (0.01, 5.0), "full_at": ("0, 4", "0, 6")}
+
+
+def plan(hosted, mode, **changes):
     """The sites of each evaluation."""
-    model = hosted.inheriting(mode=mode, interval=interval, full_at="0, 4", threshold=0.3)
-    _, report = hosted.sampled(model, steps=STEPS)
+    asked = {"interval": 3, "full_at": "0, 4", "threshold": 0.3} | changes
+    _, report = hosted.sampled(hosted.inheriting(mode=mode, **asked), steps=STEPS)
     return [entry["sites"] for entry in json.loads(report["plan"])["evaluations"]]
 
 
-def test_what_interval_means_in_each_mode(hosted, inputs):
-    plans = {mode: [plan(hosted, mode, interval) for interval in (1, 3)] for mode in inputs["mode"]["choices"]}
-    assert {mode for mode, (one, _) in plans.items() if any(one)} == WITHOUT_INTERVAL | FIRST_GAP
-    assert {mode for mode, (one, three) in plans.items() if one == three} == WITHOUT_INTERVAL
+@pytest.mark.parametrize("name", OTHER)
+def test_a_mode_reads_what_the_schema_says(hosted, inputs, name):
+    """What is greyed in the front end changes nothing, and what is not does."""
+    plans = {mode: [plan(hosted, mode, **{name: value}) for value in OTHER[name]] for mode in inputs["mode"]["choices"]}
+    assert {mode for mode, (one, other) in plans.items() if one != other} == read_in(inputs[name])
+
+
+def test_interval_1_inherits_nothing_but_where_it_is_not_what_counts(hosted, inputs):
+    modes = inputs["mode"]["choices"]
+    plans = {mode: plan(hosted, mode, interval=1) for mode in modes}
+    assert {mode for mode in modes if any(plans[mode])} == set(modes) - read_in(inputs["interval"]) | FIRST_GAP
     for mode in FIRST_GAP:
-        assert not plans[mode][0][1], "the first gap is 1"
+        assert not plans[mode][1], "the first gap is 1"
 
 
-def test_the_page_names_the_modes_in_which_interval_1_inherits():
+def test_the_page_names_the_modes_in_which_interval_1_inherits(inputs):
     (paragraph,) = [part for part in PAGE.read_text(encoding="utf-8").split("\n\n")
                     if part.startswith("**Interval 1.**")]
-    assert set(re.findall(r"`(\w+)`", paragraph)) == WITHOUT_INTERVAL | FIRST_GAP | {"interval"}
+    assert set(re.findall(r"`(\w+)`", paragraph)) == (
+        set(inputs["mode"]["choices"]) - read_in(inputs["interval"]) | FIRST_GAP | {"interval"})

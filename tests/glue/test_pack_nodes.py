@@ -1,6 +1,7 @@
 """The nodes as ComfyUI sees them. Needs no build: schemas lie in the repository."""
 
 import asyncio
+import inspect
 import json
 import logging
 import os
@@ -33,7 +34,7 @@ def classes(pack, schemas):
 def test_schemas_are_complete(schemas):
     assert [node["id"] for node in schemas] == NODES
     for node in schemas:
-        assert node["category"] == "ASDM"
+        assert node["category"].split("/")[0] == "ASDM"
         assert node["description"]
         for slot in node["inputs"] + node["outputs"]:
             assert slot["tooltip"], f"{node['id']}.{slot['name']}"
@@ -61,6 +62,66 @@ def test_v3_classes_serve_what_the_schemas_say(classes, schemas):
         assert info["output"] == [given["kind"] for given in schema["outputs"]]
         assert info["output_name"] == [given["name"] for given in schema["outputs"]]
         assert info["output_node"] == schema["is_output_node"]
+        assert info["experimental"] == schema["is_experimental"]
+        assert info["category"] == schema["category"]
+        for given in schema["inputs"]:
+            for key in ("folded", "used_when"):
+                assert inputs[given["name"]][1].get(key) == given.get(key), given["name"]
+
+
+def test_what_people_type_reaches_hosts_that_know_aliases(glue, schemas, monkeypatch):
+    compat, nodes, seen = glue("host.compat"), glue("nodes.schema_nodes"), []
+
+    class Schema(compat.io.Schema):
+        def __init__(self, *, search_aliases=(), **given):
+            super().__init__(**given)
+            seen.append(search_aliases)
+
+    monkeypatch.setattr(compat.io, "Schema", Schema)
+    for schema in schemas:
+        nodes.make_node(schema).GET_SCHEMA()
+    assert [aliases for aliases in seen if aliases] == [schema["search_aliases"] for schema in schemas]
+
+
+def checked(classes, node, **widgets):
+    """What the host is told when a prompt with these widgets is queued: by the names in the signature, as it does."""
+    check = classes[node].validate_inputs
+    names = inspect.getfullargspec(check).args
+    assert not inspect.getfullargspec(check).varkw
+    assert set(widgets) <= set(names)
+    return check(**widgets)
+
+
+WRONG = [
+    ("ASDMFeatureInheritance", {"start_percent": 0.8, "end_percent": 0.2}, "end_percent: .*above start_percent .0.8."),
+    ("ASDMFeatureInheritance", {"sites": "out8"}, r"sites: expected 'out\.8' .did you mean that"),
+    ("ASDMFeatureInheritance", {"sites": "0-0.5 out.8;"}, "sites: expected phases"),
+    ("ASDMFeatureInheritance", {"mode": "explicit", "full_at": "0, x"}, "full_at: "),
+    ("ASDMFeatureInheritance", {"mode": "explicit"}, "full_at: expected the full evaluations"),
+    ("ASDMFeatureInheritance", {"mode": "easycache", "threshold": 0.0}, "threshold: "),
+    ("ASDMFeatureInheritance", {"mode": "unifrom"}, "mode: expected 'uniform' .did you mean that"),
+    ("ASDMWrapSampler", {"plan": "{"}, "plan: "),
+    ("ASDMWrapSampler", {"sites": "nowhere"}, "sites: expected one of"),
+    ("ASDMApplyPlan", {"plan": '{"format": "asdm.plan", "version": 1}'}, "plan: "),
+]
+
+
+@pytest.mark.parametrize(("node", "widgets", "said"), WRONG)
+def test_what_needs_no_model_is_checked_when_it_is_queued(native, classes, node, widgets, said):
+    told = checked(classes, node, **({"speed": "custom"} if node != "ASDMApplyPlan" else {}) | widgets)
+    assert re.match(rf"{node}\.{said}", told), told
+
+
+@pytest.mark.parametrize(("node", "widgets"), [
+    ("ASDMFeatureInheritance", {}),
+    ("ASDMFeatureInheritance", {"speed": "2x", "sites": "nowhere", "start_percent": 0.8, "end_percent": 0.2}),
+    ("ASDMFeatureInheritance", {"speed": "custom", "sites": "in.7.attn.9.ff"}),  # SDXL has it alone
+    ("ASDMFeatureInheritance", {"speed": "custom", "sites": None, "end_percent": 0.0}),  # a link brings it
+    ("ASDMWrapSampler", {"speed": "custom", "plan": " "}),
+    ("ASDMApplyPlan", {"plan": None}),
+])
+def test_what_may_be_passes_the_check(native, classes, node, widgets):
+    assert checked(classes, node, **widgets) is True
 
 
 def test_the_loader_lists_the_hosts_files_and_notices_a_replaced_one(classes, tmp_path, comfy):
@@ -94,6 +155,12 @@ def test_the_front_end_shows_the_text_of_the_nodes_that_give_one(schemas):
     sources = [path.read_text(encoding="utf-8") for path in (REPO / "nodes").glob("*.cpp")]
     giving = {re.search(r'schema\.id = "(\w+)"', text)[1] for text in sources if ".ui_text = " in text}
     assert named == [node["id"] for node in schemas if node["id"] in giving]
+
+
+def test_the_front_end_knows_the_nodes_that_tell_of_runs(schemas):
+    script = (REPO / "web" / "run_text.js").read_text(encoding="utf-8")
+    named = re.findall(r"\w+", re.search(r"USED_BY_SAMPLERS = \[(.*?)\]", script, re.DOTALL)[1])
+    assert sorted(named) == sorted(node["id"] for node in schemas if node["tells_runs"])
 
 
 @pytest.mark.parametrize("fault", ["the native module is not built", "it was built from other sources"])

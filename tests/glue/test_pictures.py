@@ -69,21 +69,37 @@ def test_a_single_plan_has_its_plot(plots):
 
 
 def report(actions, sigmas=(14.6, 0.03)):
-    return {"found": True, "evaluations": len(actions), "full": 1, "inherited": 1, "sigmas": list(sigmas),
+    return {"found": True, "steps": len(actions), "evaluations": len(actions), "full": 1, "inherited": 1, "sigmas": list(sigmas),
             "addresses": [{"address": "out.8", "actions": actions}]}
 
 
 def test_each_cell_has_the_colour_of_its_action(strip):
-    """Every colour is in the legend; the row adds a cell of it for each evaluation."""
-    legend = {letter: len(places(strip.run_strip(report("")), colour)[0]) for letter, (_, colour)
-              in strip.ACTIONS.items()}
-    assert set(legend.values()) == {0}, "without an evaluation there is no legend either"
-    one = {letter: len(places(strip.run_strip(report("c")), colour)[0]) for letter, (_, colour)
-           in strip.ACTIONS.items()}
-    picture = strip.run_strip(report("cciif-h"))
-    cell = (26 - 1) * (20 - 1)
-    for letter, more in {"c": 1, "i": 2, "f": 1, "-": 1, "h": 1}.items():
-        assert len(places(picture, strip.ACTIONS[letter][1])[0]) == one[letter] + more * cell
+    """A colour is in the legend where the run has it; the row adds a cell of it for each evaluation."""
+    picture, box, cell = strip.run_strip(report("cciif-h")), strip.BOX ** 2, (26 - 1) * (20 - 1)
+    for letter, cells in {"c": 2, "i": 2, "f": 1, "-": 1, "h": 1}.items():
+        assert len(places(picture, strip.ACTIONS[letter][1])[0]) == box + cells * cell
+    without = strip.run_strip(report("cc"))
+    assert not len(places(without, strip.ACTIONS["f"][1])[0])
+
+
+def test_the_picture_ends_where_its_grid_ends(strip):
+    """So that a node shows it large: nothing lies right of the cells."""
+    picture = strip.run_strip(report("cii" * 7))
+    assert picture.shape[2] - places(picture, strip.ACTIONS["i"][1])[1].max() < 2 * 12 + 3
+
+
+def test_neighbours_that_did_the_same_share_a_row(strip):
+    alike = report("cii") | {"addresses": [{"address": f"in.{number}", "actions": "cii"} for number in range(12)]}
+    assert strip.run_strip(alike).shape == strip.run_strip(report("cii") | {"addresses": [
+        {"address": "in.0 to in.11", "actions": "cii"}]}).shape
+    other = alike | {"addresses": [*alike["addresses"], {"address": "in.12", "actions": "cci"}]}
+    assert strip.run_strip(other).shape[1] == strip.run_strip(alike).shape[1] + strip.ROW_HEIGHT
+
+
+def test_parts_are_those_that_users_know(strip):
+    named = {"in.0": "encoder", "in.4.attn": "encoder", "mid": "middle", "mid.attn.0.ff": "middle", "out.8": "decoder",
+             "out": "whole UNet", "guidance": "whole UNet", "control": "whole UNet"}
+    assert {address: strip.part_of(address) for address in named} == named
 
 
 def test_cells_are_in_the_order_of_evaluations(strip):
@@ -95,7 +111,7 @@ def test_cells_are_in_the_order_of_evaluations(strip):
 
 
 def test_a_long_run_is_squeezed_and_then_cut(strip):
-    few, many, more = (strip.run_strip(report("c" * count)).shape for count in (50, 480, 5000))
+    few, many, more = (strip.run_strip(report("c" * count)).shape for count in (50, 260, 5000))
     assert many[2] - few[2] < 400
     assert more[2] <= many[2] + 100
     assert few[1] == more[1]

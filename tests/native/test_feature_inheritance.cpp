@@ -97,7 +97,7 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
       {{{"end_percent", 1.5}}, "ASDMFeatureInheritance.end_percent: expected a number from 0 to 1, got 1.5"},
       {{{"end_percent", std::numeric_limits<double>::quiet_NaN()}}, "ASDMFeatureInheritance.end_percent"},
       {{{"start_percent", 0.5}, {"end_percent", 0.5}},
-       "ASDMFeatureInheritance.end_percent: expected a number above start_percent"},
+       "ASDMFeatureInheritance.end_percent: expected a number above start_percent (0.5), got 0.5"},
       {{{"level", "pixel"}}, "ASDMFeatureInheritance.level: expected one of: block, layer, unit, got 'pixel'"},
       {{{"mode", "random"}}, "ASDMFeatureInheritance.mode: expected one of: segment, uniform, front, triangular"},
       {{{"value", "guess"}},
@@ -113,6 +113,16 @@ TEST(FeatureInheritance, RefusesValuesOutOfRange) {
     expect_contains(error_of([&] { return inherit(host, row.inputs); }), row.message);
     EXPECT_EQ(host.inheritance_where, "") << "the host was asked although " << row.message;
   }
+}
+
+TEST(FeatureInheritance, IsCheckedBeforeThereIsAModel) {
+  const Node& node = find_node("ASDMFeatureInheritance");
+  EXPECT_EQ(std::get<InheritanceRequest>(*node.check({{"interval", int64_t{2}}})).interval, 2);
+  expect_contains(error_of([&] { return node.check({{"start_percent", 0.8}, {"end_percent", 0.2}}); }),
+                  "ASDMFeatureInheritance.end_percent: expected a number above start_percent (0.8), got 0.2");
+  EXPECT_TRUE(node.check({{"start_percent", 0.8}, {"end_percent", 0.2}, {"speed", "2x"}})) << "they are not used";
+  expect_contains(error_of([&] { return find_node("ASDMApplyPlan").check({{"plan", "{"}}); }), "ASDMApplyPlan.plan: ");
+  EXPECT_FALSE(find_node("ASDMSwitchUNets").check({})) << "it inherits nothing";
 }
 
 TEST(FeatureInheritance, RefusesOtherModels) {

@@ -18,7 +18,8 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
     const NodeSchema schema = node->schema();
     SCOPED_TRACE(schema.id);
     EXPECT_TRUE(ids.insert(schema.id).second);
-    EXPECT_EQ(schema.category, "ASDM");
+    EXPECT_TRUE(schema.category == "ASDM" || schema.category.starts_with("ASDM/")) << schema.category;
+    EXPECT_FALSE(schema.search_aliases.empty());
     EXPECT_FALSE(schema.display_name.empty());
     EXPECT_FALSE(schema.description.empty());
     EXPECT_FALSE(schema.outputs.empty());
@@ -27,6 +28,13 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
       EXPECT_FALSE(input.tooltip.empty()) << input.name;
       EXPECT_TRUE(names.insert(input.name).second) << input.name;
       EXPECT_EQ(input.range.has_value(), input.kind == Kind::kInt || input.kind == Kind::kFloat) << input.name;
+    }
+    for (const InputSchema& input : schema.inputs) {
+      for (const WidgetCondition& condition : input.used_when) {
+        EXPECT_TRUE(names.contains(condition.input)) << input.name;
+        EXPECT_NE(condition.input, input.name);
+        EXPECT_FALSE(condition.values.empty()) << input.name;
+      }
     }
     for (const OutputSchema& output : schema.outputs) {
       EXPECT_FALSE(output.tooltip.empty()) << output.name;
@@ -37,6 +45,24 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
 TEST(NodeSchemas, UnknownIdsListTheKnown) {
   testing::expect_contains(testing::error_of([] { return find_node("Nothing").schema(); }),
                            "node: expected one of: ASDMLoadUNet, ASDMNativeUNet");
+}
+
+TEST(NodeSchemas, TooltipsSayTheDefaultAndWhenAnInputCounts) {
+  const auto json = nlohmann::json::parse(schemas_json());
+  const auto& inherit = json.at("nodes").at(2).at("inputs");
+  const auto tooltip = [&](size_t index) { return inherit.at(index).at("tooltip").get<std::string>(); };
+  EXPECT_TRUE(tooltip(4).ends_with(
+      " Default: 3. Ignored in modes front, triangular, explicit, adaptive, easycache. Only with speed custom."))
+      << tooltip(4);
+  EXPECT_TRUE(tooltip(10).ends_with(" Default: 0.1. Only with mode adaptive or easycache. Only with speed custom."))
+      << tooltip(10);
+  EXPECT_TRUE(tooltip(11).ends_with(" Only with mode explicit. Only with speed custom.")) << tooltip(11);
+  EXPECT_EQ(inherit.at(11).at("used_when"), nlohmann::json({{"mode", {"explicit"}}, {"speed", {"custom"}}}));
+  EXPECT_TRUE(inherit.at(11).at("folded").get<bool>());
+  EXPECT_FALSE(inherit.at(4).contains("folded"));
+  EXPECT_FALSE(inherit.at(15).contains("used_when")) << "the dial itself always counts";
+  const auto wrapped = json.at("nodes").at(5).at("inputs").at(5);
+  EXPECT_TRUE(wrapped.at("tooltip").get<std::string>().ends_with(" Only where plan is empty.")) << wrapped.at("tooltip");
 }
 
 TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
