@@ -7,7 +7,9 @@ const MEANT = { ASDMFeatureInheritance: { speed: "custom" }, ASDMWrapSampler: { 
 function setMeant(node, has) {
   for (const [name, value] of Object.entries(MEANT[node.comfyClass] ?? {})) {
     const index = node.widgets?.findIndex((widget) => widget.name === name) ?? -1;
-    if (index >= 0 && !has(name, index)) node.widgets[index].value = value;
+    if (index < 0 || has(name, index)) continue;
+    node.widgets[index].value = value;
+    node.widgets[index].callback?.(value); // others look at what it is
   }
 }
 

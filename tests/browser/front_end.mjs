@@ -1,11 +1,16 @@
 // Opens ComfyUI's own front end in a headless Chromium and acts on it as a user would.
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
 const READY_TIMEOUT = 120_000;
+const RUN_TIMEOUT = 300_000;
 // Wide enough that the whole of a workflow is drawn with its text.
 const VIEWPORT = { width: 2400, height: 1200 };
+// Of ComfyUI's front end, from 1.32 on.
+const SEARCH_BOX = ".comfy-vue-node-search-container input, .comfy-autocomplete input";
+const SEARCH_RESULTS = ".p-autocomplete-option, [role=option]";
 const CHROMIUM_FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -24,10 +29,14 @@ export async function openFrontEnd() {
   const browser = await chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
   const page = await browser.newPage({ viewport: VIEWPORT });
   await page.goto(server, { waitUntil: "domcontentloaded" });
+  await waitUntilReady(page);
+  return { browser, page };
+}
+
+async function waitUntilReady(page) {
   await page.waitForFunction(() => window.app?.extensionManager && window.app?.graph, null, { timeout: READY_TIMEOUT });
   await page.locator(".p-blockui-mask").waitFor({ state: "hidden", timeout: READY_TIMEOUT });
   await closeDialogs(page);
-  return { browser, page };
 }
 
 // The template gallery and release notes may cover the canvas on a first visit.
@@ -100,4 +109,56 @@ export async function getJson(route) {
   const answer = await fetch(server + route);
   if (!answer.ok) throw new Error(`${route}: HTTP ${answer.status}`);
   return answer.json();
+}
+
+// Runs what is on the canvas, as a user does; what the server keeps of the run.
+export async function runOnce(page) {
+  const known = new Set(Object.keys(await getJson("/history")));
+  await page.getByTestId("queue-button").click();
+  const deadline = Date.now() + RUN_TIMEOUT;
+  while (Date.now() < deadline) {
+    const fresh = Object.entries(await getJson("/history")).filter(([id]) => !known.has(id));
+    if (fresh.length > 0) {
+      const [[, run]] = fresh;
+      assert.equal(run.status.status_str, "success", JSON.stringify(run.status.messages));
+      return run;
+    }
+    await page.waitForTimeout(250);
+  }
+  throw new Error(`nothing came into the history within ${RUN_TIMEOUT / 1000} s`);
+}
+
+// Puts a new node on the canvas, as the menus do; its id.
+export function addNode(page, type) {
+  return page.evaluate((type) => {
+    const node = window.LiteGraph.createNode(type);
+    node.pos = [100, 100];
+    window.app.graph.add(node);
+    return String(node.id);
+  }, type);
+}
+
+// Opens the node search by a double click on the canvas and types; the titles that it lists, best first.
+export async function searchNodes(page, words) {
+  await page.evaluate(async () => {
+    const { setting } = window.app.extensionManager;
+    await setting.set("Comfy.NodeSearchBoxImpl", "default");
+  });
+  await page.mouse.dblclick(VIEWPORT.width / 2, VIEWPORT.height - 250);
+  const box = page.locator(SEARCH_BOX).last();
+  await box.waitFor({ timeout: 10_000 });
+  await box.fill(words);
+  await page.waitForTimeout(700);
+  const titles = await page.locator(SEARCH_RESULTS).allInnerTexts();
+  await page.keyboard.press("Escape");
+  await box.waitFor({ state: "hidden", timeout: 10_000 });
+  return titles.map((title) => title.trim().split("\n")[0]);
+}
+
+// Opens the front end anew, with the nodes of one design or the other.
+export async function openWithNodes2(page, isOn) {
+  await page.evaluate((isOn) => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", isOn), isOn);
+  await page.reload({ waitUntil: "domcontentloaded" });
+  await waitUntilReady(page);
+  await page.evaluate(() => window.app.graph.clear());
 }

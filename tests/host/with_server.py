@@ -20,7 +20,8 @@ def main():
     # A killed runner must not leave its server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     base = make_base_directory(name, demo_models())
-    with ComfyServer(base) as server:
+    # As many run it: what a front end shows of a run stands beside previews of its latents.
+    with ComfyServer(base, flags=("--preview-method", "auto")) as server:
         environment = {**os.environ, "ASDM_SERVER": server.address, "ASDM_BASE_DIRECTORY": str(base)}
         result = subprocess.run(command, env=environment)
     sys.exit(result.returncode)

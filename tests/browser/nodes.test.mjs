@@ -1,0 +1,327 @@
+// The pack's nodes as a user meets them: found, placed, set, run and told about, in the real front end.
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import {
+  addNode,
+  closeDialogs,
+  dropFile,
+  openFrontEnd,
+  runOnce,
+  searchNodes,
+  openWithNodes2,
+  showWholeGraph,
+  visibleDialogs,
+  waitForNodes,
+} from "./front_end.mjs";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const screenshots = path.join(root, ".test/screenshots");
+const MAIN = "ASDMFeatureInheritance";
+const TEXT = "$$node-text-preview";
+const STEPS = 4;
+
+let seed = 0; // another for each prompt, or the server would keep what an earlier one gave
+
+let browser;
+let page;
+
+before(async () => {
+  await mkdir(screenshots, { recursive: true });
+  ({ browser, page } = await openFrontEnd());
+});
+after(() => browser?.close());
+beforeEach(async () => {
+  await closeDialogs(page);
+  await page.evaluate(() => window.app.graph.clear());
+});
+
+const readJson = async (...parts) => JSON.parse(await readFile(path.join(root, ...parts), "utf8"));
+
+// The demo's prompt with few steps.
+async function demoPrompt() {
+  const prompt = await readJson("tests/browser/first_version/text_to_image.api.json");
+  seed += 1;
+  for (const { inputs } of Object.values(prompt)) if ("steps" in inputs) Object.assign(inputs, { steps: STEPS, seed });
+  return prompt;
+}
+
+// The same as a saved graph, whose nodes lie where they were saved; the id of its main node, with changed widgets.
+async function dropDemo(values) {
+  const file = path.join(root, "tests/browser/first_version/text_to_image.json");
+  await dropFile(page, file);
+  await waitForNodes(page, JSON.parse(await readFile(file, "utf8")).nodes.length);
+  const ids = await page.evaluate(() =>
+    Object.fromEntries(window.app.graph._nodes.map(({ type, id }) => [type, String(id)])),
+  );
+  seed += 1;
+  await choose(ids.KSampler, { steps: STEPS, seed });
+  await choose(ids[MAIN], values);
+  return ids[MAIN];
+}
+
+async function load(prompt) {
+  await page.evaluate((prompt) => window.app.loadApiJson(prompt, "test"), prompt);
+  await waitForNodes(page, Object.keys(prompt).length);
+}
+
+const idOf = (prompt, type) => Object.keys(prompt).find((id) => prompt[id].class_type === type);
+
+const textOn = (id) =>
+  page
+    .waitForFunction(
+      ({ id, name }) => window.app.graph.getNodeById(id)?.widgets?.find((widget) => widget.name === name)?.value,
+      { id, name: TEXT },
+      { timeout: 30_000 },
+    )
+    .then((found) => found.jsonValue());
+
+// {name: {shown, grey, value}} of the widgets of a node.
+const widgetsOf = (id) =>
+  page.evaluate((id) => {
+    const { widgets } = window.app.graph.getNodeById(id);
+    return Object.fromEntries(
+      widgets.map((widget) => [
+        widget.name,
+        { shown: !widget.hidden, grey: Boolean(widget.disabled), value: widget.value },
+      ]),
+    );
+  }, id);
+
+const choose = (id, values) =>
+  page.evaluate(
+    ({ id, values }) => {
+      const { widgets } = window.app.graph.getNodeById(id);
+      for (const [name, value] of Object.entries(values)) {
+        const widget = widgets.find((candidate) => candidate.name === name);
+        widget.value = value;
+        widget.callback?.(value);
+      }
+    },
+    { id, values },
+  );
+
+const names = (widgets, test) => Object.keys(widgets).filter((name) => test(widgets[name]));
+
+for (const words of ["fast", "cache", "speed", "deepcache", "compress", "sdxl faster"]) {
+  test(`a search for "${words}" finds the pack`, async () => {
+    const found = await searchNodes(page, words);
+    assert.ok(found.some((title) => title.startsWith("ASDM ")), `found: ${found.join(" | ")}`);
+  });
+}
+
+test("a search for what the main node does names it first among the pack's", async () => {
+  for (const words of ["deepcache", "sdxl faster"]) {
+    const found = (await searchNodes(page, words)).filter((title) => title.startsWith("ASDM "));
+    assert.match(found[0], /^ASDM Faster/, words);
+  }
+});
+
+test("a link of a MODEL that is dropped on the canvas offers the main node", async () => {
+  await page.evaluate(async () => {
+    await window.app.extensionManager.setting.set("Comfy.LinkRelease.Action", "context menu");
+  });
+  const id = await addNode(page, "CheckpointLoaderSimple");
+  const [x, y] = await page.evaluate((id) => {
+    const node = window.app.graph.getNodeById(id);
+    const { ds, canvas } = window.app.canvas;
+    const rect = canvas.getBoundingClientRect();
+    return node.getOutputPos(0).map((at, axis) => (at + ds.offset[axis]) * ds.scale + [rect.left, rect.top][axis]);
+  }, id);
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  await page.mouse.move(x + 200, y + 80, { steps: 8 });
+  await page.mouse.up();
+  const entries = await page.locator(".litecontextmenu .litemenu-entry").allInnerTexts();
+  await page.keyboard.press("Escape");
+  await page.evaluate(() => document.querySelectorAll(".litecontextmenu").forEach((menu) => menu.remove()));
+  assert.ok(entries.includes(MAIN), `offered: ${entries.join(" | ")}`);
+});
+
+test("a new node shows what most need, and greys what its speed does not read", async () => {
+  const id = await addNode(page, MAIN);
+  const fresh = await widgetsOf(id);
+  const shown = ["mode", "interval", "full_evaluations", "start_percent", "speed", "advanced"];
+  assert.deepEqual(names(fresh, (widget) => widget.shown), shown);
+  assert.deepEqual(names(fresh, (widget) => widget.shown && widget.grey), shown.slice(0, 4));
+
+  await choose(id, { speed: "custom" });
+  assert.deepEqual(names(await widgetsOf(id), (widget) => widget.shown && widget.grey), []);
+  await choose(id, { mode: "front" });
+  assert.deepEqual(names(await widgetsOf(id), (widget) => widget.shown && widget.grey), ["interval"]);
+  await choose(id, { mode: "explicit" });
+  const explicit = await widgetsOf(id);
+  assert.deepEqual(names(explicit, (widget) => widget.shown && widget.grey), ["interval", "full_evaluations"]);
+  assert.ok(explicit.full_at.shown && !explicit.full_at.grey);
+  assert.ok(!explicit.threshold.shown && explicit.threshold.grey);
+});
+
+test("the button shows all and hides them again, at the node's own height", async () => {
+  const id = await addNode(page, MAIN);
+  const height = () => page.evaluate((id) => window.app.graph.getNodeById(id).size[1], id);
+  const press = () =>
+    page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
+  const folded = await height();
+  await press();
+  assert.deepEqual(names(await widgetsOf(id), (widget) => !widget.shown), []);
+  assert.ok((await height()) > folded + 150);
+  await press();
+  assert.equal(await height(), folded);
+});
+
+test("a folded value that is not its default opens the fold", async () => {
+  const prompt = await demoPrompt();
+  const id = idOf(prompt, MAIN);
+  prompt[id].inputs.storage = "bf16";
+  await load(prompt);
+  assert.deepEqual(names(await widgetsOf(id), (widget) => !widget.shown), []);
+});
+
+test("folding changes neither the prompt nor what is saved", async () => {
+  const id = await addNode(page, MAIN);
+  const state = () =>
+    page.evaluate(async (id) => {
+      const { output } = await window.app.graphToPrompt();
+      return { inputs: output[id].inputs, values: window.app.graph.getNodeById(id).serialize().widgets_values };
+    }, id);
+  const folded = await state();
+  await choose(id, { speed: "custom" });
+  await choose(id, { speed: "2x" });
+  await page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
+  assert.deepEqual(await state(), folded);
+  assert.equal(folded.values.length, 15);
+});
+
+test("a graph of the first version means what it meant", async () => {
+  const saved = await readJson("tests/browser/first_version/text_to_image.json");
+  const meant = await readJson("tests/browser/first_version/text_to_image.api.json");
+  await dropFile(page, path.join(root, "tests/browser/first_version/text_to_image.json"));
+  await waitForNodes(page, saved.nodes.length);
+  const { output } = await page.evaluate(() => window.app.graphToPrompt());
+  for (const [id, { class_type, inputs }] of Object.entries(meant)) {
+    assert.equal(output[id].class_type, class_type);
+    const known = class_type === "PreviewAny" ? { source: inputs.source } : inputs;
+    for (const [name, value] of Object.entries(known)) assert.deepEqual(output[id].inputs[name], value, `${class_type}.${name}`);
+  }
+  const id = idOf(meant, MAIN);
+  assert.equal(output[id].inputs.speed, "custom");
+  const widgets = await widgetsOf(id);
+  assert.ok(widgets.interval.shown && !widgets.interval.grey);
+  assert.deepEqual(await visibleDialogs(page), []);
+});
+
+test("what cannot be is refused before anything runs, once, and at its widget", async () => {
+  const prompt = await demoPrompt();
+  const id = idOf(prompt, MAIN);
+  Object.assign(prompt[id].inputs, { speed: "custom", start_percent: 0.8, end_percent: 0.2 });
+  await load(prompt);
+  await page.getByTestId("queue-button").click();
+  await page.waitForFunction((id) => window.app.lastNodeErrors?.[id], id, { timeout: 30_000 });
+  const { errors } = await page.evaluate((id) => window.app.lastNodeErrors[id], id);
+  assert.deepEqual(errors.map(({ extra_info }) => extra_info.input_name), ["end_percent"]);
+  assert.match(errors[0].details, /expected a number above start_percent \(0\.8\), got 0\.2/);
+  const outline = await page.evaluate(
+    (id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "end_percent").outline_color,
+    id,
+  );
+  assert.equal(outline, "red");
+  await closeDialogs(page);
+});
+
+for (const isNodes2 of [false, true]) {
+  const version = isNodes2 ? "Nodes 2.0" : "the classic front end";
+  test(`a run tells what it gained on the node, which grows with it, in ${version}`, async () => {
+    await openWithNodes2(page, isNodes2);
+    try {
+      const id = await dropDemo({ speed: "custom", interval: 2 });
+      const before = await page.evaluate((id) => window.app.graph.getNodeById(id).size[1], id);
+      await runOnce(page);
+      const text = await textOn(id);
+      assert.match(text, /^([\d.]+x faster|not faster) · 2 of 4 full · .*% of the work · .* kept\n- few steps \(4\)/);
+      await page.waitForTimeout(500);
+      const { height, bottom } = await page.evaluate(
+        ({ id, name }) => {
+          const node = window.app.graph.getNodeById(id);
+          window.app.canvas.draw(true, true);
+          const widget = node.widgets.find((candidate) => candidate.name === name);
+          return { height: node.size[1], bottom: widget.y + widget.computedHeight };
+        },
+        { id, name: TEXT },
+      );
+      await showWholeGraph(page);
+      await page.screenshot({ path: path.join(screenshots, `told_${isNodes2 ? "nodes2" : "classic"}.png`) });
+      assert.ok(height > before, `${before} before, ${height} behind the run`);
+      if (isNodes2) {
+        const [frame, told] = await page.evaluate(
+          ({ id }) => {
+            const frame = document.querySelector(`[data-node-id="${id}"]`);
+            const told = [...frame.querySelectorAll("*")].filter((part) => part.innerText?.includes("of the work")).at(-1);
+            return [frame, told].map((part) => part.getBoundingClientRect().bottom);
+          },
+          { id },
+        );
+        assert.ok(told <= frame + 1, `the text ends at ${told}, the node at ${frame}`);
+      } else {
+        assert.ok(bottom <= height + 1, `the text ends at ${bottom}, the node at ${height}`);
+      }
+    } finally {
+      await openWithNodes2(page, false);
+    }
+  });
+}
+
+test("in Nodes 2.0 what is shown and what is grey follows the mode, however often it changes", async () => {
+  await openWithNodes2(page, true);
+  try {
+    const id = await dropDemo({ speed: "custom" });
+    const shown = async () => {
+      await page.waitForTimeout(400);
+      return page.evaluate((id) => document.querySelector(`[data-node-id="${id}"]`).innerText.split(/\s+/), id);
+    };
+    assert.ok(!(await shown()).includes("full_at"));
+    await choose(id, { mode: "explicit" });
+    assert.ok((await shown()).includes("full_at"));
+    await choose(id, { mode: "adaptive" });
+    const adaptive = await shown();
+    assert.ok(!adaptive.includes("full_at") && adaptive.includes("threshold"), adaptive.join(" "));
+    await page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
+    const open = await shown();
+    assert.ok(["full_at", "storage", "sites"].every((name) => open.includes(name)), open.join(" "));
+  } finally {
+    await openWithNodes2(page, false);
+  }
+});
+
+test("a report opens large enough, and begins with what was gained", async () => {
+  const alone = await addNode(page, "ASDMReport");
+  assert.deepEqual(await page.evaluate((id) => [...window.app.graph.getNodeById(id).size], alone), [440, 560]);
+  await page.evaluate(() => window.app.graph.clear());
+  const prompt = await demoPrompt();
+  Object.assign(prompt[idOf(prompt, MAIN)].inputs, { speed: "custom", interval: 2 });
+  await load(prompt);
+  await runOnce(page);
+  const shown = await page.waitForFunction(
+    () =>
+      window.app.graph._nodes.find(({ type }) => type === "ASDMReport").widgets?.find(({ name }) => name === "shown_text")
+        ?.value,
+    undefined,
+    { timeout: 30_000 },
+  );
+  const text = await shown.jsonValue();
+  assert.match(text, /^\*\*([\d.]+x faster|not faster)\*\* · 2 of 4 full/);
+  assert.doesNotMatch(text, /fallback|MACs|forced|native calls/);
+  await showWholeGraph(page);
+  await page.screenshot({ path: path.join(screenshots, "report.png") });
+});
+
+test("a merge that drops what the node set is told on the node", async () => {
+  const prompt = await demoPrompt();
+  const id = idOf(prompt, MAIN);
+  const sampler = Object.keys(prompt).find((key) => prompt[key].class_type === "KSampler");
+  prompt[sampler].inputs.model = ["90", 0];
+  prompt[90] = { class_type: "ModelMergeSimple", inputs: { model1: prompt[id].inputs.model, model2: [id, 0], ratio: 1 } };
+  await load(prompt);
+  await runOnce(page);
+  assert.match(await textOn(id), /^⚠ not used in this run: .* merge/);
+});
