@@ -49,7 +49,7 @@ reach() {
 # The registry's archive holds what runs.
 archive() {
   local lacking
-  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake native nodes python_glue web workflows install.py)
+  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake locales native nodes python_glue web workflows install.py)
   [[ -z "$lacking" ]] || { echo ".comfyignore leaves out: $lacking" >&2; return 1; }
 }
 
@@ -63,6 +63,7 @@ check reach reach
 check archive archive
 check node_table "$torch_python" scripts/node_table.py --check
 check docs "$tools/mkdocs" build --quiet
+check locales "$torch_python" scripts/locales.py --check
 check host_names "$torch_python" scripts/host_names.py --check
 [[ ${#failed[@]} -eq 0 ]] || fail "lint: ${failed[*]}"
 say "lint passed"
