@@ -27,18 +27,27 @@ class DistilUNet final : public Node {
         linked_input("latents", Kind::kLatent, "What to train on: a batch of encoded pictures."),
         linked_input("positive", Kind::kConditioning,
                      "Their descriptions: one for all, or as many as there are latents."),
-        int_input("steps", 500, kSteps, "Training steps of the whole student, after those of its parts. Higher takes longer and comes closer to the "
-                  "teacher."),
+        int_input(
+            "steps", 500, kSteps,
+            "Training steps of the whole student, after those of its parts. Higher takes longer and comes closer to the "
+            "teacher."),
         int_input("batch_size", 4, {1, 4096, 1}, "Latents in a step. Higher is steadier and takes more memory."),
-        float_input("learning_rate", 5e-5, {0.0, 1.0, 1e-6}, "Largest step of AdamW, after a warm-up and before a cosine. Higher learns faster and may diverge."),
+        float_input(
+            "learning_rate", 5e-5, {0.0, 1.0, 1e-6},
+            "Largest step of AdamW, after a warm-up and before a cosine. Higher learns faster and may diverge."),
         seed_input(2147483647, "Of the noise and of the order of the latents. The same seed gives the same UNet."),
-        int_input("local_steps", 0, kSteps,
-                  "Training steps of each encoder and decoder pair by itself, on what the teacher has around it, before all "
-                  "others. Cheap: nothing else is computed backwards."),
-        int_input("implant_steps", 0, kSteps, "Training steps of each pair inside the frozen teacher, after local_steps."),
-        float_input("task_loss", 1.0, kWeight, "Weight of the error against the noise that was put in. 0 leaves it out."),
-        float_input("output_loss", 1.0, kWeight, "Weight of the error against the prediction of the teacher. 0 leaves it out."),
-        float_input("feature_loss", 1.0, kWeight, "Weight of the relative error of each block against that of the teacher. 0 leaves it out."),
+        int_input(
+            "local_steps", 0, kSteps,
+            "Training steps of each encoder and decoder pair by itself, on what the teacher has around it, before all "
+            "others. Cheap: nothing else is computed backwards."),
+        int_input("implant_steps", 0, kSteps,
+                  "Training steps of each pair inside the frozen teacher, after local_steps."),
+        float_input("task_loss", 1.0, kWeight,
+                    "Weight of the error against the noise that was put in. 0 leaves it out."),
+        float_input("output_loss", 1.0, kWeight,
+                    "Weight of the error against the prediction of the teacher. 0 leaves it out."),
+        float_input("feature_loss", 1.0, kWeight,
+                    "Weight of the relative error of each block against that of the teacher. 0 leaves it out."),
         float_input(
             "semantic_loss", 0.0, kWeight,
             "Weight of the distance in meaning of the predicted clean latents, as the middle block of the teacher sees "

@@ -15,8 +15,9 @@ class FeatureInheritance final : public Node {
     schema.description =
         "Samples faster: most evaluations of the UNet reuse features of earlier ones and compute only the rest. The "
         "picture changes slightly; ASDM Compare Images measures by how much, ASDM Report by how much faster.";
-    schema.search_aliases = {"fast",     "faster",     "speed",      "accelerate", "cache",   "deepcache", "teacache",
-                             "feature inheritance", "2x", "turbo", "optimize", "sdxl faster", "sd15 faster"};
+    schema.search_aliases = {
+        "fast", "faster", "speed",    "accelerate",  "cache",      "deepcache", "teacache", "feature inheritance",
+        "2x",   "turbo",  "optimize", "sdxl faster", "sd15 faster"};
     schema.tells_runs = true;
     schema.inputs = inheritance_inputs();
     schema.inputs.insert(

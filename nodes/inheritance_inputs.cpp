@@ -16,8 +16,8 @@ constexpr Range kCountRange{0, 10000, 1};
 constexpr Range kPercentRange{0.0, 1.0, 0.01};
 constexpr Range kThresholdRange{0.0, 100.0, 0.01};
 /// Those that may contradict each other, or be no text that can be read; the host checks ranges and choices itself.
-const std::set<std::string> kCheckedEarly = {"sites",         "mode",        "full_evaluations", "start_percent",
-                                             "end_percent",   "threshold",   "full_at",          "speed"};
+const std::set<std::string> kCheckedEarly = {"sites",       "mode",      "full_evaluations", "start_percent",
+                                             "end_percent", "threshold", "full_at",          "speed"};
 constexpr const char* kCustomSpeed = "custom";
 constexpr const char* kNewSpeed = "2x";  ///< of a node that is put into a graph now
 

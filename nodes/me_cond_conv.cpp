@@ -26,10 +26,12 @@ class MECondConvNode final : public Node {
             "sites", std::string(kAutomaticSites),
             "Convolutions by address, such as in.1.res.conv2. auto: the second one of each ResBlock that is left "
             "where its stage lost something."),
-        int_input("experts", 2, {2, 8, 1}, "Kernels per convolution, the one that was there included. Higher holds more and takes more memory."),
-        combo_input("routing", names_of(kRoutingForms),
-                    "How shares become of the values of the router: softmax, so that they sum to 1, or sigmoid, each by "
-                    "itself."),
+        int_input("experts", 2, {2, 8, 1},
+                  "Kernels per convolution, the one that was there included. Higher holds more and takes more memory."),
+        combo_input(
+            "routing", names_of(kRoutingForms),
+            "How shares become of the values of the router: softmax, so that they sum to 1, or sigmoid, each by "
+            "itself."),
         combo_input(
             "source", names_of(kRoutingSources),
             "What the router reads. input: the mean of each sample over its pixels. input_shared: the mean over "

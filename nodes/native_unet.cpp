@@ -14,7 +14,8 @@ class NativeUNet final : public Node {
     schema.description =
         "Runs the UNet of any SD1.x, SD2.x or SDXL MODEL in the native engine. Exact: the output equals the host's "
         "within floating-point noise; what the engine does not know runs in the host's own code, and the log says so.";
-    schema.search_aliases = {"fast", "faster", "speed", "exact", "engine", "cpp", "accelerate", "optimize", "sdxl faster"};
+    schema.search_aliases = {"fast", "faster",     "speed",    "exact",      "engine",
+                             "cpp",  "accelerate", "optimize", "sdxl faster"};
     schema.tells_runs = true;
     schema.inputs = {
         linked_input("model", Kind::kModel, "MODEL with a Stable Diffusion UNet; LoRA and patches stay in force."),

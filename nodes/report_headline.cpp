@@ -58,7 +58,8 @@ std::vector<std::string> hints_of(const json& report) {
                     "): neighbours differ much, so expect visible changes; 15 or more suit reuse");
   }
   if (const auto caches = report.at("other_caches").get<std::vector<std::string>>(); !caches.empty()) {
-    hints.push_back(join(caches) + " works on the same model: the two skip work independently, and errors add up; use "
+    hints.push_back(join(caches) +
+                    " works on the same model: the two skip work independently, and errors add up; use "
                     "one of them");
   }
   return hints;

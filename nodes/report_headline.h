@@ -9,8 +9,8 @@
 namespace asdm::nodes {
 
 /// "1.9x faster · 7 of 20 full · 4.4 s saved · 49 % of the work · 4 MiB kept": in the words of users,
-/// of what was measured in the run. `emphasis` stands around the first part, as Markdown has it. Throws Error (an internal
-/// fault) where the text is no report of a run.
+/// of what was measured in the run. `emphasis` stands around the first part, as Markdown has it. Throws Error (an
+/// internal fault) where the text is no report of a run.
 [[nodiscard]] std::string report_headline(std::string_view report_json, const std::string& emphasis = "");
 
 /// What a user should know of how the run was set up, in a sentence each: few steps, other caches. Throws as above.

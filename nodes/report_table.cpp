@@ -194,9 +194,8 @@ std::string address_table(const json& addresses) {
 
 std::string report_summary(std::string_view report_json) {
   return read_report(report_json, [&](const json& report) {
-    return found_run(report)
-               ? report_headline(report_json, "**") + "\n\n" + table(summary_rows(report), Align::kLeft)
-               : no_run_text(report);
+    return found_run(report) ? report_headline(report_json, "**") + "\n\n" + table(summary_rows(report), Align::kLeft)
+                             : no_run_text(report);
   });
 }
 

@@ -43,7 +43,7 @@ struct InputSchema {
   std::string when_missing;  ///< COMBO only: what a graph saved before there was this input means; empty: the default
   bool optional = false;     ///< may be left out even without a default: workflows older than it stay valid
   bool checked_early = false;  ///< Node::check() looks at it: it may be wrong beside others, or by itself
-  bool folded = false;       ///< the front end shows it when it is asked for, or where it has another value than its default
+  bool folded = false;  ///< the front end shows it when it is asked for, or where it has another value than its default
   std::vector<WidgetCondition> used_when;  ///< the node reads the value where all of these hold
 };
 
@@ -63,7 +63,7 @@ struct NodeSchema {
   std::vector<OutputSchema> outputs;
   bool is_experimental = false;  ///< of research: the host marks it
   bool tells_runs = false;       ///< shows what runs with its settings gained
-  bool is_output_node = false;  ///< runs even when nothing uses its outputs
+  bool is_output_node = false;   ///< runs even when nothing uses its outputs
 };
 
 /// A linked input without a widget (MODEL, LATENT, CONDITIONING, SAMPLER, IMAGE).

@@ -74,8 +74,9 @@ Error unknown_name(std::string_view where, std::string_view name, const std::vec
 
 Error unknown_name_near(std::string_view where, std::string_view name, const std::vector<std::string>& known,
                         const std::string& nearest) {
-  const std::string expected = nearest.empty() ? "one of: " : "'" + nearest + "' (did you mean that?), or another of: ";
-  return {ErrorKind::kInvalidInput, std::string(where), expected + join(known), "'" + std::string(name) + "'"};
+  const std::string meant = nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+  return {ErrorKind::kInvalidInput, std::string(where), "one of: " + join(known),
+          "'" + std::string(name) + "'" + meant};
 }
 
 Error unsupported(std::string_view where, std::string_view expected, std::string_view got) {

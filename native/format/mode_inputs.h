@@ -8,8 +8,8 @@
 
 namespace asdm {
 
-/// Names of the modes that read `input` ("interval", "full_evaluations", "threshold", "full_at"), in their order. All of
-/// them for an input that no mode leaves out.
+/// Names of the modes that read `input` ("interval", "full_evaluations", "threshold", "full_at"), in their order. All
+/// of them for an input that no mode leaves out.
 [[nodiscard]] std::vector<std::string> modes_that_read(std::string_view input);
 
 /// The other modes.

@@ -115,8 +115,9 @@ void init_nodes(py::module_& m) {
   m.def("check", &check, py::arg("node_id"), py::arg("widgets"),
         "Looks at widgets before there is any model; those that are not there have their defaults. ValueError naming "
         "the input.");
-  m.def("run_headline", [](const std::string& report) { return nodes::report_headline(report); }, py::arg("report"),
-        "What a run gained, in one line; of the JSON of docs/report.md.");
+  m.def(
+      "run_headline", [](const std::string& report) { return nodes::report_headline(report); }, py::arg("report"),
+      "What a run gained, in one line; of the JSON of docs/report.md.");
   m.def("run_hints", &nodes::report_hints, py::arg("report"), "What a user should know of how a run was set up.");
   m.def("execute", &execute, py::arg("node_id"), py::arg("host"), py::arg("inputs"),
         "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None, "

@@ -42,8 +42,8 @@ _EXPECTED = {
 
 
 class ComfyHost:
-    """Knows what the node that runs is told alone; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a SAMPLER a comfy.samplers.Sampler,
-    an IMAGE a tensor [batch, height, width, channels] of values 0..1."""
+    """Knows of the node that runs no more than it is told; a MODEL is a ModelPatcher, a LATENT a dict with "samples", a
+    SAMPLER a comfy.samplers.Sampler, an IMAGE a tensor [batch, height, width, channels] of values 0..1."""
 
     def __init__(self, tells_runs: bool = True):
         """`tells_runs`: whether the node that runs shows what runs with its settings gain."""
@@ -91,8 +91,8 @@ class ComfyHost:
 
     def _with(self, model, **changes):
         settings = settings_of(model) or EngineSettings()
-        settings = dataclasses.replace(settings, node_ids=self._with_this_node(settings.node_ids), reports=new_reports(),
-                                       logged=set(), **changes)
+        settings = dataclasses.replace(settings, node_ids=self._with_this_node(settings.node_ids),
+                                       reports=new_reports(), logged=set(), **changes)
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
         clone = engine_clone(model)
         install(clone, settings)
@@ -159,8 +159,8 @@ def _why_no_report(settings, known) -> str:
         return "connect the LATENT as the sampler gave it, before any node that changes it"
     if settings is None:
         return ("the model has no ASDM node before it, or a merge or another node behind that one dropped it, and no "
-                "ASDM Wrap Sampler ran with it; put the ASDM node last, right before the sampler, and connect the MODEL "
-                "that the sampler used")
+                "ASDM Wrap Sampler ran with it; put the ASDM node last, right before the sampler, and connect the "
+                "MODEL that the sampler used")
     return ("no sampler has made a step with this model; connect the one that the sampler used, and see that it has "
             "steps to make (a denoise of 0 leaves none)")
 

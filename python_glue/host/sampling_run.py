@@ -295,8 +295,9 @@ class SamplingRun:
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
         return {
             "found": True,
-            "steps": self._steps, "evaluations": record["evaluations"], "full": record["evaluations"] - inherited - idle,
-            "inherited": inherited, "idle": idle, "native_calls": native_calls,
+            "steps": self._steps, "evaluations": record["evaluations"],
+            "full": record["evaluations"] - inherited - idle, "inherited": inherited, "idle": idle,
+            "native_calls": native_calls,
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "host_walks": dict(self.host_walks),
             "native_share": min(bound.native_share for bound in bounds) if native_calls else 0.0,

@@ -89,8 +89,8 @@ def make_node(schema: dict) -> type[io.ComfyNode]:
 
 
 def checking(node_id: str, checked: list[str]) -> Callable:
-    """A V3 `validate_inputs` that looks at the widgets `checked` when a prompt is queued: True, or what is wrong. It has
-    them in its signature, by which the host tells what to hand over, and what to leave to it."""
+    """A V3 `validate_inputs` that looks at the widgets `checked` when a prompt is queued: True, or what is wrong. They
+    are in its signature, by which the host tells what to hand over and not to check by itself."""
     def validate_inputs(cls, **widgets) -> bool | str:
         if installed_fault() or None in widgets.values():  # what comes by a link is known when it runs
             return True

@@ -50,8 +50,8 @@ def run_strip(report: dict) -> torch.Tensor:
 
 def _parts(rows: list[dict], shown: int) -> list[tuple[str, list[tuple[str, str]]]]:
     """(part, [(address, actions)]): layers and units stand with the blocks of their part."""
-    found = {part: _merged([(row["address"], row["actions"][:shown]) for row in rows if part_of(row["address"]) == part])
-             for part in (*PARTS.values(), WHOLE)}
+    known = [(part_of(row["address"]), (row["address"], row["actions"][:shown])) for row in rows]
+    found = {part: _merged([row for its, row in known if its == part]) for part in (*PARTS.values(), WHOLE)}
     return [(part, rows) for part, rows in found.items() if rows]
 
 

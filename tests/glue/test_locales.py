@@ -37,6 +37,11 @@ def test_english_is_made_from_the_schemas():
     assert check.returncode == 0, check.stderr
 
 
+def test_a_wheel_has_them():
+    assert '\n"comfyui_asdm/locales" = "locales"\n' in (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    assert "locales" not in (REPO / ".comfyignore").read_text(encoding="utf-8")
+
+
 def test_the_languages_are_these():
     assert sorted(folder.name for folder in (REPO / "locales").iterdir()) == sorted(LANGUAGES)
 

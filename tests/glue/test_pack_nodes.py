@@ -94,12 +94,12 @@ def checked(classes, node, **widgets):
 
 WRONG = [
     ("ASDMFeatureInheritance", {"start_percent": 0.8, "end_percent": 0.2}, "end_percent: .*above start_percent .0.8."),
-    ("ASDMFeatureInheritance", {"sites": "out8"}, r"sites: expected 'out\.8' .did you mean that"),
+    ("ASDMFeatureInheritance", {"sites": "out8"}, r"sites: expected one of: .*; did you mean 'out\.8'\?"),
     ("ASDMFeatureInheritance", {"sites": "0-0.5 out.8;"}, "sites: expected phases"),
     ("ASDMFeatureInheritance", {"mode": "explicit", "full_at": "0, x"}, "full_at: "),
     ("ASDMFeatureInheritance", {"mode": "explicit"}, "full_at: expected the full evaluations"),
     ("ASDMFeatureInheritance", {"mode": "easycache", "threshold": 0.0}, "threshold: "),
-    ("ASDMFeatureInheritance", {"mode": "unifrom"}, "mode: expected 'uniform' .did you mean that"),
+    ("ASDMFeatureInheritance", {"mode": "unifrom"}, "mode: expected one of: .*; did you mean 'uniform'"),
     ("ASDMWrapSampler", {"plan": "{"}, "plan: "),
     ("ASDMWrapSampler", {"sites": "nowhere"}, "sites: expected one of"),
     ("ASDMApplyPlan", {"plan": '{"format": "asdm.plan", "version": 1}'}, "plan: "),

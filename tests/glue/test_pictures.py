@@ -69,7 +69,8 @@ def test_a_single_plan_has_its_plot(plots):
 
 
 def report(actions, sigmas=(14.6, 0.03)):
-    return {"found": True, "steps": len(actions), "evaluations": len(actions), "full": 1, "inherited": 1, "sigmas": list(sigmas),
+    return {"found": True, "steps": len(actions), "evaluations": len(actions), "full": 1, "inherited": 1,
+            "sigmas": list(sigmas),
             "addresses": [{"address": "out.8", "actions": actions}]}
 
 

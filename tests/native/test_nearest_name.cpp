@@ -31,10 +31,11 @@ TEST(NearestName, IsNoneWhereNothingIsNear) {
   EXPECT_EQ(nearest_name(std::string(100'000, 'o'), kNames), "");
 }
 
-TEST(NearestName, ComesBeforeTheListInTheMessage) {
-  expect_contains(error_of([]() -> int { throw unknown_name("sites", "out8", kNames); }),
-                  "sites: expected 'out.8' (did you mean that?), or another of: auto, out, out.7, out.8, ");
-  expect_contains(error_of([]() -> int { throw unknown_name("sites", "nothing", kNames); }), "expected one of: auto, ");
+TEST(NearestName, EndsTheMessageOfAnUnknownName) {
+  expect_contains(
+      error_of([]() -> int { throw unknown_name("sites", "out8", kNames); }),
+      "sites: expected one of: auto, out, out.7, out.8, in.4.attn, encoder, got 'out8'; did you mean 'out.8'?");
+  expect_contains(error_of([]() -> int { throw unknown_name("sites", "nothing", kNames); }), "encoder, got 'nothing'");
 }
 
 TEST(ModeInputs, EveryModeEitherReadsAnInputOrIgnoresIt) {

@@ -62,7 +62,8 @@ TEST(NodeSchemas, TooltipsSayTheDefaultAndWhenAnInputCounts) {
   EXPECT_FALSE(inherit.at(4).contains("folded"));
   EXPECT_FALSE(inherit.at(15).contains("used_when")) << "the dial itself always counts";
   const auto wrapped = json.at("nodes").at(5).at("inputs").at(5);
-  EXPECT_TRUE(wrapped.at("tooltip").get<std::string>().ends_with(" Only where plan is empty.")) << wrapped.at("tooltip");
+  EXPECT_TRUE(wrapped.at("tooltip").get<std::string>().ends_with(" Only where plan is empty."))
+      << wrapped.at("tooltip");
 }
 
 TEST(NodeSchemas, JsonOfOneInputOfEachKind) {
