@@ -315,6 +315,27 @@ test("a report opens large enough, and begins with what was gained", async () =>
   await page.screenshot({ path: path.join(screenshots, "report.png") });
 });
 
+test("the plot of a calibration stands on its node, and no preview of a latent does", async () => {
+  const prompt = await demoPrompt();
+  const sampler = Object.values(prompt).find(({ class_type }) => class_type === "KSampler");
+  const { model, ...run } = sampler.inputs;
+  const calibrating = {
+    class_type: "ASDMCalibratePlan",
+    inputs: { ...run, model: prompt[idOf(prompt, MAIN)].inputs.model, steps: 5, target_speedup: 1.2 },
+  };
+  sampler.inputs.model = ["91", 0];
+  await load({
+    ...prompt,
+    90: calibrating,
+    91: { class_type: "ASDMApplyPlan", inputs: { model, plan: ["90", 0] } },
+  });
+  await runOnce(page);
+  await page.waitForTimeout(2000); // previews come late, and stay for a moment
+  const pictures = await page.evaluate(() => window.app.graph.getNodeById("90").imgs?.map(({ src }) => src) ?? []);
+  assert.equal(pictures.length, 1);
+  assert.match(pictures[0], /\/view\?/);
+});
+
 test("a merge that drops what the node set is told on the node", async () => {
   const prompt = await demoPrompt();
   const id = idOf(prompt, MAIN);

@@ -123,12 +123,6 @@ test("the calibrating node shows what it found, and keeps its seed", async () =>
   );
   await showWholeGraph(page);
   await page.screenshot({ path: path.join(screenshots, "calibrated_run.png") });
-  const pictures = () =>
-    page.evaluate(() =>
-      window.app.graph._nodes.find(({ type }) => type === "ASDMCalibratePlan").imgs?.map(({ src }) => src),
-    );
-  // The server sends previews of latents; the plot stands there in the end.
-  assert.match((await pictures())?.[0] ?? "no picture", /\/view\?/);
   const after = await widgets();
   assert.equal(after.seed, before.seed);
   assert.ok(!("control_after_generate" in after));

@@ -201,7 +201,7 @@ def test_nothing_of_pythons_is_kept(native):
 
 def test_an_image_node_runs_through_its_v3_class(native, glue, monkeypatch):
     fake = ModuleType("comfy_host")
-    fake.comfy_host = lambda: Host(native)
+    fake.comfy_host = lambda tells_runs: Host(native)
     monkeypatch.setitem(sys.modules, glue("native").__package__ + ".host.comfy_host", fake)
     nodes = glue("nodes.schema_nodes")
     schema = next(node for node in nodes.read_schemas() if node["id"] == "ASDMCompareImages")

@@ -89,5 +89,31 @@ def test_value_out_of_range_is_refused_before_anything_runs(host, name, value):
     with pytest.raises(PromptRefused) as refusal:
         host.client.run(graph.prompt)
     (node_id,) = [key for key, node in graph.prompt.items() if node["class_type"] == "ASDMFeatureInheritance"]
-    (message,) = refusal.value.messages(node_id)
+    # The host blames each input that a check of the node looked at, for what is wrong with one of them.
+    (message,) = [text for text in refusal.value.messages(node_id) if f": {name}" in text]
     assert name in message
+
+
+@pytest.mark.parametrize(("changes", "name", "said"), [
+    ({"start_percent": 0.8, "end_percent": 0.2}, "end_percent", "above start_percent (0.8), got 0.2"),
+    ({"sites": "out8"}, "sites", "did you mean 'out.8'?"),
+    ({"mode": "explicit", "full_at": "0; 4"}, "full_at", "evaluations such as '0, 3, 6'"),
+])
+def test_what_needs_no_model_is_refused_before_anything_runs(host, changes, name, said):
+    graph = inheritance(**changes)
+    with pytest.raises(PromptRefused) as refusal:
+        host.client.run(graph.prompt)
+    (node_id,) = [key for key, node in graph.prompt.items() if node["class_type"] == "ASDMFeatureInheritance"]
+    (message,) = [text for text in refusal.value.messages(node_id) if f": {name} - " in text]
+    assert f"ASDMFeatureInheritance.{name}: " in message
+    assert said in message
+
+
+def test_a_plan_that_cannot_be_read_is_refused_before_anything_runs(host):
+    graph = Graph()
+    planned = graph.add("ASDMApplyPlan", model=graph.load_unet(), plan="{")
+    graph.save_latent(graph.sample_text(planned, steps=2))
+    with pytest.raises(PromptRefused) as refusal:
+        host.client.run(graph.prompt)
+    (message,) = refusal.value.messages(planned[0])
+    assert "ASDMApplyPlan.plan: expected the JSON of a plan" in message
