@@ -53,6 +53,7 @@ class SamplingRun:
         self._macs_done = 0
         self._macs_full = 0
         self._spans = {True: [], False: []}  # by "inherits": (batch rows, Span) of each native call
+        self._calls_with_hooks = 0
         self._fallback_spans = []
         self._fallback_evaluations = set()
         self._started = time.perf_counter()
@@ -223,8 +224,10 @@ class SamplingRun:
         with self.lock:
             return bound.projections(binding, self._native.clear_derived)
 
-    def end_call(self, features, x, tokens: int, output, span: Span):
-        """Books a native call on `x` [batch, channels, height, width] and `tokens` context tokens; it gave `output`."""
+    def end_call(self, features, x, tokens: int, output, span: Span, hooked: bool = False):
+        """Books a call on `x` [batch, channels, height, width] and `tokens` context tokens, which gave `output`;
+        `hooked`: hooks of the host's ran between its layers."""
+        self._calls_with_hooks += hooked
         self._native.end_call(features, output)
         done, full = self.hosted.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
         self._macs_done += x.shape[0] * done
@@ -297,7 +300,7 @@ class SamplingRun:
             "found": True,
             "steps": self._steps, "evaluations": record["evaluations"],
             "full": record["evaluations"] - inherited - idle, "inherited": inherited, "idle": idle,
-            "native_calls": native_calls,
+            "native_calls": native_calls, "calls_with_hooks": self._calls_with_hooks,
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "host_walks": dict(self.host_walks),
             "native_share": min(bound.native_share for bound in bounds) if native_calls else 0.0,

@@ -154,7 +154,7 @@ class EngineCall:
         if run is not None:
             with run.lock:
                 span = Span(started, time_stamp(x.device), span_of(control))
-                run.end_call(features, x, context.shape[1], output, span)
+                run.end_call(features, x, context.shape[1], output, span, hooks.follows_blocks)
         return output
 
     def _has_room(self, x, pages: int) -> bool:

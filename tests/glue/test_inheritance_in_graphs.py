@@ -158,6 +158,7 @@ def test_prompt_scheduling(hosted, case, monkeypatch, calls):
         split_batches(monkeypatch)
     negative = hosted.cond(2, tokens=7) if calls == "apart, cond first" else None
     report = case(positive=scheduled(hosted), negative=negative).check("ciccii", refreshed={2})
+    assert report["calls_with_hooks"] == 0
     assert report["forced_refreshes"] == {"a conditioning begins to act": 1 if calls == "together" else 2}
 
 
@@ -245,7 +246,8 @@ def test_dual_cfg_guider(hosted, case, style):
 
 def test_free_u(case):
     from comfy_extras.nodes_freelunch import FreeU_V2
-    case(with_nodes=lambda patcher: FreeU_V2().patch(patcher, 1.3, 1.4, 0.9, 0.2)[0]).check()
+    report = case(with_nodes=lambda patcher: FreeU_V2().patch(patcher, 1.3, 1.4, 0.9, 0.2)[0]).check()
+    assert report["calls_with_hooks"] == report["native_calls"] == STEPS
 
 
 def test_context_windows(hosted, case):
