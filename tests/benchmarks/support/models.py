@@ -27,14 +27,14 @@ def spec(pack, preset: str, model_channels: int = 0, in_channels: int = 4):
 
 
 def make_patcher(pack, preset: str, model_channels: int = 0, dtype=torch.float32, seed: int = 0,
-                 in_channels: int = 4):
-    """A ModelPatcher of the host around a randomly filled UNet."""
+                 in_channels: int = 4, fill=random_unet_):
+    """A ModelPatcher of the host around a UNet that `fill(diffusion_model, seed)` fills."""
     import comfy.model_management
     import comfy.model_patcher
     config = pack.loader.model_config(spec(pack, preset, model_channels, in_channels))
     config.set_inference_dtype(dtype, None)
     model = config.get_model({}, "")
-    random_unet_(model.diffusion_model, seed)
+    fill(model.diffusion_model, seed)
     device = comfy.model_management.get_torch_device()
     return comfy.model_patcher.ModelPatcher(model, load_device=device,
                                             offload_device=comfy.model_management.unet_offload_device())
