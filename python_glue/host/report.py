@@ -100,7 +100,8 @@ def switched_report(runs: list, order: list[int]) -> dict:
     reports = [run.report() for run in runs]
     merged = dict(reports[-1])
     for name in ("steps", "evaluations", "full", "inherited", "idle", "native_calls", "calls_with_hooks",
-                 "fallback_calls", "control_calls", "skipped_control_calls", "seconds_in_unet", "cache_bytes", "places"):
+                 "fallback_calls", "control_calls", "skipped_control_calls", "seconds_in_unet", "cache_bytes",
+                 "places"):
         merged[name] = sum((report[name] for report in reports), [] if name == "places" else 0)
     for name in ("fallback_reasons", "forced_refreshes", "host_walks"):
         merged[name] = dict(sum((Counter(report[name]) for report in reports), Counter()))
