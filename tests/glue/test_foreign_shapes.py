@@ -11,6 +11,7 @@ SHAPES = {
     "one token": {"context": lambda c: c[:, :1]},
     "a size that no level halves evenly": {"x": lambda x: x[..., :11, :13]},
     "one pixel": {"x": lambda x: x[..., :1, :1]},
+    "two pixels": {"x": lambda x: x[..., :1, :2]},
     "channels last": {"x": lambda x: x.to(memory_format=torch.channels_last)},
     "a view with gaps": {"x": lambda x: x[..., ::2]},
 }
@@ -22,10 +23,10 @@ def test_a_foreign_shape_gives_what_the_host_gives(hosted, shape, engine_calls):
     inputs = models.random_inputs(hosted.patcher)
     inputs |= {name: change(inputs[name]) for name, change in SHAPES[shape].items()}
 
-    def called(patcher):
+    def called(patcher, off=0.0):
         calls.load(patcher)
         try:
-            return calls.forward(patcher, inputs)
+            return calls.forward(patcher, inputs | {"x": inputs["x"] * (1.0 + off)})
         finally:
             calls.unload(patcher)
 
@@ -34,4 +35,6 @@ def test_a_foreign_shape_gives_what_the_host_gives(hosted, shape, engine_calls):
     found = called(hosted.exact())
     assert engine_calls
     assert found.shape == stock.shape
-    assert relative_error(stock, found) < 1e-5
+    # Norms over one or two numbers, as of one pixel, make much of rounding: how much, the host itself shows.
+    grown = relative_error(stock, called(hosted.patcher, off=1e-6))
+    assert relative_error(stock, found) < max(1e-5, 2 * grown)
