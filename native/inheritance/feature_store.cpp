@@ -87,8 +87,9 @@ std::shared_ptr<FeatureGroup> FeatureStore::find(const std::vector<std::string>&
     return nullptr;
   }
   auto group = std::make_shared<FeatureGroup>(regroup(chunks, keys));
-  group->bytes = bytes;
-  if (make_room(keys, bytes)) {
+  const bool is_view = chunks.size() == 1;  // of rows that stay where they are, until it is opened to take others
+  group->bytes = is_view ? 0 : bytes;
+  if (is_view || make_room(keys, bytes)) {
     put(group);
   }
   return group;
@@ -136,15 +137,19 @@ FeatureGroup FeatureStore::regroup(const std::vector<Chunk>& chunks, const std::
 }
 
 std::shared_ptr<FeatureGroup> FeatureStore::open(const std::vector<std::string>& keys, int64_t bytes) {
-  if (!find(keys, bytes) && make_room(keys, bytes)) {
-    auto fresh = std::make_shared<FeatureGroup>();
-    fresh->keys = keys;
-    put(fresh);
+  std::shared_ptr<FeatureGroup> group = find(keys, bytes);
+  if (group && group == whole(keys) && group->bytes >= bytes) {
+    return group;
   }
-  std::shared_ptr<FeatureGroup> group = whole(keys);
-  if (group) {
-    group->bytes = bytes;
+  if (!make_room(keys, bytes)) {
+    return nullptr;
   }
+  if (!group) {
+    group = std::make_shared<FeatureGroup>();
+    group->keys = keys;
+  }
+  group->bytes = bytes;
+  put(group);
   return group;
 }
 

@@ -249,7 +249,10 @@ void Run::store(const CallFeatures& call) {
   if (call.kept().empty() && call.derived_now().empty() && !ran_control) {
     return;
   }
-  const std::shared_ptr<FeatureGroup> group = store_.open(call.keys(), call.bytes());
+  // What was made of held values lies beside them and needs no room of its own.
+  const bool takes_features = !call.kept().empty() || ran_control;
+  const std::shared_ptr<FeatureGroup> group =
+      takes_features ? store_.open(call.keys(), call.bytes()) : store_.find(call.keys(), call.bytes());
   if (group == nullptr) {
     return;
   }

@@ -69,8 +69,8 @@ def test_a_run_leaves_one_line(hosted, said):
     hosted.sample(hosted.inheriting(), steps=8)
     ((level, line),) = said()
     assert level == logging.INFO
-    assert "times as fast" in line
-    assert "3 full and 5 inherited of 8 evaluations" in line
+    assert "x faster" in line
+    assert "3 of 8 full" in line
 
 
 def test_a_run_of_the_engine_alone_leaves_one_too(hosted, said):
@@ -87,4 +87,4 @@ def test_it_is_loud_where_nothing_was_inherited(hosted, said):
     hosted.sample(hosted.inheriting(start_percent=0.97), steps=4)
     ((level, line),) = said()
     assert level == logging.WARNING
-    assert "nothing was inherited in 4 evaluations: these settings inherit nothing in this run" in line
+    assert "nothing was reused in 4 steps: these settings inherit nothing in this run" in line
