@@ -155,9 +155,9 @@ export async function searchNodes(page, words) {
   return titles.map((title) => title.trim().split("\n")[0]);
 }
 
-// Opens the front end anew, with the nodes of one design or the other.
-export async function openWithNodes2(page, isOn) {
-  await page.evaluate((isOn) => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", isOn), isOn);
+// Opens the front end anew, with a setting of the user's changed.
+export async function openWithSetting(page, name, value) {
+  await page.evaluate(({ name, value }) => window.app.extensionManager.setting.set(name, value), { name, value });
   await page.reload({ waitUntil: "domcontentloaded" });
   await waitUntilReady(page);
   await page.evaluate(() => window.app.graph.clear());

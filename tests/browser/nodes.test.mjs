@@ -7,10 +7,11 @@ import {
   addNode,
   closeDialogs,
   dropFile,
+  getJson,
   openFrontEnd,
   runOnce,
   searchNodes,
-  openWithNodes2,
+  openWithSetting,
   showWholeGraph,
   visibleDialogs,
   waitForNodes,
@@ -20,6 +21,7 @@ const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, ".test/screenshots");
 const MAIN = "ASDMFeatureInheritance";
 const TEXT = "$$node-text-preview";
+const NODES2 = "Comfy.VueNodes.Enabled";
 const STEPS = 4;
 
 let seed = 0; // another for each prompt, or the server would keep what an earlier one gave
@@ -115,6 +117,16 @@ test("a search for what the main node does names it first among the pack's", asy
   for (const words of ["deepcache", "sdxl faster"]) {
     const found = (await searchNodes(page, words)).filter((title) => title.startsWith("ASDM "));
     assert.match(found[0], /^ASDM Faster/, words);
+  }
+});
+
+// Front ends load a language late; 1.32 then drops what packs had given it, later ones do not.
+test("the server hands the words of the pack to the front end, in every language", async () => {
+  const words = await getJson("/i18n");
+  for (const language of ["en", "zh", "ja", "ko", "fr", "de", "es"]) {
+    const { display_name, inputs } = words[language].nodeDefs[MAIN];
+    assert.match(display_name, /^ASDM .*faster/i, language);
+    assert.ok(inputs.interval.name.includes("interval"), language);
   }
 });
 
@@ -232,7 +244,7 @@ test("what cannot be is refused before anything runs, once, and at its widget", 
 for (const isNodes2 of [false, true]) {
   const version = isNodes2 ? "Nodes 2.0" : "the classic front end";
   test(`a run tells what it gained on the node, which grows with it, in ${version}`, async () => {
-    await openWithNodes2(page, isNodes2);
+    await openWithSetting(page, NODES2, isNodes2);
     try {
       const id = await dropDemo({ speed: "custom", interval: 2 });
       const before = await page.evaluate((id) => window.app.graph.getNodeById(id).size[1], id);
@@ -266,13 +278,13 @@ for (const isNodes2 of [false, true]) {
         assert.ok(bottom <= height + 1, `the text ends at ${bottom}, the node at ${height}`);
       }
     } finally {
-      await openWithNodes2(page, false);
+      await openWithSetting(page, NODES2, false);
     }
   });
 }
 
 test("in Nodes 2.0 what is shown and what is grey follows the mode, however often it changes", async () => {
-  await openWithNodes2(page, true);
+  await openWithSetting(page, NODES2, true);
   try {
     const id = await dropDemo({ speed: "custom" });
     const shown = async () => {
@@ -289,7 +301,7 @@ test("in Nodes 2.0 what is shown and what is grey follows the mode, however ofte
     const open = await shown();
     assert.ok(["full_at", "storage", "sites"].every((name) => open.includes(name)), open.join(" "));
   } finally {
-    await openWithNodes2(page, false);
+    await openWithSetting(page, NODES2, false);
   }
 });
 
