@@ -125,7 +125,7 @@ def print_table(results):
 
 def show_address(server):
     print(
-        f"\nComfyUI with the pack runs at {server.address}; drop a file from workflows/ on its canvas. Ctrl+C ends it."
+        f"\nComfyUI with the pack runs at {server.address}; its templates are in example_workflows/. Ctrl+C ends it."
     )
     sys.stdout.flush()
     signal.pause()

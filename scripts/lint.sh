@@ -49,7 +49,7 @@ reach() {
 # The registry's archive holds what runs.
 archive() {
   local lacking
-  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake locales native nodes python_glue web workflows install.py)
+  lacking=$(git ls-files -ci --exclude-from=.comfyignore -- cmake example_workflows locales native nodes python_glue subgraphs web install.py)
   [[ -z "$lacking" ]] || { echo ".comfyignore leaves out: $lacking" >&2; return 1; }
 }
 

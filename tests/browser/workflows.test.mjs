@@ -6,20 +6,24 @@ import { after, before, test } from "node:test";
 import {
   coloursOnNode,
   dropFile,
+  getJson,
   openFrontEnd,
   runOnce,
+  server,
   showWholeGraph,
   unknownNodeTypes,
   visibleDialogs,
   waitForNodes,
 } from "./front_end.mjs";
+import { overlaps } from "./layout.mjs";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, ".test/screenshots");
 const MIN_COLOURS = 64;
-// Of asdm_swap_in_sd15; newer front ends say that it is not there.
-const USERS_CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors";
-
+const EXAMPLES = "example_workflows";
+const EARLIER = "tests/browser/earlier"; // files that earlier versions shipped
+const PACK = "ComfyUI-ASDM";
+const SMALL = { batch_size: 1, steps: 8 }; // a calibration samples some thirty times
 let browser;
 let page;
 
@@ -33,22 +37,14 @@ async function readJson(...parts) {
   return JSON.parse(await readFile(path.join(root, ...parts), "utf8"));
 }
 
-// Whether a warning is that the one checkpoint of a user's own is not there: by its name, or by count where a front end
-// shows the name only when it is asked.
-function isOfUsersCheckpoint(text, workflow) {
-  const isAlone = /^1 ERROR (Missing Models \(1\)|1 required model is missing) /.test(text);
-  return JSON.stringify(workflow).includes(USERS_CHECKPOINT) && (isAlone || text.includes(USERS_CHECKPOINT));
-}
-
-// Drops workflows/NAME.json on the canvas and checks that it opened whole.
-async function openWorkflow(name) {
-  const workflow = await readJson("workflows", name);
+// Drops FOLDER/NAME.json on the canvas and checks that it opened whole.
+async function openWorkflow(folder, name) {
+  const workflow = await readJson(folder, name);
   await page.evaluate(() => window.app.graph.clear());
-  await dropFile(page, path.join(root, "workflows", name));
+  await dropFile(page, path.join(root, folder, name));
   await waitForNodes(page, workflow.nodes.length);
   assert.deepEqual(await unknownNodeTypes(page), []);
-  const warnings = await visibleDialogs(page);
-  assert.deepEqual(warnings.filter((text) => !isOfUsersCheckpoint(text, workflow)), []);
+  assert.deepEqual(await visibleDialogs(page), []);
   return workflow;
 }
 
@@ -62,18 +58,107 @@ function withoutTrimmings(graph) {
   return bare;
 }
 
-for (const name of (await readdir(path.join(root, "workflows"))).filter((file) => file.endsWith(".json"))) {
-  test(`${name} opens whole and says the same as its API twin`, async () => {
-    await openWorkflow(name);
-    await showWholeGraph(page);
-    await page.screenshot({ path: path.join(screenshots, `${path.basename(name, ".json")}.png`) });
-    const { output } = await page.evaluate(() => window.app.graphToPrompt());
-    assert.deepEqual(withoutTrimmings(output), withoutTrimmings(await readJson("workflows/api", name)));
+async function jsonFiles(folder) {
+  return (await readdir(path.join(root, folder))).filter((file) => file.endsWith(".json"));
+}
+
+const examples = await jsonFiles(EXAMPLES);
+for (const [folder, names] of [[EXAMPLES, examples], [EARLIER, await jsonFiles(EARLIER)]]) {
+  for (const name of names) {
+    test(`${name} opens whole and says the same as its API twin`, async () => {
+      await openWorkflow(folder, name);
+      await showWholeGraph(page);
+      await page.screenshot({ path: path.join(screenshots, `${path.basename(name, ".json")}.png`) });
+      const { output } = await page.evaluate(() => window.app.graphToPrompt());
+      assert.deepEqual(withoutTrimmings(output), withoutTrimmings(await readJson(folder, "api", name)));
+    });
+  }
+}
+
+for (const name of examples) {
+  test(`${name} is laid out to be read, and says what to change`, async () => {
+    const { nodes } = await readJson(EXAMPLES, name);
+    assert.deepEqual(overlaps(nodes), []);
+    const [note] = nodes.filter(({ type }) => type === "MarkdownNote").map((node) => node.widgets_values[0]);
+    assert.equal(note, await readFile(path.join(root, EXAMPLES, "notes", name.replace(".json", ".md")), "utf8"));
+    assert.ok(note.startsWith(`## ${path.basename(name, ".json")}\n`));
+    for (const word of ["**Change**", "**Expect**"]) assert.ok(note.includes(word), `no ${word} in ${note}`);
+    // The report shows itself.
+    assert.deepEqual(nodes.filter(({ type }) => type === "PreviewAny"), []);
+    const known = await readJson("tests/browser/public_models.json");
+    for (const node of nodes.filter(({ type }) => ["CheckpointLoaderSimple", "ControlNetLoader", "LoraLoader"].includes(type))) {
+      const [file] = node.widgets_values;
+      assert.deepEqual(node.properties.models, [{ name: file, ...known[file] }]);
+    }
+  });
+}
+
+test("the template gallery has each workflow once, with its thumbnail", async () => {
+  const templates = await getJson("/workflow_templates");
+  const titles = examples.map((name) => path.basename(name, ".json")).toSorted();
+  assert.deepEqual(templates[PACK].toSorted(), titles);
+  for (const title of titles) {
+    const thumbnail = await fetch(`${server}/api/workflow_templates/${PACK}/${encodeURIComponent(title)}.jpg`);
+    assert.equal(thumbnail.status, 200, title);
+    assert.equal(thumbnail.headers.get("content-type"), "image/jpeg");
+  }
+});
+
+// Connects what the subgraph node of a blueprint takes to the demo model, and what it gives to nodes that show it.
+function connectDemo(prompt) {
+  return page.evaluate((prompt) => {
+    const { graph } = window.app;
+    const subgraph = graph._nodes[0];
+    const add = (type, widgets = {}) => {
+      const node = window.LiteGraph.createNode(type);
+      graph.add(node);
+      for (const [name, value] of Object.entries(widgets)) node.widgets.find((widget) => widget.name === name).value = value;
+      return node;
+    };
+    const clip = add("CLIPLoader", { clip_name: "asdm_demo_text_encoder.safetensors" });
+    const text = add("CLIPTextEncode", { text: prompt });
+    clip.connect(0, text, 0);
+    const given = {
+      MODEL: add("ASDMLoadUNet", { unet_name: "asdm_demo_unet.safetensors" }),
+      CONDITIONING: text,
+      LATENT: add("EmptyLatentImage", { width: 128, height: 128 }),
+      VAE: add("VAELoader", { vae_name: "asdm_demo_vae.safetensors" }),
+    };
+    subgraph.inputs.forEach((input, index) => {
+      if (!input.widget) given[input.type].connect(0, subgraph, index);
+    });
+    const shown = [];
+    subgraph.outputs.forEach(({ type }, index) => {
+      let [node, slot] = [subgraph, index];
+      if (type === "LATENT") {
+        const decode = add("VAEDecode");
+        subgraph.connect(index, decode, 0);
+        given.VAE.connect(0, decode, 1);
+        [node, slot] = [decode, 0];
+      }
+      const preview = add("PreviewImage");
+      node.connect(slot, preview, 0);
+      shown.push(String(preview.id));
+    });
+    return shown;
+  }, prompt);
+}
+
+for (const name of await jsonFiles("subgraphs")) {
+  test(`the blueprint ${name} is known to the front end, and runs`, async () => {
+    const title = path.basename(name, ".json");
+    const blueprints = Object.values(await getJson("/global_subgraphs"));
+    assert.equal(blueprints.filter((entry) => entry.name === title).length, 1);
+    const { nodes, definitions } = await openWorkflow("subgraphs", name);
+    assert.deepEqual(nodes.map(({ type }) => type), [definitions.subgraphs[0].id]);
+    const shown = await connectDemo("strawberry");
+    const run = await runOnce(page);
+    for (const id of shown) assert.equal(run.outputs[id].images.length, 1);
   });
 }
 
 test("the dropped demo workflow runs and shows its picture", async () => {
-  const workflow = await openWorkflow("asdm_demo_text_to_image.json");
+  const workflow = await openWorkflow(EXAMPLES, "Text to image (demo model).json");
   const saveId = String(workflow.nodes.find((node) => node.type === "SaveImage").id);
   await showWholeGraph(page);
   const coloursBefore = await coloursOnNode(page, saveId);
@@ -105,7 +190,11 @@ test("the dropped demo workflow runs and shows its picture", async () => {
 });
 
 test("the calibrating node shows what it found, and keeps its seed", async () => {
-  await openWorkflow("asdm_demo_calibrate_plan.json");
+  await openWorkflow(EARLIER, "asdm_demo_calibrate_plan.json");
+  await page.evaluate((small) => {
+    const widgets = window.app.graph._nodes.flatMap((node) => node.widgets ?? []);
+    for (const widget of widgets) if (widget.name in small) widget.value = small[widget.name];
+  }, SMALL);
   const widgets = () =>
     page.evaluate(() => {
       const node = window.app.graph._nodes.find(({ type }) => type === "ASDMCalibratePlan");

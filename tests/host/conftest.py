@@ -1,13 +1,14 @@
 """One real ComfyUI server per test module, with the pack, the demo model and whatever files the module adds."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_models
 from comfy_client import ComfyClient, PromptRefused
-from comfy_server import ComfyServer, make_base_directory
+from comfy_server import ComfyServer, comfy_folder, make_base_directory
 from demo_models import UNET, demo_models
 from graphs import Graph
 from PIL import Image
@@ -84,6 +85,7 @@ def test_models(tmp_path_factory):
             tiny_models.write_broken_file(folder / tiny_models.BROKEN),
         ],
         "loras": [tiny_models.write_lora(folder / tiny_models.LORA, UNET)],
+        "controlnet": [tiny_models.write_control_net(folder / tiny_models.CONTROL_NET, UNET)],
     }
 
 
@@ -91,7 +93,8 @@ def test_models(tmp_path_factory):
 def host(request, test_models):
     models = demo_models()
     for kind, files in test_models.items():
-        models[kind] = [*models[kind], *files]
+        models[kind] = [*models.get(kind, []), *files]
     base = make_base_directory(f"host-{Path(request.node.name).stem}", models)
+    shutil.copy(comfy_folder() / "input" / "example.png", base / "input")
     with ComfyServer(base) as server:
         yield Host(server)

@@ -13,9 +13,9 @@ from graphs import INHERITANCE, SAMPLING, Graph
 from image_scores import read_scores
 from node_schemas import read_schemas
 from safetensors.torch import load_file
+from test_earlier_workflows import CALIBRATE_DEMO, REPLAY_DEMO, SWITCH_DEMO, read_prompt, run_pair
 from test_exactness import stock_latent
 from test_host_features import text_latent
-from test_workflows import CALIBRATE_DEMO, REPLAY_DEMO, SWITCH_DEMO, read_prompt, run_pair
 from tiny_models import LORA, STOCK_UNET
 
 STEPS = SAMPLING["steps"]

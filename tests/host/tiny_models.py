@@ -1,5 +1,6 @@
 """Small model files that tests feed to the host: what it shall run, and what the pack must refuse."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ DIT = "tiny_dit.safetensors"
 NO_MODEL = "no_model.safetensors"
 BROKEN = "broken.safetensors"
 LORA = "tiny_lora.safetensors"
+CONTROL_NET = "tiny_control_net.safetensors"
+HINT_CHANNELS = (3, 16, 16, 32, 32, 96, 96, 256)  # of the layers that a ControlNet reads its picture with
 LORA_RANK = 2
 LORA_LAYERS = ("attn2.to_q", "attn2.to_out.0")
 
@@ -68,5 +71,34 @@ def write_lora(path, unet, strength=0.5):
         tensors[f"{key}.alpha"] = torch.tensor(float(LORA_RANK))
     if not tensors:
         raise ValueError(f"{unet} has no layer named {' or '.join(LORA_LAYERS)}")
+    save_file(tensors, path)
+    return path
+
+
+def write_control_net(path, unet, strength=0.02):
+    """A ControlNet whose encoder is that of `unet` and whose other layers are random but fixed; `strength`: the size of
+    the weights that its residuals leave it by."""
+    generator = torch.Generator().manual_seed(12)
+
+    def convolution(name, outputs, inputs, kernel, scale):
+        shape = (outputs, inputs, kernel, kernel)
+        tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) * scale
+        tensors[f"{name}.bias"] = torch.zeros(outputs)
+
+    named = {name.removeprefix("model.").removeprefix("diffusion_model."): tensor.float()
+             for name, tensor in load_file(unet).items()}
+    tensors = {name: tensor for name, tensor in named.items()
+               if name.startswith(("input_blocks.", "middle_block.", "time_embed."))}
+    first = tensors["input_blocks.0.0.weight"].shape[0]
+    widths = [*HINT_CHANNELS, first]
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        convolution(f"input_hint_block.{2 * number}", outputs, inputs, 3, (inputs * 9) ** -0.5)
+    blocks = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("input_blocks."))
+    width = first
+    for number in range(blocks):
+        for part in (f"input_blocks.{number}.0.out_layers.3.bias", f"input_blocks.{number}.0.op.bias"):
+            width = tensors[part].shape[0] if part in tensors else width
+        convolution(f"zero_convs.{number}.0", width, width, 1, strength * width ** -0.5)
+    convolution("middle_block_out.0", width, width, 1, strength * width ** -0.5)
     save_file(tensors, path)
     return path

@@ -1,4 +1,4 @@
-"""The shared workflows, as the server runs them."""
+"""The workflows that earlier versions shipped, as the server runs them."""
 
 import json
 import math
@@ -11,7 +11,8 @@ from demo_models import SMALL_UNETS
 from graphs import SAMPLING
 from image_scores import read_scores
 
-API = REPO / "workflows" / "api"
+EARLIER = REPO / "tests" / "browser" / "earlier"
+API = EARLIER / "api"
 PICTURE_DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
 REPLAY_DEMO = "asdm_demo_record_and_replay"
 CALIBRATE_DEMO = "asdm_demo_calibrate_plan"
@@ -97,7 +98,7 @@ def test_swap_in_workflow_uses_known_nodes_and_inputs(host):
 @pytest.mark.parametrize("name", DEMOS)
 def test_demo_workflows_sample_as_the_demo_recommends(name):
     in_api = [node["inputs"]["cfg"] for node in read_prompt(name).values() if node["class_type"] == "KSampler"]
-    twin = json.loads((REPO / "workflows" / f"{name}.json").read_text())
+    twin = json.loads((EARLIER / f"{name}.json").read_text())
     # The front end keeps values without names: seed, what becomes of it, steps, cfg.
     in_front_end = [node["widgets_values"][3] for node in twin["nodes"] if node["type"] == "KSampler"]
     assert set(in_api) == set(in_front_end) == {SAMPLING["cfg"]}
@@ -106,6 +107,6 @@ def test_demo_workflows_sample_as_the_demo_recommends(name):
 
 @pytest.mark.parametrize("file", sorted(path.name for path in API.glob("*.json")))
 def test_every_workflow_has_its_twin_for_the_front_end(file):
-    twin = REPO / "workflows" / file
+    twin = EARLIER / file
     api_classes = sorted(node["class_type"] for node in json.loads((API / file).read_text()).values())
     assert sorted(node["type"] for node in json.loads(twin.read_text())["nodes"]) == api_classes
