@@ -21,7 +21,7 @@ const root = path.resolve(import.meta.dirname, "../..");
 const screenshots = path.join(root, ".test/screenshots");
 const MIN_COLOURS = 64;
 const EXAMPLES = "example_workflows";
-const EARLIER = "tests/browser/earlier"; // files that earlier versions shipped
+const EARLIER = "workflows/earlier"; // files that earlier versions shipped
 const PACK = "ComfyUI-ASDM";
 const SMALL = { batch_size: 1, steps: 8 }; // a calibration samples some thirty times
 let browser;

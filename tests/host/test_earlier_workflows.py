@@ -11,7 +11,7 @@ from demo_models import SMALL_UNETS
 from graphs import SAMPLING
 from image_scores import read_scores
 
-EARLIER = REPO / "tests" / "browser" / "earlier"
+EARLIER = REPO / "workflows" / "earlier"
 API = EARLIER / "api"
 PICTURE_DEMOS = ["asdm_demo_text_to_image", "asdm_demo_image_to_image"]
 REPLAY_DEMO = "asdm_demo_record_and_replay"
