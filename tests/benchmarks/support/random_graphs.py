@@ -29,6 +29,9 @@ HOST_NODES = {
     "EasyCache": {"reuse_threshold": 0.2, "start_percent": 0.15, "end_percent": 0.95, "verbose": False},
     "LoraLoaderModelOnly": {"lora_name": "tiny_lora.safetensors", "strength_model": 0.8},
 }
+# Nodes of the pack whose first output may be had without them, and the input that it then is.
+PASSED_BY = {"ASDMNativeUNet": "model", "ASDMFeatureInheritance": "model", "ASDMApplyPlan": "model",
+             "ASDMSwitchUNets": "model", "ASDMWrapSampler": "sampler"}
 
 
 def one_of(*values):
@@ -107,6 +110,21 @@ def _sampled(draw, made, model, positive, negative, latent):
     sigmas = made.add("BasicScheduler", model=model, scheduler="karras", steps=steps, denoise=1.0)
     return made.add("SamplerCustom", model=model, add_noise=True, noise_seed=3, cfg=cfg, positive=positive,
                     negative=negative, sampler=chosen, sigmas=sigmas, latent_image=latent)
+
+
+def without_the_engine(prompt: dict) -> dict:
+    """The same prompt in the host's own code. What makes smaller UNets stays: the host has none."""
+    def linked(value):
+        while isinstance(value, list) and prompt[value[0]]["class_type"] in PASSED_BY:
+            passed = prompt[value[0]]
+            value = passed["inputs"][PASSED_BY[passed["class_type"]]]
+        return value
+
+    def inputs_of(node: dict) -> dict:
+        inputs = {name: linked(value) for name, value in node["inputs"].items()}
+        return inputs | {"engine": "reference"} if node["class_type"] == "ASDMLoadUNet" else inputs
+    return {number: node | {"inputs": inputs_of(node)} for number, node in prompt.items()
+            if node["class_type"] not in PASSED_BY}
 
 
 def models_beside(folder: Path, unet: Path) -> dict:

@@ -68,9 +68,19 @@ class QueuedPrompts:
         # An error of the pack's own says what was expected and what came; one of torch's out of it does not.
         if kind in SAID and (not ours or ("expected" in message and "got" in message)):
             return None
+        ours = ours and not self._host_fails_alike(prompt, kind, message)
         self.counts["unexplained" if ours else "unexplained_by_host"] += 1
         return {"type": kind, "message": message, "node": ended.error["node_type"], "ours": ours,
                 "traceback": ended.error.get("traceback")}
+
+    def _host_fails_alike(self, prompt: dict, kind: str, message: str) -> bool:
+        """Whether the prompt ends with that error in the host's own code, too."""
+        try:
+            ended = self._client.run(random_graphs.without_the_engine(prompt))
+        except PromptRefused:
+            return False
+        return (ended.status == "error" and ended.error["exception_type"].split(".")[-1] == kind
+                and ended.error["exception_message"] == message)
 
     def _bits(self) -> list[str]:
         """Of the latents of the known graphs, sampled anew."""
