@@ -49,7 +49,7 @@ def main():
               "host": MeasuredHost.of_this_process().version, "steps": STEPS, "rows": rows,
               "machine": measure.machine()}
     if not options.only and not any("error" in row for row in rows):
-        what_works.STORED.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        what_works.STORED.write_text(what_works.stored_text(result), encoding="utf-8")
         what_works.PAGE.write_text(what_works.page(result), encoding="utf-8")
     print(json.dumps({name: value for name, value in result.items() if name != "rows"} | {
         "rows": len(rows), "seconds": round(time.perf_counter() - started)}))

@@ -28,7 +28,7 @@ export async function openFrontEnd() {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   const browser = await chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
   const page = await browser.newPage({ viewport: VIEWPORT });
-  await page.goto(server, { waitUntil: "domcontentloaded" });
+  await page.goto(server, { waitUntil: "domcontentloaded", timeout: READY_TIMEOUT });
   await waitUntilReady(page);
   return { browser, page };
 }

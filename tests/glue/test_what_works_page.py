@@ -66,6 +66,7 @@ def test_what_is_refused_is_shown_with_its_message():
 
 
 def test_the_page_is_that_of_the_stored_rows(stored):
+    assert what_works.STORED.read_text(encoding="utf-8") == what_works.stored_text(stored)
     assert what_works.PAGE.read_text(encoding="utf-8") == what_works.page(stored)
 
 

@@ -1,5 +1,7 @@
 """docs/what_works.md out of its stored rows."""
 
+import json
+
 from combined import verdicts
 
 from .stored import FOLDER
@@ -26,6 +28,13 @@ as they write it. A row counts only where the host's own picture is another one 
 
 {count} rows: {summary}.
 """
+
+
+def stored_text(result: dict) -> str:
+    """The JSON of a result, a line for each row."""
+    head = json.dumps({name: value for name, value in result.items() if name != "rows"}, indent=1)
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in result["rows"])
+    return f'{head[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'
 
 
 def _cell(text: str) -> str:
