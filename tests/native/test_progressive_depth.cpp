@@ -207,7 +207,7 @@ TEST(ProgressiveDepth, NeedsAThresholdOrABudget) {
   EXPECT_EQ(message(easy),
             "threshold: expected more than 0 in mode 'easycache', got 0, with which nothing would be "
             "inherited");
-  EXPECT_EQ(message(adaptive(-0.5)), "threshold: expected 0 or more, got -0.500000");
+  EXPECT_EQ(message(adaptive(-0.5)), "threshold: expected 0 or more, got -0.5");
   EXPECT_EQ(message(adaptive(0.1, "0-0.5: out.8")),
             "sites: expected no phases where mode 'adaptive' chooses among all sites (full_evaluations is 0), got "
             "phases");

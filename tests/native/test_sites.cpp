@@ -204,9 +204,16 @@ TEST(Sites, UnknownNamesListTheKnown) {
     const char* got;
   };
   const std::vector<Row> rows = {
-      {"out.9", "'out.9'"},       {"out.3 in.9", "'in.9'"}, {"MID", "'MID'"}, {"in.4.ff", "'in.4.ff'"},
-      {"in.04", "'in.04'"},       {"in.*.ff", "'in.*.ff'"}, {"", "''"},       {" ,\n", "''"},
-      {"in.*:out", "'in.*:out'"}, {":output", "':output'"},
+      {"out.9", "'out.9'"},
+      {"out.3 in.9", "'in.9'"},
+      {"MID", "'MID'; did you mean 'mid'?"},
+      {"in.4.ff", "'in.4.ff'"},
+      {"in.04", "'in.04'"},
+      {"in.*.ff", "'in.*.ff'"},
+      {"", "''"},
+      {" ,\n", "''"},
+      {"in.*:out", "'in.*:out'"},
+      {":output", "':output'"},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(error_of([&] { return resolved("sdxl", row.sites); }), known + row.got) << row.sites;

@@ -1,6 +1,7 @@
 // Names, settings and the text form of full_at. Placement is tested in test_time_step_pattern.cpp.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,14 @@ TEST(TimeStepMode, NamesAreKnownAndUnknownOnesListThem) {
   for (const Row& row : rows) {
     EXPECT_EQ(time_step_mode_from(row.name), row.mode) << row.name;
   }
-  for (const char* name : {"", "Uniform", "uniform ", "center", "spectrum"}) {
+  const std::map<std::string, std::string> meant = {{"", ""},
+                                                    {"Uniform", "; did you mean 'uniform'?"},
+                                                    {"uniform ", "; did you mean 'uniform'?"},
+                                                    {"center", "; did you mean 'centre'?"},
+                                                    {"spectrum", ""}};
+  for (const auto& [name, hint] : meant) {
     EXPECT_EQ(error_of([&] { return time_step_mode_from(name); }),
-              "mode: expected one of: " + std::string(kAllNames) + ", got '" + name + "'");
+              "mode: expected one of: " + std::string(kAllNames) + ", got '" + name + "'" + hint);
   }
 }
 
