@@ -1,6 +1,5 @@
 """The drawings that scenes are made of: fetches several vendors' emoji as SVG and rasterises those of the objects."""
 import base64
-import csv
 import hashlib
 import io
 import json
@@ -11,8 +10,8 @@ from typing import NamedTuple
 
 import resvg_py
 from PIL import Image
+from scene_captions import load_objects
 
-DEMO_DIR = Path(__file__).resolve().parent
 SIDE = 128  # of a rasterised drawing, px: more than any scene shows
 
 
@@ -28,19 +27,11 @@ class Vendor(NamedTuple):
 VENDORS = (
     Vendor("noto", "1.2.9",
            "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw=="),
-    Vendor("noto-v1", "1.2.5",
-           "/DsVMius69Q0fRS53z7QK1TROSuar606jiIx+laXtdsYGMXpf6LtHBx6CGfoo3UHHb/XpBsw+1L1x3eyPqMuVA=="),
     Vendor("twemoji", "1.2.5",
            "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw=="),
     Vendor("fluent-emoji-flat", "1.2.6",
            "RY47RgPb47fYUiyrA64sIOL0+UU02s29sXpNBbIQRBUlPlfNFTKUmZDERGuxDs/7yNGWqQYvuaSYM1M4fRXlUw=="),
 )
-
-
-def load_objects():
-    """{word: icon name}, in file order: what a scene may hold and what the packages call it."""
-    with open(DEMO_DIR / "scene_objects.csv", newline="", encoding="utf-8") as handle:
-        return {row["word"]: row["icon"] for row in csv.DictReader(handle)}
 
 
 def _fetch(vendor, work_dir):

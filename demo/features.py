@@ -5,6 +5,7 @@ from safetensors.torch import load_file, save_file
 
 # Wordings of a caption that the UNet is trained on, the plain one first.
 TEMPLATES = ["{}", "a {}", "a picture of a {}"]
+BATCH = 16  # prompts that go through the text encoder at once
 
 
 def load_text_encoder(path):
@@ -19,6 +20,16 @@ def encode_prompt(clip, text):
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
+def encode_together(clip, prompts):
+    """Features fp16 [len(prompts), 77, 768] of short prompts, as the parts of one long prompt: one pass for all."""
+    chunks = [chunk for prompt in prompts for chunk in clip.tokenize(prompt)["l"]]
+    if len(chunks) != len(prompts):
+        raise ValueError(f"encode_together: expected prompts of one chunk of tokens each, got {len(chunks)} chunks of"
+                         f" {len(prompts)} prompts")
+    features, _ = clip.encode_from_tokens({"l": chunks}, return_pooled=True)
+    return features.view(len(prompts), -1, features.shape[-1]).half()
+
+
 def encode_prompts(clip, prompts, cache):
     """Features fp16 [len(prompts), 77, 768], kept in the file `cache`."""
     if cache.is_file():
@@ -26,8 +37,8 @@ def encode_prompts(clip, prompts, cache):
             if stored.metadata() == {"prompts": "\n".join(prompts)}:
                 return stored.get_tensor("features")
     with torch.no_grad():
-        rows = [encode_prompt(clip, prompt)[0][0][0].half() for prompt in prompts]
-    features = torch.stack(rows)
+        parts = [encode_together(clip, prompts[start:start + BATCH]) for start in range(0, len(prompts), BATCH)]
+    features = torch.cat(parts)
     save_file({"features": features}, str(cache), metadata={"prompts": "\n".join(prompts)})
     return features
 

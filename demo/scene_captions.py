@@ -1,8 +1,22 @@
-"""The captions of scenes: which wordings there are and which one a scene gets."""
+"""What scenes may show and how they are captioned: which wordings there are and which one a scene gets."""
+import csv
 import itertools
 import random
+from pathlib import Path
 
-from scenes import SEED, caption_of
+SEED = 20261128
+OBJECTS = Path(__file__).with_name("scene_objects.csv")
+
+
+def load_objects():
+    """{word: icon name}, in file order: what a scene may hold and what the packages call it."""
+    with open(OBJECTS, newline="", encoding="utf-8") as handle:
+        return {row["word"]: row["icon"] for row in csv.DictReader(handle)}
+
+
+def caption_of(words):
+    """The caption: the objects and nothing else, as in "cat", "cat and tree" and "cat, tree and car"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 class Captions:

@@ -14,19 +14,19 @@ from diffusion import EMPTY_SHARE, NOISE_CAP, SNR_CAP, STEPS, alphas_cumprod
 from precision import fast_precision
 from safetensors.torch import load_file
 from training_log import Stopwatch, TrainingLog
-from unet import build_unet, save_unet
+from unet import SCENE_SPEC, build_unet, save_unet
 from whole_files import replace_whole, save_whole
 
 WARM_UP = 500  # steps
 DECAY_SHARE = 0.25  # of the steps, at the end, in which the learning rate falls to nothing; constant before
 EMA_DECAY, EMA_EVERY = 0.998, 4  # the average moves once in EMA_EVERY steps
 POOL = 2048  # scenes
-PAINT_EVERY, USES = 20, 5  # steps between two additions to the pool; how often a scene is used in the mean
+PAINT_EVERY, USES = 20, 12  # steps between two additions to the pool; how often a scene is used in the mean
 LOG_EVERY, SAVE_SECONDS, PREVIEW_SECONDS = 100, 300.0, 2400.0
 PREVIEW_PROMPTS = (
-    "cat", "penguin", "octopus", "butterfly", "turtle", "strawberry", "mushroom", "house", "car", "guitar",
-    "cat and tree", "tree and cat", "star and fish", "banana and crab", "rocket and snowman", "pizza and crown",
-    "carrot, snail and hamburger", "cactus, sunflower and house", "fish, star and cat", "penguin, tree and car",
+    "cat", "penguin", "butterfly", "fish", "turtle", "banana", "strawberry", "mushroom", "house", "car",
+    "cat and tree", "tree and cat", "star and fish", "snowman and cactus", "hamburger and carrot", "car and house",
+    "carrot, turtle and hamburger", "cactus, banana and house", "fish, star and cat", "penguin, tree and car",
 )
 
 
@@ -76,7 +76,7 @@ class SceneTrainer:
 
     def __init__(self, job, pool):
         torch.manual_seed(2)
-        self.job, self.pool, self.net, self.step = job, pool, build_unet(), 0
+        self.job, self.pool, self.net, self.step = job, pool, build_unet(SCENE_SPEC), 0
         if job.start_from:
             self.net.load_state_dict(load_file(str(job.start_from)))
         self.parameters = list(self.net.parameters())
@@ -114,7 +114,7 @@ class SceneTrainer:
         average = dict(zip(names, self.average, strict=True))
         save_whole({"net": self.net.state_dict(), "average": average, "optimizer": self.optimizer.state_dict(),
                     "pool": self.pool.state_dict(), "step": self.step, "elapsed": elapsed}, self.job.checkpoint)
-        replace_whole(self.job.weights, lambda part: save_unet(average, part))
+        replace_whole(self.job.weights, lambda part: save_unet(average, part, SCENE_SPEC))
 
     def resume(self):
         """Continue from `save` where there is a checkpoint; returns the seconds of work so far."""

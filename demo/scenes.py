@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from drawings import trim
 from PIL import Image
+from scene_captions import SEED
 
 SIZE = 128  # side of a scene, px
-SEED = 20261128
 # First numbers of the scenes that the autoencoder, the benchmark's classifier and its test see; the UNet's start at 0.
 AUTOENCODER_SCENES, CLASSIFIER_SCENES, TEST_SCENES = 1 << 30, 1 << 31, 1 << 32
 COUNT_SHARES = (0.5, 0.3, 0.2)  # of scenes with one, two and three objects
-SIDES = ((64, 108), (50, 70), (44, 56))  # smallest and largest drawing by the number of objects, px
-LARGEST_ANGLE = 30.0  # degrees
+SIDES = ((72, 112), (54, 72), (46, 58))  # smallest and largest drawing by the number of objects, px
+LARGEST_ANGLE = 20.0  # degrees
 OVERLAP = 0.85  # of the mean side is the least distance between two centres
 HUE_TURN, SATURATIONS, BRIGHTNESSES = 0.04, (0.8, 1.15), (0.85, 1.1)
 GRADIENT_SHARE = 0.5  # of the backgrounds
@@ -30,11 +30,6 @@ class Scene(NamedTuple):
 
     pixels: np.ndarray  # uint8 [SIZE, SIZE, 3]
     words: tuple  # the objects, in the order of the caption
-
-
-def caption_of(words):
-    """The caption: the objects and nothing else, as in "cat", "cat and tree" and "cat, tree and car"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _background_colour(random):
