@@ -2,7 +2,11 @@
 // gives the default to a widget that the workflow has no value for.
 import { app } from "../../scripts/app.js";
 
-const MEANT = { ASDMFeatureInheritance: { speed: "custom" }, ASDMWrapSampler: { speed: "custom" } };
+const MEANT = {
+  ASDMCalibratePlan: { effort: "thorough" },
+  ASDMFeatureInheritance: { speed: "custom" },
+  ASDMWrapSampler: { speed: "custom" },
+};
 
 function setMeant(node, has) {
   for (const [name, value] of Object.entries(MEANT[node.comfyClass] ?? {})) {

@@ -2,6 +2,7 @@
 // blames each of them for what it says.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { widgetOf } from "./widgets.js";
 
 const FAULT = "custom_validation_failed";
 const NAMED = /^\w+ - (\w+)\.(\w+)/; // "mode - ASDMFeatureInheritance.full_at: expected ..."
@@ -33,7 +34,7 @@ function mark(nodeErrors) {
     if (!class_type?.startsWith("ASDM")) continue;
     const node = app.graph.getNodeById(id);
     for (const { extra_info } of errors) {
-      const widget = node?.widgets?.find(({ name }) => name === extra_info?.input_name);
+      const widget = widgetOf(node, extra_info?.input_name);
       if (!widget) continue;
       Object.defineProperty(widget, "outline_color", { get: () => MARK, configurable: true });
       marked.push(widget);

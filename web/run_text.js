@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { drawAnew } from "./nodes2.js";
+import { widgetOf } from "./widgets.js";
 
 const TEXT = "$$node-text-preview"; // the widget of the host that shows it
 const LINE_HEIGHT = 18;
@@ -30,7 +31,7 @@ function linesOf(text, width) {
 }
 
 function fit(node) {
-  const widget = node.widgets?.find(({ name }) => name === TEXT);
+  const widget = widgetOf(node, TEXT);
   if (!widget || typeof widget.value !== "string") return;
   const lines = Math.min(linesOf(widget.value, node.size[0]), MOST_LINES);
   widget.options.getMinHeight = () => lines * LINE_HEIGHT + PADDING;

@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { ComfyWidgets } from "../../scripts/widgets.js";
 import { drawAnew } from "./nodes2.js";
+import { unsaved, widgetOf } from "./widgets.js";
 
 const NODES = ["ASDMCalibratePlan", "ASDMReport", "ASDMCompareImages", "ASDMSaveUNet"];
 const WIDGET = "shown_text";
@@ -13,14 +14,12 @@ const MOST_HEIGHT = 240; // the picture below wants its place too
 
 // Made at the first result, so that a node that has not run keeps the size its workflow gave it.
 function textWidget(node) {
-  const found = node.widgets?.find((widget) => widget.name === WIDGET);
+  const found = widgetOf(node, WIDGET);
   if (found) return found;
   const { widget } = ComfyWidgets.MARKDOWN(node, WIDGET, ["MARKDOWN", {}], app);
   widget.options.read_only = true;
   widget.element.readOnly = true;
-  // Neither the saved workflow nor the prompt may carry it: the node has no such input.
-  widget.serialize = false;
-  widget.options.serialize = false;
+  unsaved(widget);
   const [width, height] = node.computeSize();
   node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
   return widget;

@@ -3,6 +3,8 @@
 // so graphs are saved and sent as if there were neither.
 import { app } from "../../scripts/app.js";
 import { drawAnew } from "./nodes2.js";
+import { isLinked, unsaved, widgetOf } from "./widgets.js";
+import { translate } from "./words.js";
 
 const BUTTON = "advanced";
 const OPEN = "asdm_advanced"; // property of a node: whether its fold is open
@@ -11,17 +13,17 @@ const LABELS = { true: "hide advanced", false: "advanced" };
 const inputsOfClass = {}; // by class: {name: options}
 
 const inputsOf = (node) => inputsOfClass[node.comfyClass];
-const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name);
-const isLinked = (node, name) => node.inputs?.some((input) => input.widget?.name === name && input.link != null);
 
 function holds(node, [name, values]) {
   const widget = widgetOf(node, name);
   return !widget || isLinked(node, name) || values.includes(String(widget.value).trim());
 }
 
-const isUsed = (node, { used_when = {} }) => Object.entries(used_when).every((condition) => holds(node, condition));
+// Each of the conditions names what may be, and one of that is enough.
+const isUsed = (node, { used_when = [] }) =>
+  used_when.every((any) => Object.entries(any).some((condition) => holds(node, condition)));
 // Settings of one mode are wanted as soon as it is chosen.
-const isOfItsMode = (node, input) => Boolean(input.used_when?.mode) && isUsed(node, input);
+const isOfItsMode = (node, input) => input.used_when?.some(({ mode }) => mode) && isUsed(node, input);
 
 function isChanged(node, name, input) {
   const widget = widgetOf(node, name);
@@ -50,7 +52,7 @@ function arrange(node) {
     hide(widget, Boolean(input.folded) && !isOpen && !isOfItsMode(node, input));
   }
   const button = widgetOf(node, BUTTON);
-  if (button) button.label = LABELS[isOpen];
+  if (button) button.label = translate(LABELS[isOpen]);
 }
 
 // Keeps what a user made a node larger than its widgets need.
@@ -70,13 +72,11 @@ function openWhereChanged(node) {
 }
 
 function addButton(node) {
-  const button = node.addWidget("button", BUTTON, null, () => {
+  const turn = () => {
     node.properties[OPEN] = !node.properties[OPEN];
     refresh(node);
-  });
-  // Neither the saved workflow nor the prompt may carry it: the node has no such input.
-  button.serialize = false;
-  button.options.serialize = false;
+  };
+  unsaved(node.addWidget("button", BUTTON, null, turn));
 }
 
 function watch(node) {

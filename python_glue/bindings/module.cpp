@@ -32,6 +32,7 @@ PYBIND11_MODULE(_native, m) {
   asdm::python::init_settings(m);
   asdm::python::init_snapshot(m);
   asdm::python::init_run(m);
+  asdm::python::init_plan_grid(m);
   asdm::python::init_plan_search(m);
   asdm::python::init_switching(m);
   asdm::python::init_assembly(m);

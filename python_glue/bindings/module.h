@@ -12,6 +12,7 @@ void init_nodes(pybind11::module_& m);
 void init_unet(pybind11::module_& m);
 void init_run(pybind11::module_& m);
 void init_settings(pybind11::module_& m);
+void init_plan_grid(pybind11::module_& m);
 void init_plan_search(pybind11::module_& m);
 void init_switching(pybind11::module_& m);
 void init_assembly(pybind11::module_& m);

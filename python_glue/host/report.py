@@ -55,7 +55,8 @@ def plan_notes(plan, family: str, log: list[dict]) -> list[str]:
     elif len(log) < len(wanted):
         notes.append(f"the plan has {len(wanted)} evaluations, the run made {len(log)}")
     for index, (sigma, entry) in enumerate(zip(wanted, log, strict=False)):
-        if abs(entry["sigma"] - sigma) > _SIGMA_MARGIN * max(sigma, entry["sigma"]):
+        known = sigma > 0.0  # a plan that was begun by hand knows none
+        if known and abs(entry["sigma"] - sigma) > _SIGMA_MARGIN * max(sigma, entry["sigma"]):
             notes.append(f"sigmas are not the plan's from evaluation {index} on "
                          f"({entry['sigma']:.4g} where the plan has {sigma:.4g}); it was followed by index")
             break

@@ -22,6 +22,10 @@ const CHROMIUM_FLAGS = [
 ];
 
 export const server = process.env.ASDM_SERVER;
+export const root = path.resolve(import.meta.dirname, "../..");
+export const screenshots = path.join(root, ".test/screenshots");
+export const TEXT = "$$node-text-preview"; // the widget of the host that shows what a node tells
+export const NODES2 = "Comfy.VueNodes.Enabled"; // the host's setting
 
 export async function openFrontEnd() {
   if (!server) throw new Error("ASDM_SERVER is not set: run this through tests/host/with_server.py");
@@ -75,9 +79,74 @@ export async function dropFile(page, file) {
   );
 }
 
+// Brings a node into the middle of the view, at full size.
+export async function showNode(page, id) {
+  await page.evaluate((id) => {
+    const { canvas } = window.app;
+    const node = window.app.graph.getNodeById(id);
+    canvas.ds.scale = 1;
+    canvas.ds.offset = [500 - node.pos[0], 150 - node.pos[1]];
+    canvas.setDirty(true, true);
+  }, id);
+  await page.waitForTimeout(600); // until it is drawn there
+}
+
+// Drops {name, type, bytes} on a node, from a file manager: on its title, which the canvas draws, or on the text that lies
+// over it. A browser sends the events to what is on top there.
+export async function dropOnNode(page, id, { name, type, bytes }, place) {
+  const content = Buffer.from(bytes).toString("base64");
+  await showNode(page, id);
+  await page.evaluate(
+    ({ id, name, type, content, place }) => {
+      const node = window.app.graph.getNodeById(id);
+      const { ds, canvas } = window.app.canvas;
+      const { left, top } = canvas.getBoundingClientRect();
+      const frame = document.querySelector(`[data-node-id="${id}"]`);
+      const text = (frame ?? document).querySelector("textarea");
+      const box = (place === "text" ? text : frame)?.getBoundingClientRect();
+      const [x, y] = box
+        ? [box.left + box.width / 2, box.top + (place === "text" ? box.height / 2 : 10)]
+        : [(node.pos[0] + 30 + ds.offset[0]) * ds.scale + left, (node.pos[1] - 10 + ds.offset[1]) * ds.scale + top];
+      const at = { clientX: x, clientY: y };
+      const dataTransfer = new DataTransfer();
+      const data = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+      dataTransfer.items.add(new File([data], name, { type }));
+      const target = document.elementFromPoint(x, y);
+      for (const kind of ["dragover", "drop"]) {
+        target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true, ...at }));
+      }
+    },
+    { id, name, type, content, place },
+  );
+}
+
 export async function waitForNodes(page, count) {
   await page.waitForFunction((count) => window.app.graph._nodes.length === count, count, { timeout: 30_000 });
   await page.waitForTimeout(500); // a warning dialog comes up a moment after the graph
+}
+
+// Puts a prompt, in the format of the API, on the canvas.
+export async function loadPrompt(page, prompt, name = "test") {
+  await page.evaluate(({ prompt, name }) => window.app.loadApiJson(prompt, name), { prompt, name });
+  await waitForNodes(page, Object.keys(prompt).length);
+}
+
+// What a widget of a node shows, as soon as it shows something.
+export async function textOn(page, id, name = TEXT) {
+  const found = await page.waitForFunction(
+    ({ id, name }) => window.app.graph.getNodeById(id)?.widgets?.find((widget) => widget.name === name)?.value,
+    { id, name },
+    { timeout: 30_000 },
+  );
+  return found.jsonValue();
+}
+
+// Presses a button of a node.
+export function press(page, id, button) {
+  return page.evaluate(
+    ({ id, button }) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === button).callback(),
+    { id, button },
+  );
 }
 
 // Types on the canvas that the server does not know.
@@ -109,6 +178,13 @@ export async function getJson(route) {
   const answer = await fetch(server + route);
   if (!answer.ok) throw new Error(`${route}: HTTP ${answer.status}`);
   return answer.json();
+}
+
+// What a route gives, as bytes.
+export async function getBytes(route, query) {
+  const answer = await fetch(`${server}${route}?${new URLSearchParams(query)}`);
+  if (!answer.ok) throw new Error(`${route}: HTTP ${answer.status}`);
+  return Buffer.from(await answer.arrayBuffer());
 }
 
 // Runs what is on the canvas, as a user does; what the server keeps of the run.

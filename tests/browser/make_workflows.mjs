@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { openFrontEnd, waitForNodes } from "./front_end.mjs";
+import { loadPrompt, openFrontEnd } from "./front_end.mjs";
 import { layOut } from "./layout.mjs";
 
 const root = path.resolve(import.meta.dirname, "../..");
@@ -17,11 +17,6 @@ const publicModels = await readJson(path.join(import.meta.dirname, "public_model
 function stableId(name) {
   const digits = createHash("sha256").update(name).digest("hex");
   return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-4${digits.slice(13, 16)}-8${digits.slice(17, 20)}-${digits.slice(20, 32)}`;
-}
-
-async function load(page, api, name) {
-  await page.evaluate(({ api, name }) => window.app.loadApiJson(api, name), { api, name });
-  await waitForNodes(page, Object.keys(api).length);
 }
 
 // What is on the canvas, with the note, as the front end saves it.
@@ -49,7 +44,7 @@ function nameModels(workflow) {
 
 async function convert(page, file) {
   const name = path.basename(file, ".json");
-  await load(page, await readJson(path.join(folder, "api", file)), name);
+  await loadPrompt(page, await readJson(path.join(folder, "api", file)), name);
   const workflow = await saved(page, await readFile(path.join(folder, "notes", `${name}.md`), "utf8"));
   layOut(workflow);
   nameModels(workflow);
@@ -62,7 +57,7 @@ async function convert(page, file) {
 
 // One subgraph of some nodes of a workflow, as the front end publishes a blueprint.
 async function publish(page, name, { workflow, nodes, widgets, outputs, description }) {
-  await load(page, await readJson(path.join(folder, "api", `${workflow}.json`)), name);
+  await loadPrompt(page, await readJson(path.join(folder, "api", `${workflow}.json`)), name);
   const made = await page.evaluate(
     ({ name, nodes, widgets }) => {
       const { graph, canvas } = window.app;

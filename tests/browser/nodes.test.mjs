@@ -4,24 +4,27 @@ import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import {
+  NODES2,
+  TEXT,
   addNode,
   closeDialogs,
   dropFile,
   getJson,
+  loadPrompt,
   openFrontEnd,
-  runOnce,
-  searchNodes,
   openWithSetting,
+  press,
+  root,
+  runOnce,
+  screenshots,
+  searchNodes,
   showWholeGraph,
+  textOn,
   visibleDialogs,
   waitForNodes,
 } from "./front_end.mjs";
 
-const root = path.resolve(import.meta.dirname, "../..");
-const screenshots = path.join(root, ".test/screenshots");
 const MAIN = "ASDMFeatureInheritance";
-const TEXT = "$$node-text-preview";
-const NODES2 = "Comfy.VueNodes.Enabled";
 const STEPS = 4;
 
 let seed = 0; // another for each prompt, or the server would keep what an earlier one gave
@@ -63,21 +66,7 @@ async function dropDemo(values) {
   return ids[MAIN];
 }
 
-async function load(prompt) {
-  await page.evaluate((prompt) => window.app.loadApiJson(prompt, "test"), prompt);
-  await waitForNodes(page, Object.keys(prompt).length);
-}
-
 const idOf = (prompt, type) => Object.keys(prompt).find((id) => prompt[id].class_type === type);
-
-const textOn = (id) =>
-  page
-    .waitForFunction(
-      ({ id, name }) => window.app.graph.getNodeById(id)?.widgets?.find((widget) => widget.name === name)?.value,
-      { id, name: TEXT },
-      { timeout: 30_000 },
-    )
-    .then((found) => found.jsonValue());
 
 // {name: {shown, grey, value}} of the widgets of a node.
 const widgetsOf = (id) =>
@@ -169,16 +158,41 @@ test("a new node shows what most need, and greys what its speed does not read", 
   assert.ok(!explicit.threshold.shown && explicit.threshold.grey);
 });
 
+for (const isNodes2 of [false, true]) {
+  const version = isNodes2 ? "Nodes 2.0" : "the classic front end";
+  test(`a count of full steps greys the interval, but where gaps grow from it, in ${version}`, async () => {
+    await openWithSetting(page, NODES2, isNodes2);
+    try {
+      const id = await addNode(page, MAIN);
+      // What Nodes 2.0 draws, else what the canvas goes by.
+      const isGrey = async () => {
+        if (!isNodes2) return (await widgetsOf(id)).interval.grey;
+        await page.waitForTimeout(400);
+        const field = page.locator(`[data-node-id="${id}"] .lg-node-widget`, { hasText: "interval" });
+        return field.locator("input").isDisabled();
+      };
+      await choose(id, { speed: "custom" });
+      assert.equal(await isGrey(), false);
+      await choose(id, { full_evaluations: 5 });
+      assert.equal(await isGrey(), true);
+      await choose(id, { mode: "growing" });
+      assert.equal(await isGrey(), false);
+      await choose(id, { mode: "uniform", full_evaluations: 0 });
+      assert.equal(await isGrey(), false);
+    } finally {
+      await openWithSetting(page, NODES2, false);
+    }
+  });
+}
+
 test("the button shows all and hides them again, at the node's own height", async () => {
   const id = await addNode(page, MAIN);
   const height = () => page.evaluate((id) => window.app.graph.getNodeById(id).size[1], id);
-  const press = () =>
-    page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
   const folded = await height();
-  await press();
+  await press(page, id, "advanced");
   assert.deepEqual(names(await widgetsOf(id), (widget) => !widget.shown), []);
   assert.ok((await height()) > folded + 150);
-  await press();
+  await press(page, id, "advanced");
   assert.equal(await height(), folded);
 });
 
@@ -186,7 +200,7 @@ test("a folded value that is not its default opens the fold", async () => {
   const prompt = await demoPrompt();
   const id = idOf(prompt, MAIN);
   prompt[id].inputs.storage = "bf16";
-  await load(prompt);
+  await loadPrompt(page, prompt);
   assert.deepEqual(names(await widgetsOf(id), (widget) => !widget.shown), []);
 });
 
@@ -200,7 +214,7 @@ test("folding changes neither the prompt nor what is saved", async () => {
   const folded = await state();
   await choose(id, { speed: "custom" });
   await choose(id, { speed: "2x" });
-  await page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
+  await press(page, id, "advanced");
   assert.deepEqual(await state(), folded);
   assert.equal(folded.values.length, 15);
 });
@@ -227,7 +241,7 @@ test("what cannot be is refused before anything runs, once, and at its widget", 
   const prompt = await demoPrompt();
   const id = idOf(prompt, MAIN);
   Object.assign(prompt[id].inputs, { speed: "custom", start_percent: 0.8, end_percent: 0.2 });
-  await load(prompt);
+  await loadPrompt(page, prompt);
   await page.getByTestId("queue-button").click();
   await page.waitForFunction((id) => window.app.lastNodeErrors?.[id], id, { timeout: 30_000 });
   const { errors } = await page.evaluate((id) => window.app.lastNodeErrors[id], id);
@@ -249,7 +263,7 @@ for (const isNodes2 of [false, true]) {
       const id = await dropDemo({ speed: "custom", interval: 2 });
       const before = await page.evaluate((id) => window.app.graph.getNodeById(id).size[1], id);
       await runOnce(page);
-      const text = await textOn(id);
+      const text = await textOn(page, id);
       assert.match(text, /^([\d.]+x faster|not faster) · 2 of 4 full · .*% of the work · .* kept\n- few steps \(4\)/);
       await page.waitForTimeout(500);
       const { height, bottom } = await page.evaluate(
@@ -297,7 +311,7 @@ test("in Nodes 2.0 what is shown and what is grey follows the mode, however ofte
     await choose(id, { mode: "adaptive" });
     const adaptive = await shown();
     assert.ok(!adaptive.includes("full_at") && adaptive.includes("threshold"), adaptive.join(" "));
-    await page.evaluate((id) => window.app.graph.getNodeById(id).widgets.find(({ name }) => name === "advanced").callback(), id);
+    await press(page, id, "advanced");
     const open = await shown();
     assert.ok(["full_at", "storage", "sites"].every((name) => open.includes(name)), open.join(" "));
   } finally {
@@ -311,37 +325,38 @@ test("a report opens large enough, and begins with what was gained", async () =>
   await page.evaluate(() => window.app.graph.clear());
   const prompt = await demoPrompt();
   Object.assign(prompt[idOf(prompt, MAIN)].inputs, { speed: "custom", interval: 2 });
-  await load(prompt);
+  await loadPrompt(page, prompt);
   await runOnce(page);
-  const shown = await page.waitForFunction(
-    () =>
-      window.app.graph._nodes.find(({ type }) => type === "ASDMReport").widgets?.find(({ name }) => name === "shown_text")
-        ?.value,
-    undefined,
-    { timeout: 30_000 },
-  );
-  const text = await shown.jsonValue();
+  const text = await textOn(page, idOf(prompt, "ASDMReport"), "shown_text");
   assert.match(text, /^\*\*([\d.]+x faster|not faster)\*\* · 2 of 4 full/);
   assert.doesNotMatch(text, /fallback|MACs|forced|native calls/);
   await showWholeGraph(page);
   await page.screenshot({ path: path.join(screenshots, "report.png") });
 });
 
-test("the plot of a calibration stands on its node, and no preview of a latent does", async () => {
+test("a calibrating node tells how far it is, and shows its plot and no preview of a latent", async () => {
   const prompt = await demoPrompt();
   const sampler = Object.values(prompt).find(({ class_type }) => class_type === "KSampler");
   const { model, ...run } = sampler.inputs;
   const calibrating = {
     class_type: "ASDMCalibratePlan",
-    inputs: { ...run, model: prompt[idOf(prompt, MAIN)].inputs.model, steps: 5, target_speedup: 1.2 },
+    inputs: { ...run, model: prompt[idOf(prompt, MAIN)].inputs.model, steps: 5, target_speedup: 1.2, effort: "quick" },
   };
   sampler.inputs.model = ["91", 0];
-  await load({
+  await loadPrompt(page, {
     ...prompt,
     90: calibrating,
     91: { class_type: "ASDMApplyPlan", inputs: { model, plan: ["90", 0] } },
   });
+  await page.evaluate(() => {
+    window.told = [];
+    window.comfyAPI.api.api.addEventListener("progress_text", ({ detail }) => window.told.push(detail.text));
+  });
   await runOnce(page);
+  const told = await page.evaluate(() => window.told);
+  assert.equal(told[0], "run 1 of 6");
+  assert.match(told[2], /^run 3 of 6, best 1\.\d+x at \d+ dB, about \d+ (s|min)$/);
+  assert.match(await textOn(page, "90"), /^runs: [3-6]$/);
   await page.waitForTimeout(2000); // previews come late, and stay for a moment
   const pictures = await page.evaluate(() => window.app.graph.getNodeById("90").imgs?.map(({ src }) => src) ?? []);
   assert.equal(pictures.length, 1);
@@ -354,7 +369,7 @@ test("a merge that drops what the node set is told on the node", async () => {
   const sampler = Object.keys(prompt).find((key) => prompt[key].class_type === "KSampler");
   prompt[sampler].inputs.model = ["90", 0];
   prompt[90] = { class_type: "ModelMergeSimple", inputs: { model1: prompt[id].inputs.model, model2: [id, 0], ratio: 1 } };
-  await load(prompt);
+  await loadPrompt(page, prompt);
   await runOnce(page);
-  assert.match(await textOn(id), /^⚠ not used in this run: .* merge/);
+  assert.match(await textOn(page, id), /^⚠ not used in this run: .* merge/);
 });

@@ -8,7 +8,9 @@ import {
   dropFile,
   getJson,
   openFrontEnd,
+  root,
   runOnce,
+  screenshots,
   server,
   showWholeGraph,
   unknownNodeTypes,
@@ -17,13 +19,11 @@ import {
 } from "./front_end.mjs";
 import { overlaps } from "./layout.mjs";
 
-const root = path.resolve(import.meta.dirname, "../..");
-const screenshots = path.join(root, ".test/screenshots");
 const MIN_COLOURS = 64;
 const EXAMPLES = "example_workflows";
 const EARLIER = "workflows/earlier"; // files that earlier versions shipped
 const PACK = "ComfyUI-ASDM";
-const SMALL = { batch_size: 1, steps: 8 }; // a calibration samples some thirty times
+const SMALL = { batch_size: 1, steps: 8 }; // a calibration samples up to twenty-four times
 let browser;
 let page;
 
@@ -206,7 +206,7 @@ test("the calibrating node shows what it found, and keeps its seed", async () =>
     () =>
       window.app.graph._nodes
         .find(({ type }) => type === "ASDMCalibratePlan")
-        .widgets.some(({ name, value }) => name === "shown_text" && /times as fast at [\d.]+ dB/.test(value)),
+        .widgets.some(({ name, value }) => name === "shown_text" && /times less work at [\d.]+ dB/.test(value)),
     undefined,
     { timeout: 30_000 },
   );
@@ -214,5 +214,6 @@ test("the calibrating node shows what it found, and keeps its seed", async () =>
   await page.screenshot({ path: path.join(screenshots, "calibrated_run.png") });
   const after = await widgets();
   assert.equal(after.seed, before.seed);
+  assert.equal(before.effort, "thorough"); // what all calibrations were before there was a choice
   assert.ok(!("control_after_generate" in after));
 });

@@ -67,9 +67,12 @@ class ComfyClient:
         """The schema of one node class; empty where the server does not know it."""
         return self.get_json(f"/object_info/{node_class}").get(node_class, {})
 
-    def queue(self, prompt, targets=None):
-        """Queues an API-format prompt, or only what the output nodes `targets` need; returns its id."""
+    def queue(self, prompt, targets=None, metadata=None):
+        """Queues an API-format prompt, or only what the output nodes `targets` need; returns its id. `metadata`: what
+        pictures are to carry beside the prompt, which the front end brings and other clients need not."""
         body = {"prompt": prompt, "client_id": self.client_id}
+        if metadata is not None:
+            body["extra_data"] = {"extra_pnginfo": metadata}
         if targets is not None:
             body["partial_execution_targets"] = list(targets)
         try:
@@ -82,9 +85,9 @@ class ComfyClient:
             raise PromptRefused(answer)
         return answer["prompt_id"]
 
-    def run(self, prompt, targets=None, on_event=None, timeout=RUN_TIMEOUT):
+    def run(self, prompt, targets=None, on_event=None, timeout=RUN_TIMEOUT, metadata=None):
         """Runs a prompt to its end. `on_event(kind, data)` sees every event of it on the way."""
-        return asyncio.run(asyncio.wait_for(self._run(prompt, targets, on_event), timeout))
+        return asyncio.run(asyncio.wait_for(self._run(prompt, targets, on_event, metadata), timeout))
 
     def interrupt(self):
         self.post("/interrupt", {})
@@ -99,11 +102,11 @@ class ComfyClient:
     def _url(self, path, query=None):
         return self.address + path + ("?" + urllib.parse.urlencode(query) if query else "")
 
-    async def _run(self, prompt, targets, on_event):
+    async def _run(self, prompt, targets, on_event, metadata):
         socket_url = self._url("/ws", {"clientId": self.client_id}).replace("http", "ws", 1)
         async with aiohttp.ClientSession() as session, session.ws_connect(socket_url, max_msg_size=0) as socket:
             # Connected before queueing, or the first events would be missed.
-            prompt_id = await asyncio.to_thread(self.queue, prompt, targets)
+            prompt_id = await asyncio.to_thread(self.queue, prompt, targets, metadata)
             run = Run(prompt_id)
             await self._follow(socket, run, on_event)
         self._read_history(run)
