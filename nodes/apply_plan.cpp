@@ -14,17 +14,19 @@ class ApplyPlan final : public Node {
     schema.display_name = "ASDM Apply Plan (speed)";
     schema.category = "ASDM/plans";
     schema.description =
-        "Samples by a plan: evaluation by evaluation, what is computed and what is inherited. Every run gives its plan "
-        "to ASDM Report, and the same graph with that plan gives the same picture again, whatever decided the first "
-        "time.";
+        "Samples by a plan: evaluation by evaluation, what is computed and what is inherited. Every run leaves "
+        "its plan in the pictures saved behind it, and the same graph with that plan gives the same picture again, "
+        "whatever decided the first time. Drop such a picture here to load its plan, or paint one by hand.";
     schema.search_aliases = {"fast", "speed", "cache", "replay", "schedule"};
     schema.tells_runs = true;
     schema.inputs = {
         linked_input("model", Kind::kModel,
                      "MODEL with a Stable Diffusion UNet. The native engine is installed where it is missing; another "
                      "inheritance that the model carries gives way."),
-        plan_input("JSON of a plan: the last output of ASDM Report, or asdm_plans in the metadata of a picture. It is "
-                   "followed step by step; the report says where the schedule is another one than that of the plan."),
+        plan_input(
+            "JSON of a plan. Drop a picture on the node for the plan of its run, or a .json file; edit plan shows it "
+            "as a grid to paint; the last output of ASDM Report gives it too. It is followed step by step; the "
+            "report says where the schedule is another one than that of the plan."),
     };
     schema.outputs = {{"MODEL", Kind::kModel, "A clone of the model that samples by the plan."}};
     return schema;

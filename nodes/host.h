@@ -61,7 +61,7 @@ struct Distilled {
   Handle loss_plot;
 };
 
-/// A sampling run as the host's KSampler makes it, and how much faster one shall become.
+/// A sampling run as the host's KSampler makes it, how much less work one shall do, and how long to look for the plan.
 struct CalibrationRun {
   Handle positive;
   Handle negative;
@@ -73,6 +73,7 @@ struct CalibrationRun {
   std::string scheduler;
   double denoise = 1.0;
   double target_speedup = 1.0;
+  std::string effort;  ///< a name of effort_names()
 
   /// By the names of the node's inputs.
   static constexpr auto fields() {
@@ -86,13 +87,14 @@ struct CalibrationRun {
                       std::pair{"sampler_name", &Self::sampler_name},
                       std::pair{"scheduler", &Self::scheduler},
                       std::pair{"denoise", &Self::denoise},
-                      std::pair{"target_speedup", &Self::target_speedup}};
+                      std::pair{"target_speedup", &Self::target_speedup},
+                      std::pair{"effort", &Self::effort}};
   }
 };
 
 /// A plan that was tried in such a run.
 struct TriedPlan {
-  double speedup = 1.0;  ///< of the whole run
+  double speedup = 1.0;  ///< how many times fewer multiply-accumulates than all
   double psnr = 0.0;     ///< dB between its latents and those of the run without inheritance
 };
 
@@ -101,7 +103,9 @@ struct CalibratedPlan {
   Plan plan;
   std::vector<TriedPlan> tried;
   size_t chosen = 0;     ///< index into `tried`
-  bool reached = false;  ///< whether it is as fast as was asked; else it is the fastest
+  bool reached = false;  ///< whether it does as much less work as was asked; else it does the least
+  double judged = 0.0;   ///< dB of the chosen one with another seed than all were tried with
+  int64_t runs = 0;      ///< that all of it took
   Handle plot = {};      ///< a picture of `tried`
 };
 

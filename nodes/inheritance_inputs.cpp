@@ -37,6 +37,12 @@ InputSchema of_modes(InputSchema input) {
   return input;
 }
 
+/// Where as many full evaluations are asked for, most modes need no interval.
+InputSchema without_count(InputSchema input) {
+  input.used_when.push_back({"full_evaluations", {"0"}, modes_of_interval_and_count()});
+  return input;
+}
+
 /// Graphs that were saved before there was this dial mean their own settings.
 InputSchema speed_input() {
   InputSchema input = combo_input(
@@ -74,10 +80,11 @@ std::vector<InputSchema> when_inputs() {
                   "denser at the start. centre: closest at three tenths. explicit: those in full_at. log_snr: even in "
                   "noise level. equal_change: where the picture changes most. adaptive: decided as the run goes. "
                   "easycache: by the rule of EasyCache."),
-      of_modes(int_input("interval", 3, kIntervalRange,
-                         "One step in so many is full, the others reuse; 1 reuses nothing, 2 or 3 stay close to the "
-                         "exact picture. Higher is faster and drifts further. growing and growing_published begin with "
-                         "this gap.")),
+      without_count(of_modes(
+          int_input("interval", kNewInterval, kIntervalRange,
+                    "One step in so many is full, the others reuse; 1 reuses nothing, 2 or 3 stay close to the exact "
+                    "picture. Higher is faster and drifts further. growing and growing_published begin with this "
+                    "gap."))),
       of_modes(int_input("full_evaluations", 0, kCountRange,
                          "How many steps are full, placed as the mode says. 0: as interval says, or by the rule of the "
                          "mode. Higher is slower and closer to the exact picture.")),

@@ -18,7 +18,6 @@ struct Result {
   std::vector<Value> outputs;               ///< in the order of the schema's outputs
   std::optional<std::string> ui_text = {};  ///< shown on the node
   Handle ui_image = {};                     ///< shown on the node
-  std::string plan = {};                    ///< JSON that is to travel in pictures saved behind the node; else empty
 };
 
 /// Stateless: one object serves every graph and thread.

@@ -45,9 +45,8 @@ class Report final : public Node {
     const std::string report = host.run_report(inputs.handle("model"), latent);
     const std::string table = report_table(report);
     const Handle strip = host.run_strip(report);
-    const std::string plan = recorded_plan(report);
     return {
-        .outputs = {latent, table, strip, plan}, .ui_text = report_summary(report), .ui_image = strip, .plan = plan};
+        .outputs = {latent, table, strip, recorded_plan(report)}, .ui_text = report_summary(report), .ui_image = strip};
   }
 };
 

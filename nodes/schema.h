@@ -27,6 +27,7 @@ struct Range {
 struct WidgetCondition {
   std::string input;
   std::vector<std::string> values;
+  std::vector<std::string> modes = {};  ///< values of the input "mode" with which it holds anyhow
 };
 
 struct InputSchema {

@@ -30,7 +30,7 @@ std::string default_text(const InputSchema& input) {
   return text == nullptr ? "" : *text;
 }
 
-/// "Only with sites auto.", "Ignored in modes front, triangular."
+/// "Only with sites auto.", "Ignored in modes front, triangular.", "Only with full_evaluations 0 or mode growing."
 std::string condition_text(const WidgetCondition& condition) {
   if (condition.values == std::vector<std::string>{""}) {
     return "Only where " + condition.input + " is empty.";
@@ -45,7 +45,8 @@ std::string condition_text(const WidgetCondition& condition) {
       return "Ignored in modes " + join(others) + ".";
     }
   }
-  return "Only with " + condition.input + " " + join(condition.values, " or ") + ".";
+  const std::string anyhow = condition.modes.empty() ? "" : " or mode " + join(condition.modes, " or ");
+  return "Only with " + condition.input + " " + join(condition.values, " or ") + anyhow + ".";
 }
 
 /// What the node says of it, its default, and when it counts.
@@ -105,7 +106,11 @@ Json input_json(const InputSchema& input) {
     json["folded"] = true;
   }
   for (const WidgetCondition& condition : input.used_when) {
-    json["used_when"][condition.input] = condition.values;
+    Json any = {{condition.input, condition.values}};
+    if (!condition.modes.empty()) {
+      any["mode"] = condition.modes;
+    }
+    json["used_when"].push_back(std::move(any));
   }
   return json;
 }

@@ -9,7 +9,7 @@ namespace asdm::nodes {
 ///   tells_runs,
 ///   inputs: [{name, kind, tooltip, default?, min?, max?, step?, choices?, choices_folder?, choices_list?, multiline?,
 ///     control_after_generate?, when_missing?, optional?,
-///     checked_early?, folded?, used_when?: {input: [value]}}],
+///     checked_early?, folded?, used_when?: [{input: [value]}]}],
 ///   outputs: [{name, kind, tooltip}]}]}. A key with "?" is there only where the input has it.
 [[nodiscard]] std::string schemas_json();
 

@@ -97,10 +97,23 @@ def read_unet(path: str | os.PathLike) -> tuple[object, dict[str, torch.Tensor]]
     return layout["spec"], {name: scales.applied(name, tensor) for name, tensor in tensors.items()}
 
 
+def sampling_in(path: str, metadata: dict | None) -> dict:
+    """What the metadata of the file at `path` says of how its UNet is sampled, unchecked; empty where it says nothing.
+    ValueError where that is no record."""
+    try:
+        sampling = json.loads((metadata or {}).get(SAMPLING_KEY, "{}"))
+        if not isinstance(sampling, dict):
+            raise TypeError(f"{type(sampling).__name__} in the place of an object")
+    except (ValueError, TypeError, RecursionError) as fault:
+        raise ValueError(f"{path}: expected how its UNet is sampled in the metadata {SAMPLING_KEY}, got {fault!r}"
+                         ) from fault
+    return sampling
+
+
 def read_sampling(path: str | os.PathLike) -> dict:
     """How the UNet of a file is sampled; empty where the file does not say. ValueError where only ComfyUI can tell."""
     with safetensors.safe_open(path, framework="pt") as file:
-        sampling = json.loads((file.metadata() or {}).get(SAMPLING_KEY, "{}"))
+        sampling = sampling_in(str(path), file.metadata())
         marks = [name for name in set(file.keys()) if name == "v_pred" or name.startswith("edm_")]
     if marks and not sampling:
         raise ValueError(f"{path}: expected a file that says in full how its UNet is sampled, got {', '.join(marks)} "

@@ -57,7 +57,7 @@ std::map<NodeId, at::Tensor> values_in(const UNet& unet, const ForwardInputs& in
   CallFeatures features(std::move(order));
   Hooks hooks;
   (void)unet.forward(inputs, weights, hooks, features);
-  return features.kept_values();
+  return features.ledger().kept_values();
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ SiteLevel site_level_from(std::string_view name) { return value_named(kLevels, "
 TimeStepMode time_step_mode_from(std::string_view name) { return value_named(kModes, "mode", name); }
 ValueForm value_form_from(std::string_view name) { return value_named(kForms, "value", name); }
 Storage storage_from(std::string_view name) { return value_named(kStorages, "storage", name); }
+std::string name_of(ValueForm form) { return std::string(name_of(kForms, form)); }
 std::vector<std::string> site_level_names() { return names_of(kLevels); }
 std::vector<std::string> time_step_mode_names() { return names_of(kModes); }
 std::vector<std::string> value_form_names() { return names_of(kForms); }

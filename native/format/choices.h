@@ -51,6 +51,7 @@ enum class Storage {
 [[nodiscard]] TimeStepMode time_step_mode_from(std::string_view name);
 [[nodiscard]] ValueForm value_form_from(std::string_view name);
 [[nodiscard]] Storage storage_from(std::string_view name);
+[[nodiscard]] std::string name_of(ValueForm form);
 [[nodiscard]] std::vector<std::string> site_level_names();
 [[nodiscard]] std::vector<std::string> time_step_mode_names();
 [[nodiscard]] std::vector<std::string> value_form_names();

@@ -8,6 +8,9 @@
 
 namespace asdm {
 
+/// Of a node and of a plan that are begun now; a request that names none inherits nothing.
+constexpr int64_t kNewInterval = 3;
+
 /// Every choice by its name (choices.h). What they mean on a UNet is for the UNet to say.
 struct InheritanceRequest {
   std::string level = "block";

@@ -23,18 +23,17 @@ std::vector<std::string_view> ignored_by(TimeStepMode mode) {
   }
 }
 
-std::vector<std::string> modes(std::string_view input, bool read) {
+}  // namespace
+
+std::vector<std::string> modes_that_read(std::string_view input) {
   std::vector<std::string> names = time_step_mode_names();
   std::erase_if(names, [&](const std::string& name) {
     const std::vector<std::string_view> ignored = ignored_by(time_step_mode_from(name));
-    return read == (std::find(ignored.begin(), ignored.end(), input) != ignored.end());
+    return std::find(ignored.begin(), ignored.end(), input) != ignored.end();
   });
   return names;
 }
 
-}  // namespace
-
-std::vector<std::string> modes_that_read(std::string_view input) { return modes(input, true); }
-std::vector<std::string> modes_that_ignore(std::string_view input) { return modes(input, false); }
+std::vector<std::string> modes_of_interval_and_count() { return {"growing", "growing_published"}; }
 
 }  // namespace asdm

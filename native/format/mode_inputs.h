@@ -12,7 +12,7 @@ namespace asdm {
 /// of them for an input that no mode leaves out.
 [[nodiscard]] std::vector<std::string> modes_that_read(std::string_view input);
 
-/// The other modes.
-[[nodiscard]] std::vector<std::string> modes_that_ignore(std::string_view input);
+/// The modes that read "interval" beside a "full_evaluations" above 0, too.
+[[nodiscard]] std::vector<std::string> modes_of_interval_and_count();
 
 }  // namespace asdm

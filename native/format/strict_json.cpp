@@ -66,6 +66,9 @@ nlohmann::json parse_json_object(std::string_view text, std::string_view where) 
   if (text.size() > kMaxBytes) {
     throw invalid_input(where, "JSON of at most " + std::to_string(kMaxBytes) + " bytes", std::to_string(text.size()));
   }
+  if (text.find('\0') != std::string_view::npos) {  // which the library takes for the end
+    throw invalid_input(where, "JSON", "a text with a byte of zero");
+  }
   // In two passes: the library's own callback looks through all of an object at the end of each value in it.
   Guard guard(where);
   nlohmann::json json;

@@ -6,14 +6,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "native/inheritance/relative_change.h"
-
 namespace asdm {
 
-CallFeatures::CallFeatures(CallOrder order) : order_(std::move(order)) {}
+CallFeatures::CallFeatures(CallOrder order)
+    : order_(std::move(order)), probe_(order_.cuts, order_.open_cuts, order_.threshold) {}
 
 void CallFeatures::book_inherited(NodeId node) {
-  (order_.stored->nodes.at(node).forecasts() ? forecast_ : inherited_).push_back(node);
+  (order_.stored->nodes.at(node).forecasts() ? ledger_.forecast : ledger_.inherited).push_back(node);
 }
 
 at::Tensor CallFeatures::inherited(NodeId node) {
@@ -52,19 +51,19 @@ Control CallFeatures::inherited_control() const {
 }
 
 void CallFeatures::keep_control(Control residuals, int64_t rows) {
-  kept_control_.clear();
+  ledger_.control.clear();
   for (size_t list = 0; list < residuals.lists().size(); ++list) {
     const std::vector<at::Tensor>& given = *residuals.lists()[list];
     for (size_t i = 0; i < given.size(); ++i) {
       if (given[i].defined()) {
         if (given[i].dim() == 0 || (given[i].size(0) != 1 && given[i].size(0) != rows)) {
-          kept_control_.clear();  // the host leaves it out, and says so: nothing for another batch to take
+          ledger_.control.clear();  // the host leaves it out, and says so: nothing for another batch to take
           order_.wants_control = false;
           return;
         }
         std::vector<int64_t> shape = given[i].sizes().vec();
         shape[0] = rows;
-        kept_control_.emplace(ControlPlace(list, given.size() - 1 - i), given[i].expand(shape));
+        ledger_.control.emplace(ControlPlace(list, given.size() - 1 - i), given[i].expand(shape));
       }
     }
   }
@@ -80,43 +79,33 @@ std::vector<at::Tensor> CallFeatures::derived(NodeId node) const {
 }
 
 bool CallFeatures::enter(NodeId node, SpatialSize size) {
-  entered_.insert_or_assign(node, size);
+  ledger_.entered.insert_or_assign(node, size);
   return !inherits() || entered_as_stored();
 }
 
 bool CallFeatures::entered_as_stored() const {
-  return std::all_of(entered_.begin(), entered_.end(), [&](const auto& entry) {
+  return std::all_of(ledger_.entered.begin(), ledger_.entered.end(), [&](const auto& entry) {
     const auto known = order_.stored->entered.find(entry.first);
     return known == order_.stored->entered.end() || known->second == entry.second;
   });
 }
 
 void CallFeatures::computed(NodeId node, const at::Tensor& value) {
-  computed_.push_back(node);
+  ledger_.computed.push_back(node);
   if (!wants(node)) {
     return;
   }
-  kept_.insert_or_assign(node, KeptValue(value, order_.storage));
+  ledger_.kept.insert_or_assign(node, KeptValue(value, order_.storage));
   // A probe is worth comparing with as long as its cut is: both are replaced together.
-  if (const auto fresh = probed_.find(node); fresh != probed_.end()) {
-    kept_.insert_or_assign(probe_of(node), KeptValue(fresh->second, order_.storage));
+  if (const at::Tensor* fresh = probe_.fresh(node)) {
+    ledger_.kept.insert_or_assign(probe_of(node), KeptValue(*fresh, order_.storage));
   }
-}
-
-NodeId CallFeatures::probe_of(NodeId node) const {
-  const auto found = std::find_if(order_.cuts.begin(), order_.cuts.end(),
-                                  [&](const CutProbe& candidate) { return candidate.cut == node; });
-  return found == order_.cuts.end() ? -1 : found->probe;
 }
 
 void CallFeatures::probe(NodeId cut, const at::Tensor& fresh) {
-  probed_.insert_or_assign(cut, fresh);
-  if (chosen_ || !order_.open_cuts.contains(cut) || !entered_as_stored()) {
-    return;
-  }
-  const at::Tensor before = order_.stored->nodes.at(probe_of(cut)).newest_value();
-  if (before.sizes() == fresh.sizes() && relative_change(fresh, before).item<double>() < order_.threshold) {
-    chosen_ = cut;
+  probe_.take(cut, fresh);
+  if (probe_.may_choose(cut) && entered_as_stored() &&
+      probe_.choose(cut, order_.stored->nodes.at(probe_of(cut)).newest_value())) {
     order_.sites = {cut};
   }
 }
@@ -127,12 +116,12 @@ std::optional<RowRange> CallFeatures::guided_rows() const {
 
 void CallFeatures::refuse_guidance(std::string reason) {
   order_.sites.erase(order_.guidance);
-  refusals_.push_back(std::move(reason));
+  ledger_.refusals.push_back(std::move(reason));
 }
 
 at::Tensor CallFeatures::with_guidance(const at::Tensor& cond) {
   rows_.reset();
-  guided_ = true;
+  ledger_.guided = true;
   return at::cat({cond, cond}, 0) + inherited(order_.guidance);
 }
 
@@ -152,45 +141,29 @@ CallFeatures CallFeatures::on(std::map<NodeId, at::Tensor> buffers) const {
 
 void CallFeatures::repeat(const CallFeatures& captured, const std::map<NodeId, at::Tensor>& kept) {
   order_.sites = captured.order_.sites;
-  entered_ = captured.entered_;
-  guided_ = captured.guided_;
-  computed_ = captured.computed_;
-  refusals_ = captured.refusals_;
-  inherited_.clear();
-  forecast_.clear();
-  for (const std::vector<NodeId>* nodes : {&captured.inherited_, &captured.forecast_}) {
+  const CallLedger& done = captured.ledger_;
+  ledger_.entered = done.entered;
+  ledger_.guided = done.guided;
+  ledger_.computed = done.computed;
+  ledger_.refusals = done.refusals;
+  ledger_.inherited.clear();
+  ledger_.forecast.clear();
+  for (const std::vector<NodeId>* nodes : {&done.inherited, &done.forecast}) {
     for (const NodeId node : *nodes) {
       book_inherited(node);
     }
   }
-  kept_.clear();
+  ledger_.kept.clear();
   for (const auto& [node, value] : kept) {
-    kept_.emplace(node, KeptValue(value, order_.storage));
+    ledger_.kept.emplace(node, KeptValue(value, order_.storage));
   }
-}
-
-std::map<NodeId, at::Tensor> CallFeatures::kept_values() const {
-  std::map<NodeId, at::Tensor> values;
-  for (const auto& [node, kept] : kept_) {
-    values.emplace(node, kept.value);
-  }
-  return values;
 }
 
 void CallFeatures::abandon_inheritance(std::string reason) {
   order_.sites.clear();
-  order_.open_cuts.clear();
+  probe_.close();
   rows_.reset();
-  guided_ = false;
-  entered_.clear();
-  derived_.clear();
-  probed_.clear();
-  chosen_.reset();
-  kept_.clear();
-  computed_.clear();
-  inherited_.clear();
-  forecast_.clear();
-  refusals_.push_back(std::move(reason));
+  ledger_.restart(std::move(reason));
 }
 
 }  // namespace asdm

@@ -2,45 +2,21 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "native/inheritance/call_ledger.h"
+#include "native/inheritance/call_order.h"
 #include "native/inheritance/control.h"
-#include "native/inheritance/feature_store.h"
+#include "native/inheritance/depth_probe.h"
 
 namespace asdm {
 
-/// A cut of the UNet and the node of the encoder whose change tells whether the cut may be inherited: the last one that
-/// is still computed when the cut is inherited.
-struct CutProbe {
-  NodeId probe = -1;
-  NodeId cut = -1;
-};
-
-/// What one call is to inherit and to keep.
-struct CallOrder {
-  std::vector<std::string> keys;  ///< one per chunk of the batch
-  int64_t bytes = 0;              ///< what its features may take, as the host was told
-  EvaluationPoint now;
-  std::shared_ptr<const FeatureGroup> stored;  ///< of these chunks; null = there is nothing to inherit
-  std::set<NodeId> sites;                      ///< nodes whose stored value stands in; all of them are in `stored`
-  std::set<NodeId> wanted;                     ///< nodes that are kept where they are computed
-  std::set<NodeId> whole_outputs;  ///< layers whose output is inherited or kept instead of what they add to their input
-  Storage storage = Storage::kCompute;
-  std::vector<CutProbe> cuts;         ///< progressive depth: the cuts, and what tells of each
-  std::set<NodeId> open_cuts;         ///< those of them that may be inherited in this call; all are in `stored`
-  double threshold = 0.0;             ///< the first open cut whose probe changed less is inherited
-  std::optional<RowRange> cond_rows;  ///< the cond chunk of a call that holds cond and uncond and nothing else
-  NodeId guidance = -1;               ///< the node that stands for uncond less cond
-  bool control = false;               ///< the host's ControlNets are not to run: their last residuals stand in
-  bool wants_control = false;         ///< the residuals of those that run are kept
-};
-
-/// Made by Run::begin_call, filled while the UNet is evaluated, handed back to Run::end_call.
+/// An order, carried out while the UNet is evaluated and booked in a ledger. Made by Run::begin_call, handed back to
+/// Run::end_call.
 class CallFeatures {
  public:
   /// A call that inherits and stores nothing.
@@ -60,8 +36,6 @@ class CallFeatures {
   [[nodiscard]] bool wants_control() const noexcept { return order_.wants_control; }
   /// The ControlNets gave `residuals` for the batch of `rows`, or one row for all of them; kept without a copy.
   void keep_control(Control residuals, int64_t rows);
-  /// What was kept of this call, by the places that hold something.
-  [[nodiscard]] const std::map<ControlPlace, at::Tensor>& kept_control() const noexcept { return kept_control_; }
   [[nodiscard]] bool is_whole_output(NodeId layer) const { return order_.whole_outputs.contains(layer); }
 
   /// Whether the value that stands in for `node` is the same in all calls until it is computed anew.
@@ -69,8 +43,9 @@ class CallFeatures {
   /// What a call before made of that value alone; none where no call did.
   [[nodiscard]] std::vector<at::Tensor> derived(NodeId node) const;
   /// This call made `tensors` of it.
-  void derive(NodeId node, std::vector<at::Tensor> tensors) { derived_.insert_or_assign(node, std::move(tensors)); }
-  [[nodiscard]] const std::map<NodeId, std::vector<at::Tensor>>& derived_now() const noexcept { return derived_; }
+  void derive(NodeId node, std::vector<at::Tensor> tensors) {
+    ledger_.derived.insert_or_assign(node, std::move(tensors));
+  }
 
   /// An input of `size` enters block `node`. False where the call inherits and one of another size entered it in the
   /// call that the inherited features come from: a hook changed the resolution since, and none of them fits any more.
@@ -82,11 +57,11 @@ class CallFeatures {
   void computed(NodeId node, const at::Tensor& value);
 
   /// Progressive depth: the node whose fresh value decides on inheriting `node`; -1 where it is no cut.
-  [[nodiscard]] NodeId probe_of(NodeId node) const;
+  [[nodiscard]] NodeId probe_of(NodeId node) const { return probe_.probe_of(node); }
   /// `fresh` is the value of the probe of `cut`; inherits the cut where that changed little enough.
   void probe(NodeId cut, const at::Tensor& fresh);
   /// The cut that was chosen by its probe.
-  [[nodiscard]] std::optional<NodeId> chosen_cut() const noexcept { return chosen_; }
+  [[nodiscard]] std::optional<NodeId> chosen_cut() const noexcept { return probe_.chosen(); }
 
   /// The rows to run where uncond is to be made from cond and the inherited guidance.
   [[nodiscard]] std::optional<RowRange> guided_rows() const;
@@ -112,21 +87,11 @@ class CallFeatures {
 
   [[nodiscard]] const std::vector<std::string>& keys() const noexcept { return order_.keys; }
   [[nodiscard]] int64_t bytes() const noexcept { return order_.bytes; }
-  [[nodiscard]] const std::vector<NodeId>& computed_nodes() const noexcept { return computed_; }
-  /// Nodes whose last value stood in, and those that had a forecast.
-  [[nodiscard]] const std::vector<NodeId>& inherited_nodes() const noexcept { return inherited_; }
-  [[nodiscard]] const std::vector<NodeId>& forecast_nodes() const noexcept { return forecast_; }
-  [[nodiscard]] const std::map<NodeId, SpatialSize>& entered() const noexcept { return entered_; }
-  /// Why something was computed although it was to be inherited.
-  [[nodiscard]] const std::vector<std::string>& refusals() const noexcept { return refusals_; }
-  /// What was computed and is to be stored.
-  [[nodiscard]] const std::map<NodeId, KeptValue>& kept() const noexcept { return kept_; }
-  [[nodiscard]] std::map<NodeId, at::Tensor> kept_values() const;
+  /// What the call did so far.
+  [[nodiscard]] const CallLedger& ledger() const noexcept { return ledger_; }
   [[nodiscard]] const std::set<NodeId>& wanted_nodes() const noexcept { return order_.wanted; }
   /// Whether it depends on values of this call what of it is inherited.
-  [[nodiscard]] bool searches() const noexcept { return !order_.open_cuts.empty(); }
-  /// Whether uncond was made from cond and the guidance, so that half of the batch ran.
-  [[nodiscard]] bool is_guided() const noexcept { return guided_; }
+  [[nodiscard]] bool searches() const noexcept { return probe_.searches(); }
 
  private:
   [[nodiscard]] bool entered_as_stored() const;
@@ -134,19 +99,10 @@ class CallFeatures {
   void book_inherited(NodeId node);
 
   CallOrder order_;
-  std::optional<RowRange> rows_;  ///< those that run; none = all
-  bool guided_ = false;
-  std::map<NodeId, SpatialSize> entered_;
-  std::map<NodeId, std::vector<at::Tensor>> derived_;
+  DepthProbe probe_;
+  CallLedger ledger_;
+  std::optional<RowRange> rows_;          ///< those that run; none = all
   std::map<NodeId, at::Tensor> buffers_;  ///< what stands in, where it was made beforehand
-  std::map<NodeId, at::Tensor> probed_;   ///< by cut: the fresh value of its probe
-  std::optional<NodeId> chosen_;
-  std::map<NodeId, KeptValue> kept_;
-  std::map<ControlPlace, at::Tensor> kept_control_;
-  std::vector<NodeId> computed_;
-  std::vector<NodeId> inherited_;
-  std::vector<NodeId> forecast_;
-  std::vector<std::string> refusals_;
 };
 
 }  // namespace asdm

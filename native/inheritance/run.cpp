@@ -183,7 +183,7 @@ CallFeatures Run::begin_call(const std::vector<std::string>& keys, const std::ve
 }
 
 void Run::check_nodes(const CallFeatures& call) const {
-  for (const auto* nodes : {&call.computed_nodes(), &call.inherited_nodes(), &call.forecast_nodes()}) {
+  for (const auto* nodes : {&call.ledger().computed, &call.ledger().inherited, &call.ledger().forecast}) {
     for (const NodeId node : *nodes) {
       if (node < 0 || node >= nodes_.nodes) {
         throw internal_fault("Run::end_call", "a call of a UNet of " + std::to_string(nodes_.nodes) +
@@ -201,10 +201,10 @@ void Run::end_call(CallFeatures& call, const at::Tensor& prediction) {
       ++counts[static_cast<size_t>(node)];
     }
   };
-  book(call.computed_nodes(), record_.computed_nodes);
-  book(call.inherited_nodes(), record_.inherited_nodes);
-  book(call.forecast_nodes(), record_.forecast_nodes);
-  for (const std::string& reason : call.refusals()) {
+  book(call.ledger().computed, record_.computed_nodes);
+  book(call.ledger().inherited, record_.inherited_nodes);
+  book(call.ledger().forecast, record_.forecast_nodes);
+  for (const std::string& reason : call.ledger().refusals) {
     refuse(reason);
   }
   if (decision_.kind == Decision::Kind::kSearch && !call.keys().empty()) {
@@ -235,9 +235,9 @@ void Run::log(const CallFeatures& call) {
       }
     }
   };
-  mark(call.computed_nodes(), NodeAction::kComputed);
-  mark(call.inherited_nodes(), NodeAction::kInherited);
-  mark(call.forecast_nodes(), NodeAction::kForecast);
+  mark(call.ledger().computed, NodeAction::kComputed);
+  mark(call.ledger().inherited, NodeAction::kInherited);
+  mark(call.ledger().forecast, NodeAction::kForecast);
   std::set<NodeId> sites(entry.sites.begin(), entry.sites.end());
   std::copy_if(decision_.sites.begin(), decision_.sites.end(), std::inserter(sites, sites.end()),
                [&](NodeId site) { return site == settings_->control ? call.inherits_control() : call.holds(site); });
@@ -246,32 +246,32 @@ void Run::log(const CallFeatures& call) {
 
 void Run::store(const CallFeatures& call) {
   const bool ran_control = call.wants_control() && !call.inherits_control() && !call.holds(nodes_.blocks);
-  if (call.kept().empty() && call.derived_now().empty() && !ran_control) {
+  if (call.ledger().kept.empty() && call.ledger().derived.empty() && !ran_control) {
     return;
   }
   // What was made of held values lies beside them and needs no room of its own.
-  const bool takes_features = !call.kept().empty() || ran_control;
+  const bool takes_features = !call.ledger().kept.empty() || ran_control;
   const std::shared_ptr<FeatureGroup> group =
       takes_features ? store_.open(call.keys(), call.bytes()) : store_.find(call.keys(), call.bytes());
   if (group == nullptr) {
     return;
   }
-  if (group->entered != call.entered() && !call.inherits()) {
+  if (group->entered != call.ledger().entered && !call.inherits()) {
     group->derived.clear();
     group->nodes.clear();  // a hook resized something: what came before fits no more
-    group->entered = call.entered();
+    group->entered = call.ledger().entered;
   }
-  for (const auto& [node, kept] : call.kept()) {
+  for (const auto& [node, kept] : call.ledger().kept) {
     group->nodes.try_emplace(node, settings_->values).first->second.push(kept, now_);
     group->derived.erase(node);
   }
-  for (const auto& [node, tensors] : call.derived_now()) {
+  for (const auto& [node, tensors] : call.ledger().derived) {
     group->derived.insert_or_assign(node, tensors);
   }
   if (ran_control) {
     group->control_taken = now_;
     group->control.clear();
-    for (const auto& [place, residual] : call.kept_control()) {
+    for (const auto& [place, residual] : call.ledger().control) {
       group->control[place].push(KeptValue::without_copy(residual), now_);
     }
   }

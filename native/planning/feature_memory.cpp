@@ -12,12 +12,22 @@ bool is_bf16(Storage storage) { return storage == Storage::kBf16 || storage == S
 /// `size` over 2^level, rounded up at each halving as strided convolutions do.
 int64_t size_at(int64_t size, int64_t level) { return (size + (int64_t{1} << level) - 1) >> level; }
 
+/// The latents of a call.
+struct Latents {
+  int64_t rows, height, width;
+
+  /// Of a feature with so many channels at a level of the UNet.
+  [[nodiscard]] int64_t elements(int64_t channels, int64_t level) const {
+    return rows * channels * size_at(height, level) * size_at(width, level);
+  }
+  [[nodiscard]] int64_t elements(const Node& node) const { return elements(node.channels, node.level); }
+};
+
 /// Elements of what ControlNets give for a call: a residual for what each input block and the middle one give.
-int64_t residual_elements(const Topology& topology, int64_t rows, int64_t height, int64_t width) {
+int64_t residual_elements(const Topology& topology, const Latents& latents) {
   int64_t elements = 0;
   for (NodeId id = 0; id == 0 || topology.is_input(id - 1); ++id) {
-    const Node& node = topology.node(id);
-    elements += rows * node.channels * size_at(height, node.level) * size_at(width, node.level);
+    elements += latents.elements(topology.node(id));
   }
   return elements;
 }
@@ -35,14 +45,13 @@ std::set<NodeId> kept_nodes(const InheritanceSettings& settings) {
 
 int64_t feature_bytes(const InheritanceSettings& settings, const Topology& topology, int64_t rows, int64_t height,
                       int64_t width, int64_t element_size) {
+  const Latents latents{rows, height, width};
   int64_t elements = 0;
   for (const NodeId id : kept_nodes(settings)) {
-    const Node& node = topology.node(id);
-    elements += rows * node.channels * size_at(height, node.level) * size_at(width, node.level);
+    elements += latents.elements(topology.node(id));
   }
   const int64_t size = is_bf16(settings.values.storage) ? kBf16Size : element_size;
-  const int64_t residuals =
-      sites_of(settings).contains(settings.control) ? residual_elements(topology, rows, height, width) : 0;
+  const int64_t residuals = sites_of(settings).contains(settings.control) ? residual_elements(topology, latents) : 0;
   return elements * size * snapshots_of(settings.values.form) + residuals * element_size;
 }
 
@@ -51,14 +60,13 @@ int64_t held_sum_bytes(const InheritanceSettings& settings, const Topology& topo
   if (settings.values.form != ValueForm::kHold) {
     return 0;
   }
+  const Latents latents{rows, height, width};
   int64_t elements = 0;
   for (const NodeId id : sites_of(settings)) {
     const bool joined = id + 1 < topology.whole() && topology.block(id + 1).kind == BlockKind::kOutput &&
                         !topology.block(id + 1).layers.empty();
     if (joined) {
-      const int64_t level = topology.node(id).level;
-      elements += rows * 2 * topology.block(id + 1).layers.front().out_channels * size_at(height, level) *
-                  size_at(width, level);
+      elements += latents.elements(2 * topology.block(id + 1).layers.front().out_channels, topology.node(id).level);
     }
   }
   return elements * element_size;

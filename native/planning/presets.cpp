@@ -180,19 +180,6 @@ std::vector<SitePhase> automatic_phases(const Topology& topology, const UNetSpec
           {.start = 0.8, .end = 1.0, .sites = {deep}}};
 }
 
-std::vector<NodeId> cut_ladder(const Topology& topology, const UNetSpec& spec) {
-  const NodeId shallowest = shallowest_cut(topology);
-  const NodeId beyond = (shallowest - automatic_cut(topology, spec)) % kCutStep;
-  std::vector<NodeId> cuts;
-  if (beyond != 0) {
-    cuts.push_back(shallowest);
-  }
-  for (NodeId cut = shallowest - beyond; cut >= topology.first_output(); cut -= kCutStep) {
-    cuts.push_back(cut);
-  }
-  return cuts;
-}
-
 std::vector<std::string> preset_site_names() { return names_of(kPresets); }
 
 std::vector<NodeId> preset_sites(const Topology& topology, const UNetSpec& spec, std::string_view name) {

@@ -17,9 +17,6 @@ namespace asdm {
 /// What "auto" means in mode "segment" at block level: cuts that lie deeper from phase to phase.
 [[nodiscard]] std::vector<SitePhase> automatic_phases(const Topology& topology, const UNetSpec& spec);
 
-/// Cuts two blocks apart, the shallowest first: those of automatic_phases(), and what lies above and below them.
-[[nodiscard]] std::vector<NodeId> cut_ladder(const Topology& topology, const UNetSpec& spec);
-
 /// "encoder", "deepcache", ...
 [[nodiscard]] std::vector<std::string> preset_site_names();
 /// The nodes of the preset `name`; none where this UNet has no such parts. Throws Error for an unknown name.

@@ -4,7 +4,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
+#include <mutex>
+#include <set>
 #include <sstream>
+#include <string>
 #include <utility>
 
 #include "native/base/log.h"
@@ -16,6 +19,19 @@ namespace {
 
 /// A contiguous NCHW copy that a hook may write into.
 at::Tensor own_copy(const at::Tensor& h) { return h.clone(at::MemoryFormat::Contiguous); }
+
+/// Says each `message` once in a process: what does not fit does so in every block of every call.
+void warn_once(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> told;
+  {
+    const std::lock_guard lock(mutex);  // not while it is said: that may wait for Python
+    if (!told.insert(message).second) {
+      return;
+    }
+  }
+  log::warning(message);
+}
 
 }  // namespace
 
@@ -273,7 +289,7 @@ at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& 
     std::ostringstream what;
     what << "control residual " << residual.sizes() << " does not fit " << h.sizes()
          << " and is left out, as in the host";
-    log::warning(what.str());
+    warn_once(what.str());
     return h;
   }
   return h + residual.to(h.scalar_type());

@@ -103,8 +103,8 @@ at::Tensor UNet::forward(const ForwardInputs& inputs, WeightSource& weights, Hoo
     std::ostringstream line;
     line << "forward " << inputs.x.sizes() << " " << inputs.x.scalar_type() << ": " << std::fixed
          << std::setprecision(1) << took.count() << (inputs.x.is_cpu() ? " ms, " : " ms to launch, ")
-         << features.computed_nodes().size() << " nodes computed, "
-         << features.inherited_nodes().size() + features.forecast_nodes().size() << " inherited";
+         << features.ledger().computed.size() << " nodes computed, "
+         << features.ledger().inherited.size() + features.ledger().forecast.size() << " inherited";
     log::debug(line.str());
   }
   return prediction;

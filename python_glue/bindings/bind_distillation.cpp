@@ -117,7 +117,6 @@ void bind_calibration(py::module_& m) {
 }  // namespace
 
 void init_distillation(py::module_& m) {
-  m.def("pruning_map_names", &pruning_map_names, "Names of the known compressed structures.");
   m.def(
       "compressed_spec",
       [](const UNetSpec& spec, const std::string& preset, const std::vector<std::string>& remove) {

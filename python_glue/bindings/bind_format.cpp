@@ -76,7 +76,6 @@ py::dict layout_of(const UNetFile& file) {
 void init_format(py::module_& m) {
   m.attr("SPEC_METADATA_KEY") = std::string(kSpecMetadataKey);
   bind_unet_spec(m);
-  m.def("preset_names", &preset_names, "Names of the published UNets.");
   m.def("preset_spec", &preset_spec, py::arg("name"), py::arg("model_channels") = 0,
         "UNetSpec of a published UNet; another model_channels scales the width of every level.");
   m.def(

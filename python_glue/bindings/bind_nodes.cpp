@@ -23,14 +23,6 @@ namespace py = pybind11;
 namespace asdm::python {
 namespace {
 
-std::vector<std::string> list_nodes() {
-  std::vector<std::string> ids;
-  for (const auto& node : nodes::all_nodes()) {
-    ids.push_back(node->schema().id);
-  }
-  return ids;
-}
-
 /// Throws Error naming the input where an object is not what the input takes. The host knows by what it tells.
 void check_objects(const nodes::NodeSchema& schema, const py::object& host,
                    const std::map<std::string, nodes::Value>& values) {
@@ -89,7 +81,6 @@ py::dict execute(const std::string& node_id, const py::object& host, const py::d
   out["outputs"] = std::move(outputs);
   out["ui_text"] = result.ui_text ? py::object(python_text(*result.ui_text)) : py::none();
   out["ui_image"] = result.ui_image ? object_of(result.ui_image) : py::none();
-  out["plan"] = result.plan;
   return out;
 }
 
@@ -110,7 +101,6 @@ void check(const std::string& node_id, const py::dict& widgets) {
 }  // namespace
 
 void init_nodes(py::module_& m) {
-  m.def("list_nodes", &list_nodes, "Ids of all nodes.");
   m.def("schemas_json", &nodes::schemas_json, "All node schemas; the text of python_glue/schemas.json.");
   m.def("check", &check, py::arg("node_id"), py::arg("widgets"),
         "Looks at widgets before there is any model; those that are not there have their defaults. ValueError naming "
@@ -120,8 +110,8 @@ void init_nodes(py::module_& m) {
       "What a run gained, in one line; of the JSON of docs/report.md.");
   m.def("run_hints", &nodes::report_hints, py::arg("report"), "What a user should know of how a run was set up.");
   m.def("execute", &execute, py::arg("node_id"), py::arg("host"), py::arg("inputs"),
-        "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None, "
-        "\"plan\": JSON text, empty for none}. `host` has the methods of nodes/host.h.");
+        "Runs a node: {\"outputs\": tuple in schema order, \"ui_text\": str or None, \"ui_image\": IMAGE or None}. "
+        "`host` has the methods of nodes/host.h.");
 }
 
 }  // namespace asdm::python

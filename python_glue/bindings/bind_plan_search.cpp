@@ -1,12 +1,14 @@
-// Bindings of native/planning/plan_search.h.
+// Bindings of what plans are searched with: plans of least loss, and losses that are fitted to what plans lost.
 #include <pybind11/stl.h>
 
-#include <memory>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "native/planning/least_loss.h"
-#include "native/planning/plan_search.h"
+#include "native/format/effort.h"
+#include "native/planning/fitted_losses.h"
+#include "native/planning/segment_plan.h"
 #include "native/unet/unet.h"
 #include "python_glue/bindings/module.h"
 
@@ -15,59 +17,73 @@ namespace py = pybind11;
 namespace asdm::python {
 namespace {
 
-py::list tried(const PlanSearch& search) {
-  py::list out;
-  for (const PlanTrial& trial : search.trials()) {
-    py::dict entry;
-    entry["sites"] = trial.sites;
-    entry["speedup"] = search.speedup(trial);
-    entry["psnr"] = trial.psnr;
-    out.append(std::move(entry));
+/// (sigma, carry, offset, [renewed since each before]) of each evaluation.
+using Evaluations = std::vector<std::tuple<double, double, double, std::vector<double>>>;
+
+std::vector<CarriedEvaluation> carried(const Evaluations& evaluations) {
+  std::vector<CarriedEvaluation> run;
+  for (const auto& [sigma, carry, offset, renewed] : evaluations) {
+    run.push_back({sigma, carry, offset, renewed});
   }
-  return out;
+  return run;
+}
+
+LossTable fitted(const LossTable& table, const UNet& unet, const Evaluations& evaluations, int64_t height,
+                 int64_t width, int64_t tokens, const std::vector<std::tuple<PlanSites, double, std::string>>& measured,
+                 double doubt) {
+  std::vector<MeasuredPlan> plans;
+  for (const auto& [sites, psnr, value] : measured) {
+    plans.push_back({sites, psnr, value_form_from(value)});
+  }
+  return fitted_losses(table, unet.topology(), carried(evaluations), CallSize{height, width, tokens}, plans, doubt);
+}
+
+void bind_loss_table(py::module_& m) {
+  py::class_<LossTable>(m, "LossTable", "What inheriting loses, by site and noise level.")
+      .def_static("from_json", &loss_table_from_json, py::arg("text"))
+      .def("fitted", &fitted, py::kw_only(), py::arg("unet"), py::arg("evaluations"), py::arg("height"),
+           py::arg("width"), py::arg("tokens"), py::arg("measured"), py::arg("doubt"),
+           "With levels that explain `measured`, the (sites, dB, value) of plans that were run.")
+      .def_readonly("pull", &LossTable::pull, "How much each unit of guidance above 1 lowers that denoiser's slope.")
+      .def_readonly("spread", &LossTable::spread,
+                    "Deviation of the Gaussian that carries misses on as the model does.");
 }
 
 }  // namespace
 
 void init_plan_search(py::module_& m) {
-  py::class_<PlanSearch>(m, "PlanSearch",
-                         "Looks for the plan that stays closest to the exact result at a wanted speed.")
-      .def(py::init([](const UNet& unet, std::vector<double> sigmas, int64_t height, int64_t width, int64_t tokens,
-                       double target_speedup) {
-             return std::make_unique<PlanSearch>(unet.topology(), unet.spec(), std::move(sigmas),
-                                                 CallSize{height, width, tokens}, target_speedup);
-           }),
-           py::kw_only(), py::arg("unet"), py::arg("sigmas"), py::arg("height"), py::arg("width"), py::arg("tokens"),
-           py::arg("target_speedup"))
-      .def("add_full_run", &PlanSearch::add_full_run, py::arg("seconds"), "A run without inheritance took `seconds`.")
-      .def("next", &PlanSearch::next, "For each evaluation the sites of the plan to run next; None at the end.")
-      .def("add_trial", &PlanSearch::add_trial, py::arg("seconds"), py::arg("psnr"), "What came of that plan.")
-      .def_property_readonly("trials", &tried, "[{sites, speedup, psnr}], in the order of the runs.")
-      .def_property_readonly("best", &PlanSearch::best, "Index of the closest trial that reaches the target.")
-      .def_property_readonly(
-          "reached", [](const PlanSearch& search) { return search.reaches_target(search.trials().at(search.best())); },
-          "Whether that trial is as fast as was asked; else it is the fastest.");
-  py::class_<LossTable>(m, "LossTable", "What inheriting loses, by site and noise level.")
-      .def_static("from_json", &loss_table_from_json, py::arg("text"))
-      .def_readonly("pull", &LossTable::pull, "How much each unit of guidance above 1 lowers that denoiser's slope.")
-      .def_readonly("spread", &LossTable::spread,
-                    "Deviation of the Gaussian that carries misses on as the model does.");
+  m.def("effort_names", &effort_names);
+  m.def("runs_from", &runs_from, py::arg("effort"), "Runs that looking for a plan may take.");
+  bind_loss_table(m);
   py::class_<LeastLossPlan>(m, "LeastLossPlan", "The plan of least predicted loss.")
       .def_readonly("sites", &LeastLossPlan::sites, "For each evaluation the sites that it inherits.")
+      .def_property_readonly(
+          "value", [](const LeastLossPlan& plan) { return name_of(plan.value); }, "What stands in.")
       .def_readonly("share", &LeastLossPlan::share, "Of a full run's multiply-accumulates.")
       .def_readonly("psnr", &LeastLossPlan::psnr, "Predicted, dB between final latents.");
   m.def(
       "least_loss_plan",
-      [](const LossTable& table, const UNet& unet, const std::vector<std::pair<double, double>>& evaluations,
-         int64_t height, int64_t width, int64_t tokens, double speedup) {
-        std::vector<CarriedEvaluation> run;
-        for (const auto& [sigma, carry] : evaluations) {
-          run.push_back({sigma, carry});
-        }
-        return least_loss_plan(table, unet.topology(), run, CallSize{height, width, tokens}, speedup);
+      [](const LossTable& table, const UNet& unet, const Evaluations& evaluations, int64_t height, int64_t width,
+         int64_t tokens, double speedup, bool may_forecast) {
+        return least_loss_plan(table, unet.topology(), carried(evaluations), CallSize{height, width, tokens}, speedup,
+                               may_forecast);
       },
       py::arg("table"), py::arg("unet"), py::arg("evaluations"), py::arg("height"), py::arg("width"), py::arg("tokens"),
-      py::arg("speedup"), "`evaluations`: (sigma, carry) of each.");
+      py::arg("speedup"), py::arg("may_forecast"),
+      "`evaluations`: (sigma, carry, offset, [renewed since each before]) of each.");
+  py::class_<SegmentPlan>(m, "SegmentPlan", "The plan of mode `segment` with sites `auto`.")
+      .def_readonly("sites", &SegmentPlan::sites, "For each evaluation the sites that it inherits.")
+      .def_property_readonly(
+          "value", [](const SegmentPlan&) { return name_of(ValueForm::kHold); }, "What stands in.")
+      .def_readonly("share", &SegmentPlan::share, "Of a full run's multiply-accumulates.");
+  m.def(
+      "segment_plan",
+      [](const UNet& unet, const std::vector<double>& sigmas, int64_t height, int64_t width, int64_t tokens,
+         double speedup) {
+        return segment_plan(unet.topology(), unet.spec(), sigmas, CallSize{height, width, tokens}, speedup);
+      },
+      py::arg("unet"), py::arg("sigmas"), py::arg("height"), py::arg("width"), py::arg("tokens"), py::arg("speedup"),
+      "With as many full evaluations as that speed allows; with one where none does.");
 }
 
 }  // namespace asdm::python

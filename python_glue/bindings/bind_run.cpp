@@ -62,6 +62,16 @@ class NamedRun {
   Run run_;
 };
 
+/// A method of the Run inside.
+template <class Result, class... Args>
+auto of_run(Result (Run::*method)(Args...)) {
+  return [method](NamedRun& named, Args... args) { return (named.run().*method)(std::forward<Args>(args)...); };
+}
+template <class Result>
+auto of_run(Result (Run::*method)() const) {
+  return [method](NamedRun& named) { return (named.run().*method)(); };
+}
+
 py::list NamedRun::log() const {
   py::list entries;
   for (const EvaluationRecord& entry : run_.record().log) {
@@ -98,8 +108,9 @@ void bind_call_features(py::module_& m) {
   py::class_<CallFeatures>(m, "CallFeatures", "Features that one call inherits, and those that it computed.")
       .def(py::init<>())
       .def_property_readonly("inherits", &CallFeatures::inherits)
-      .def_property_readonly("is_guided", &CallFeatures::is_guided,
-                             "Whether uncond was made from cond and the guidance: half of the batch ran.")
+      .def_property_readonly(
+          "is_guided", [](const CallFeatures& call) { return call.ledger().guided; },
+          "Whether uncond was made from cond and the guidance: half of the batch ran.")
       .def_property_readonly("inherits_control", &CallFeatures::inherits_control,
                              "Whether the last residuals of ControlNets stand in.")
       .def(
@@ -124,7 +135,9 @@ void bind_call_features(py::module_& m) {
           },
           "(first, count) of the rows of the batch that run, where the others follow; None = all run.")
       .def_property_readonly("inherited_values", &CallFeatures::inherited_values, "{node: value that stands in}")
-      .def_property_readonly("kept_values", &CallFeatures::kept_values, "{node: value for the whole batch}")
+      .def_property_readonly(
+          "kept_values", [](const CallFeatures& call) { return call.ledger().kept_values(); },
+          "{node: value for the whole batch}")
       .def_property_readonly("sites", &CallFeatures::sites, "Nodes whose stored values stand in.")
       .def("inherited", &CallFeatures::inherited, py::arg("node"), "What stands in for `node`, to be read only.")
       .def("wants", &CallFeatures::wants, py::arg("node"), "Whether computed() keeps the value of `node`.")
@@ -147,7 +160,7 @@ void bind_call_features(py::module_& m) {
       .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
            "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` "
            "behind, of which copies are made.")
-      .def_property_readonly("computed_nodes", &CallFeatures::computed_nodes);
+      .def_property_readonly("computed_nodes", [](const CallFeatures& call) { return call.ledger().computed; });
 }
 
 }  // namespace
@@ -158,7 +171,7 @@ void init_run(py::module_& m) {
       .def(py::init<const std::optional<InheritanceSettings>&, const std::vector<double>&, const UNet&>(),
            py::arg("settings").none(true), py::arg("sigmas"), py::arg("unet"))
       .def_property_readonly(
-          "measures", [](NamedRun& named) { return named.run().measures(); },
+          "measures", of_run(&Run::measures),
           "Whether decisions depend on the input of the UNet, so that measure() has anything to say.")
       .def(
           "measure",
@@ -168,28 +181,19 @@ void init_run(py::module_& m) {
           },
           py::arg("x"), py::call_guard<py::gil_scoped_release>(),
           "What decides on the evaluation to come, at input `x` of the UNet: a scalar on its device; None = nothing.")
+      .def("begin_evaluation", of_run(&Run::begin_evaluation), py::arg("sigma"), py::arg("measured") = py::none(),
+           "`measured`: the value of measure() for it.")
+      .def("refuse_rest", of_run(&Run::refuse_rest), py::arg("reason"),
+           "The calls of this evaluation that are still to come inherit nothing.")
+      .def("begin_fresh_calls", of_run(&Run::begin_fresh_calls), py::arg("reason"),
+           "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
       .def(
-          "begin_evaluation",
-          [](NamedRun& named, double sigma, std::optional<double> measured) {
-            named.run().begin_evaluation(sigma, measured);
-          },
-          py::arg("sigma"), py::arg("measured") = py::none(), "`measured`: the value of measure() for it.")
-      .def(
-          "refuse_rest", [](NamedRun& named, const std::string& reason) { named.run().refuse_rest(reason); },
-          py::arg("reason"), "The calls of this evaluation that are still to come inherit nothing.")
-      .def(
-          "begin_fresh_calls",
-          [](NamedRun& named, const std::string& reason) { named.run().begin_fresh_calls(reason); }, py::arg("reason"),
-          "Calls begin that no evaluation before has made; the next one computes where those before them inherited.")
-      .def(
-          "begin_call",
-          [](NamedRun& named, const std::vector<std::string>& keys, const std::vector<int64_t>& roles, int64_t rows,
-             int64_t bytes) { return named.run().begin_call(keys, roles, rows, bytes); },
-          py::arg("keys"), py::arg("roles") = std::vector<int64_t>(), py::arg("rows") = 0, py::arg("bytes") = 0,
+          "begin_call", of_run(&Run::begin_call), py::arg("keys"), py::arg("roles") = std::vector<int64_t>(),
+          py::arg("rows") = 0, py::arg("bytes") = 0,
           "`keys` and `roles` (index of the conditioning: 0 = cond, 1 = uncond), one per chunk of the batch of `rows`, "
           "whose features may take `bytes`.")
       .def(
-          "declare", [](NamedRun& named, int64_t bytes) { return named.run().declare(bytes); }, py::arg("bytes"),
+          "declare", of_run(&Run::declare), py::arg("bytes"),
           "A call comes whose features may take `bytes`: what those of all calls of an evaluation take, as far as they "
           "are known. Once this was asked no more than the largest answer is ever kept.")
       .def(
@@ -198,20 +202,13 @@ void init_run(py::module_& m) {
             named.run().end_call(call, output.value_or(at::Tensor()));
           },
           py::arg("call"), py::arg("output") = py::none(), py::call_guard<py::gil_scoped_release>())
-      .def(
-          "clear_derived", [](NamedRun& named) { named.run().clear_derived(); },
-          "Weights changed: drops what calls made of held features alone.")
-      .def(
-          "leave_out", [](NamedRun& named, const std::vector<std::string>& addresses) { named.leave_out(addresses); },
-          py::arg("addresses"),
-          "The calls to come neither keep nor inherit these nodes: the host runs what is around them.")
-      .def(
-          "clear", [](NamedRun& named) { named.run().clear(); }, "Drops all features; the record stays.")
-      .def_property_readonly(
-          "cache_bytes", [](NamedRun& named) { return named.run().cache_bytes(); }, "Bytes of the features stored now.")
-      .def_property_readonly(
-          "ever_inherits", [](NamedRun& named) { return named.run().ever_inherits(); },
-          "Whether any evaluation may inherit.")
+      .def("clear_derived", of_run(&Run::clear_derived),
+           "Weights changed: drops what calls made of held features alone.")
+      .def("leave_out", &NamedRun::leave_out, py::arg("addresses"),
+           "The calls to come neither keep nor inherit these nodes: the host runs what is around them.")
+      .def("clear", of_run(&Run::clear), "Drops all features; the record stays.")
+      .def_property_readonly("cache_bytes", of_run(&Run::cache_bytes), "Bytes of the features stored now.")
+      .def_property_readonly("ever_inherits", of_run(&Run::ever_inherits), "Whether any evaluation may inherit.")
       .def_property_readonly("sites", &NamedRun::sites, "Addresses that some evaluation may inherit.")
       .def_property_readonly(
           "sites_now", [](NamedRun& named) { return named.texts(named.run().sites_now()); },

@@ -132,27 +132,25 @@ std::set<NodeId> live_blocks(const UNet& unet, const std::set<NodeId>& sites) {
 std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call, int64_t height, int64_t width,
                                       int64_t tokens) {
   const CallSize size{height, width, tokens};
-  NodesOfCall nodes{.computed = call.computed_nodes(), .inherited = call.inherited_nodes(), .whole_outputs = {}};
-  nodes.inherited.insert(nodes.inherited.end(), call.forecast_nodes().begin(), call.forecast_nodes().end());
+  NodesOfCall nodes{.computed = call.ledger().computed, .inherited = call.ledger().inherited, .whole_outputs = {}};
+  nodes.inherited.insert(nodes.inherited.end(), call.ledger().forecast.begin(), call.ledger().forecast.end());
   std::copy_if(nodes.inherited.begin(), nodes.inherited.end(), std::back_inserter(nodes.whole_outputs),
                [&](NodeId node) { return call.is_whole_output(node); });
   const int64_t done = live_macs(unet.topology(), nodes, size);
-  return {call.is_guided() ? done / 2 : done, full_macs(unet.topology(), size)};
+  return {call.ledger().guided ? done / 2 : done, full_macs(unet.topology(), size)};
 }
 
 void bind_memory(py::class_<UNet>& unet) {
   unet.def(
-      "cache_bytes",
+      "kept_bytes",
       [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
-         int64_t element_size) { return feature_bytes(settings, self.topology(), rows, height, width, element_size); },
+         int64_t element_size, bool with_sums) {
+        return feature_bytes(settings, self.topology(), rows, height, width, element_size) +
+               (with_sums ? held_sum_bytes(settings, self.topology(), rows, height, width, element_size) : 0);
+      },
       py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
-      "Bytes that the stored features of a call of this size take.");
-  unet.def(
-      "held_sum_bytes",
-      [](const UNet& self, const InheritanceSettings& settings, int64_t rows, int64_t height, int64_t width,
-         int64_t element_size) { return held_sum_bytes(settings, self.topology(), rows, height, width, element_size); },
-      py::arg("settings"), py::arg("rows"), py::arg("height"), py::arg("width"), py::arg("element_size"),
-      "Bytes that sums of held features alone take at most in a call of this size.");
+      py::arg("with_sums"),
+      "Bytes that the stored features of a call of this size take; with sums of held features, that it takes at most.");
   unet.def(
       "projection_bytes",
       [](const UNet& self, int64_t rows, int64_t tokens, int64_t element_size) {

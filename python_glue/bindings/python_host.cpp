@@ -136,6 +136,8 @@ nodes::CalibratedPlan PyHost::calibrate_plan(const nodes::Handle& model, const n
                                    .tried = {},
                                    .chosen = found["chosen"].cast<size_t>(),
                                    .reached = found["reached"].cast<bool>(),
+                                   .judged = found["judged"].cast<double>(),
+                                   .runs = found["runs"].cast<int64_t>(),
                                    .plot = wrap(found["plot"])};
   for (const auto& [speedup, psnr] : found["tried"].cast<std::vector<std::pair<double, double>>>()) {
     calibrated.tried.push_back({speedup, psnr});

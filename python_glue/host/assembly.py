@@ -25,6 +25,7 @@ _UNET_PREFIX = "diffusion_model."
 # What of a BaseModel says how it is sampled.
 _SAMPLED_AS = ("model_sampling", "latent_format", "concat_keys", "model_type")
 _MAX_NAME = 200  # bytes: file systems have 255, and a number and an ending follow
+_MAX_FOLDERS = 20
 _NO_NAME = re.compile(r'[<>:"|?*\x00-\x1f]')
 
 
@@ -141,7 +142,7 @@ def save_unet(patcher, filename_prefix: str) -> str:
     """Writes the UNet of `patcher` with its patches baked in, its UNetSpec and how it is sampled in the metadata; the
     file's path. The file takes its name when it is whole, so that nobody meets half of one."""
     where = "ASDMSaveUNet.filename_prefix"
-    _check_prefix(filename_prefix, where)
+    check_file_name(filename_prefix, where)
     tensors = {name: tensor for name, tensor in baked_tensors(patcher).items() if not name.startswith(_BUFFER_PREFIX)}
     spec = describe(patcher.model)["spec"].replace(  # a patch may have widened the first convolution
         prediction=prediction_of(patcher), in_channels=tensors["input_blocks.0.0.weight"].shape[1])
@@ -154,12 +155,16 @@ def save_unet(patcher, filename_prefix: str) -> str:
         raise OSError(f"{where}: expected a place that can be written to, got {fault}") from fault
 
 
-def _check_prefix(prefix: str, where: str):
-    """ValueError where no file can have this name on the systems that ComfyUI runs on."""
-    parts = [part for part in re.split(r"[/\\]", prefix) if part] or [""]
+def check_file_name(name: str, where: str):
+    """ValueError where no file in a folder of the host's can have this `name`, folders in front of it included, on the
+    systems that ComfyUI runs on."""
+    parts = [part for part in re.split(r"[/\\]", name) if part] or [""]
     for part in parts:
         if not part.strip(" .") or _NO_NAME.search(part):
             raise ValueError(f"{where}: expected folders and a name without < > : \" | ? * and control characters, got "
-                             f"{prefix[:_MAX_NAME]!r}")
+                             f"{name[:_MAX_NAME]!r}")
         if len(part.encode(errors="surrogateescape")) > _MAX_NAME:
             raise ValueError(f"{where}: expected names of at most {_MAX_NAME} bytes, got {part[:_MAX_NAME // 4]!r}...")
+    if len(parts) > _MAX_FOLDERS or re.match(r"[/\\]", name):
+        raise ValueError(f"{where}: expected a name in the output folder, at most {_MAX_FOLDERS} folders deep, got "
+                         f"{name[:_MAX_NAME]!r}")

@@ -1,16 +1,32 @@
-"""How a sampler carries what an evaluation misses to the end of its run: tried out on the real sampler, with a denoiser
-of a few numbers in the place of the model (docs/speed.md)."""
+"""How a sampler carries what an evaluation misses to the end of its run, and how far the inputs of two evaluations lie
+apart: tried out on the real sampler, with a denoiser of a few numbers in the place of the model (docs/speed.md)."""
+
+import math
+from typing import NamedTuple
 
 import comfy.samplers
 import torch
 
+SAMPLES = 512  # numbers of the latent by which noise that is drawn anew is seen
+_LEAST_SIGMA = 0.01  # as schedules end at 0
+_MOST_STRAYED = 0.5  # in ln(sigma): a real model lets nothing grow without end, as numbers do
+_LEAST_RENEWED = 0.01  # what rounding makes of none
+
+
+class Carried(NamedTuple):
+    """What a sampler makes of a run."""
+
+    evaluations: list[tuple]  # (sigma, carry, offset, renewed) of each
+    one_step: bool  # whether each input follows from the one before, and what was denoised of that, alone
+
 
 class _LinearDenoiser:
-    """What a sampler calls in the place of the host's guider: it gives `slope(sigma)` of what it gets. With `misses`,
-    element i of the latent misses by 1 in evaluation i."""
+    """What a sampler calls in the place of the host's guider: the latent [1, 1, 1, width] is multiplied by `slope`, a
+    function of sigma. With `misses`, element i misses by 1 in evaluation i. Keeps what it was called with: `sigmas`,
+    and `inputs` [width]."""
 
-    def __init__(self, patcher, slope, misses: bool):
-        self.model_patcher, self.inner_model, self.sigmas = patcher, patcher.model, []
+    def __init__(self, patcher, slope, misses: bool = False):
+        self.model_patcher, self.inner_model, self.sigmas, self.inputs = patcher, patcher.model, [], []
         self._slope, self._misses = slope, misses
 
     def __call__(self, x, sigma, model_options=None, seed=None):
@@ -19,6 +35,7 @@ class _LinearDenoiser:
         if self._misses and len(self.sigmas) < x.shape[-1]:
             denoised[..., len(self.sigmas)] += 1.0
         self.sigmas.append(float(sigma))
+        self.inputs.append(x[0, 0, 0].clone())
         given = {"denoised": denoised, "cond_denoised": denoised, "uncond_denoised": denoised, "input": x,
                  "sigma": sigma, "model": self.inner_model, "model_options": model_options, "cond": [], "uncond": [],
                  "cond_scale": 1.0}
@@ -27,28 +44,74 @@ class _LinearDenoiser:
         return denoised
 
 
-def _sampled(sampler, sigmas: torch.Tensor, denoiser: _LinearDenoiser, width: int) -> torch.Tensor:
-    """What `sampler` makes of zeros, [width]. It draws the same noise in each call, whatever the denoiser does."""
+def _sampled(sampler, sigmas: torch.Tensor, denoiser: _LinearDenoiser, noise: torch.Tensor) -> torch.Tensor:
+    """What `sampler` makes of `noise` [width] around zeros. It draws the same noise in each call, whatever the
+    denoiser does."""
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
-        zeros = torch.zeros(1, 1, 1, width)
-        return sampler.sample(denoiser, sigmas.to("cpu", torch.float32), {"model_options": {}, "seed": 0}, None, zeros,
-                              zeros, disable_pbar=True).flatten()
+        noise = noise[None, None, None]
+        return sampler.sample(denoiser, sigmas.to("cpu", torch.float32), {"model_options": {}, "seed": 0}, None, noise,
+                              torch.zeros_like(noise), disable_pbar=True)[0, 0, 0]
 
 
-def carried_evaluations(sampler, sigmas: torch.Tensor, patcher, slope) -> list[tuple[float, float]]:
-    """(sigma, carry) of each evaluation that `sampler` makes of a run over `sigmas` [steps + 1]; carry: what a miss of
-    1 in the denoised latent is in the final one. `slope`: function of a sigma, by how much a denoised latent follows
-    what it is made of. A sampler that needs more of a guider than this is taken for euler."""
+def carried_evaluations(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:
+    """What `sampler` makes of a run over `sigmas` [steps + 1].
+
+    carry: what a miss of 1 in the denoised latent is in the final one; offset: of its input from the smooth way of the
+    run, in ln(sigma); renewed: how much of its input was drawn anew since each evaluation before it, 0 to 1. `slope`:
+    function of a sigma, by how much a denoised latent follows what it is made of. A sampler that needs more of a guider
+    than this is taken for euler.
+    """
     try:
         return _tried(sampler, sigmas, patcher, slope)
     except Exception:  # noqa: BLE001  whatever a foreign sampler raises without a real model
         return _tried(comfy.samplers.ksampler("euler"), sigmas, patcher, slope)
 
 
-def _tried(sampler, sigmas: torch.Tensor, patcher, slope) -> list[tuple[float, float]]:
-    counted = _LinearDenoiser(patcher, slope, misses=False)
-    _sampled(sampler, sigmas, counted, 1)
-    exact, missed = (_sampled(sampler, sigmas, _LinearDenoiser(patcher, slope, misses), len(counted.sigmas))
-                     for misses in (False, True))
-    return list(zip(counted.sigmas, (missed - exact).tolist(), strict=True))
+def _tried(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:
+    tried = _LinearDenoiser(patcher, slope)
+    _sampled(sampler, sigmas, tried, torch.randn(SAMPLES, generator=torch.Generator().manual_seed(1)))
+    zeros = torch.zeros(len(tried.sigmas))
+    exact, missing = _LinearDenoiser(patcher, slope), _LinearDenoiser(patcher, slope, misses=True)
+    without, missed = (_sampled(sampler, sigmas, denoiser, zeros) for denoiser in (exact, missing))
+    carries = (missed - without).tolist()
+    inputs = torch.stack(tried.inputs)
+    renewed = [tuple(row[:index]) for index, row in enumerate(_renewed(inputs))]
+    offsets = [0.0] * len(renewed) if any(map(any, renewed)) else _offsets(inputs, tried.sigmas)
+    moved = [found - usual for found, usual in zip(missing.inputs, exact.inputs, strict=False)]
+    return Carried(list(zip(tried.sigmas, carries, offsets, renewed, strict=True)),
+                   len(moved) == len(missing.inputs) and not any(map(any, renewed)) and _is_one_step(moved))
+
+
+def _is_one_step(moved: list[torch.Tensor]) -> bool:
+    """Whether each input follows from the one before alone. `moved`: [evaluations] of each, what a miss of 1 in each
+    evaluation changes it by; all misses but the last come to the next input in the same proportions."""
+    for number, (now, after) in enumerate(zip(moved, moved[1:], strict=False)):
+        known, later = now[:number], after[:number]
+        if (later * known.norm() - known * later.norm()).norm() > _LEAST_RENEWED * known.norm() * later.norm():
+            return False
+    return True
+
+
+def _renewed(inputs: torch.Tensor) -> list[list[float]]:
+    """Of each of `inputs` [evaluations, width], what each of them has no part in. A denoiser that is linear changes
+    none of it."""
+    directions = torch.nn.functional.normalize(inputs, dim=1)
+    renewed = (1.0 - (directions @ directions.T).square()).clamp(min=0.0).sqrt()
+    return renewed.where(renewed > _LEAST_RENEWED, 0.0).tolist()
+
+
+def _offsets(inputs: torch.Tensor, sigmas: list) -> list[float]:
+    """How far each of `inputs` [evaluations, width] lies beside the line between its neighbours, as a share of what is
+    usual there. Where no noise is drawn anew all lie on one line, and a share of the input is one of sigma."""
+    scales = (inputs @ torch.nn.functional.normalize(inputs[0], dim=0)).tolist()
+    places = [math.log(max(sigma, _LEAST_SIGMA)) for sigma in sigmas]
+    start = scales[0] / sigmas[0]
+    offsets = [0.0] * len(scales)
+    for at in range(1, len(scales) - 1):
+        low, place, high = places[at - 1:at + 2]
+        share = (place - low) / (high - low) if high != low else 0.5
+        usual = scales[at - 1] + share * (scales[at + 1] - scales[at - 1])
+        offset = (scales[at] - usual) / (start * math.exp(place))
+        offsets[at] = max(-_MOST_STRAYED, min(offset, _MOST_STRAYED))
+    return offsets

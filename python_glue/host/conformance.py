@@ -1,8 +1,9 @@
 """Whether the host's own classes still do what the engine does in their place.
 
 A host that changes the work of a class of its own looks, from outside, like the one before. So a small UNet of the
-host's classes with random weights is run both ways, once in a process for each family: where the results differ, the
-class that makes the difference is left to the host in every UNet.
+host's classes with random weights is run both ways, once for each family and whenever functions of the host's or of
+torch's stand in places where others stood: where the results differ, the class that makes the difference is left to the
+host in every UNet.
 """
 
 import logging
@@ -14,6 +15,7 @@ from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from .. import native
 from .hooks import HostHooks
+from .host_code import CONTAINERS, LEAVES, HostCode
 from .hosted_unet import HostedUNet
 from .structure import structure_of
 from .unet_config import make_unet
@@ -27,20 +29,33 @@ _TOLERANCE = 1e-4  # relative L2 in fp32; another sum in the same place is some 
 # One of these alone is suspected before all are; the smallest part first.
 _SUSPECTS = (attention.CrossAttention, attention.FeedForward, attention.BasicTransformerBlock,
              attention.SpatialTransformer, openaimodel.ResBlock, openaimodel.Upsample, openaimodel.Downsample)
-_found = {}
+_MOST_FINDINGS = 8  # of a family: what was put in place and taken back is found again
+_found = {}  # family -> [(the host's functions that it holds for, classes -> why)]
 log = logging.getLogger("asdm")
 
 
 def distrusted_classes(hosted: HostedUNet) -> dict:
     """Classes of the host whose work is not what the engine does -> why. UNetModel among them: nothing can be told."""
-    if hosted.family not in _found:
-        _found[hosted.family] = _examined(hosted.family)
-    return _found[hosted.family]
+    now = HostCode().hosts_own((*CONTAINERS, *LEAVES, openaimodel.UNetModel))
+    findings = _found.setdefault(hosted.family, [])
+    for functions, distrusted in findings:
+        if all(place in functions and _same(functions[place], own) for place, own in now.items()):
+            return distrusted
+    findings[_MOST_FINDINGS - 1:] = []
+    findings.insert(0, (now, _examined(hosted.family)))
+    return findings[0][1]
+
+
+def _same(one: tuple, other: tuple) -> bool:
+    return all(a is b for a, b in zip(one, other, strict=True))  # others may answer == with anything
 
 
 def _examined(family: str) -> dict:
     with torch.inference_mode():
-        twin = _Twin(family)
+        try:
+            twin = _Twin(family)
+        except Exception as fault:  # whatever another pack's code raises: it may want another device, or other sizes
+            return _whole_unet(f"this host's UNet cannot be tried ({fault})")
         if twin.agrees({}):
             return {}
         for suspect in _SUSPECTS:
@@ -48,7 +63,10 @@ def _examined(family: str) -> dict:
             if twin.agrees({suspect: reason}):
                 log.warning("%s; it runs in the host's own code", reason)
                 return {suspect: reason}
-    reason = "this host's UNet does something else than the engine knows"
+    return _whole_unet("this host's UNet does something else than the engine knows")
+
+
+def _whole_unet(reason: str) -> dict:
     log.warning("%s; it runs in the host's own code", reason)
     return {openaimodel.UNetModel: reason}
 
@@ -65,8 +83,9 @@ class _Twin:
         def draw(*shape):
             return torch.randn(shape, generator=generator)
 
-        for parameter in self._module.parameters():
-            parameter.copy_(draw(*parameter.shape) * 0.05)
+        for parameter in self._module.parameters():  # such that what each part does is of the size of its input
+            inputs = parameter[0].numel() if parameter.dim() > 1 else 1
+            parameter.copy_(draw(*parameter.shape) / inputs ** 0.5)
         self._inputs = {"x": draw(2, spec.in_channels, _SIZE, _SIZE), "timesteps": torch.tensor([10.0, 900.0]),
                         "context": draw(2, _TOKENS, spec.context_dim)}
         if spec.adm_in_channels:

@@ -42,6 +42,7 @@ _TRANSFORMERS = (attention.SpatialTransformer, attention.BasicTransformerBlock, 
 # Where functions that compute lie. What moves and counts memory is the host's affair, and so are the casts of weights,
 # which the engine asks for.
 _COMPUTING = ("comfy.ldm.", "comfy.ops", "torch", __package__)
+_DATA = (type, bool, int, float, str, bytes, tuple, list, dict, set, frozenset, type(None))  # no code lies in these
 _ASKED = frozenset(("cast_bias_weight", "uncast_bias_weight"))
 # Where code lies that may do the work of the host's classes: the host, torch, this pack's own classes.
 _HOMES = tuple(str(Path(home).resolve()) + os.sep for home in (
@@ -54,20 +55,30 @@ def _lies_in(file: str, folders: tuple) -> bool:
     return str(Path(file).resolve()).startswith(folders)
 
 
-def _is_foreign(owner, name: str, function) -> bool:
+def is_foreign(owner, name: str, function) -> bool:
     """Whether another pack put `function` there, as `name` of a module or class."""
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        imported = (isinstance(owner, ModuleType) and function.__name__ == name  # as the host imports from libraries
-                    and _lies_in(code.co_filename, _LIBRARIES))
-        return not imported and not _lies_in(code.co_filename, _HOMES)
-    return not isinstance(function, BuiltinFunctionType) and not type(function).__module__.startswith("torch")
+    if isinstance(function, BuiltinFunctionType) or not callable(function):
+        return False
+    layers = _layers_of(function)
+    codes = [layer.__code__ for layer in layers if isinstance(layer, FunctionType)]
+    if len(codes) < len(layers):
+        return not type(function).__module__.startswith("torch")
+    imported = isinstance(owner, ModuleType) and function.__name__ == name  # as the host imports from libraries
+    homes = _HOMES + _LIBRARIES if imported else _HOMES
+    return not all(_lies_in(code.co_filename, homes) for code in codes)
+
+
+def _layers_of(function) -> list:
+    """A function and what it says that it wraps: a decorator of torch's or Python's around another pack's function is
+    that pack's."""
+    layers = [function]
+    while isinstance(layers[-1], FunctionType) and hasattr(layers[-1], "__wrapped__"):
+        layers.append(layers[-1].__wrapped__)
+    return layers
 
 
 def _unwrapped(function):
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return function
+    return _layers_of(function)[-1]
 
 
 def _codes_of(function):
@@ -86,7 +97,7 @@ class HostCode:
     """The functions that do the work of the host's classes, as they are now. Made for one survey."""
 
     def __init__(self):
-        self._by_class, self._replaced = {}, {}
+        self._by_class, self._replaced, self._named = {}, {}, {}
 
     def _work_of(self, cls: type) -> tuple[dict, frozenset]:
         """({(owner, name): function} of what does the work of `cls`, the attributes that its own functions name)."""
@@ -105,7 +116,7 @@ class HostCode:
             if (owner, name) in found:
                 continue
             found[owner, name] = function
-            if _is_foreign(owner, name, function) or not isinstance(function, FunctionType):
+            if is_foreign(owner, name, function) or not isinstance(function, FunctionType):
                 continue
             if isinstance(owner, ModuleType) and owner.__name__.startswith("torch"):
                 continue  # what torch does inside is torch's
@@ -121,13 +132,26 @@ class HostCode:
         """The attributes of an instance that the work of `cls` may depend on."""
         return self._work_of(cls)[1]
 
+    def names_in(self, cls: type) -> frozenset[str]:
+        """The attributes that any function of `cls` names."""
+        if cls not in self._named:
+            self._named[cls] = frozenset(name for function in _functions_of(cls) for name in _names_in(function))
+        return self._named[cls]
+
     def replaced(self, cls: type) -> str:
         """Which function that does the work of `cls` another pack replaced; empty where none."""
         if cls not in self._replaced:
             self._replaced[cls] = next((
                 f"{owner.__name__}.{name} was replaced by {getattr(function, '__module__', type(function).__name__)}"
-                for (owner, name), function in self._work_of(cls)[0].items() if _is_foreign(owner, name, function)), "")
+                for (owner, name), function in self._work_of(cls)[0].items() if is_foreign(owner, name, function)), "")
         return self._replaced[cls]
+
+    def hosts_own(self, classes) -> dict:
+        """(owner, name) -> (function, its code) of what does the work of `classes` and is no other pack's."""
+        for cls in classes:
+            self._work_of(cls)
+        return {(owner, name): (function, code) for owner, name, function, code in self.functions()
+                if not is_foreign(owner, name, function)}
 
     def functions(self) -> list:
         """[(owner, name, function, its code)] of all that was looked at."""
@@ -136,7 +160,8 @@ class HostCode:
 
 
 def _functions_named(names: set[str], scope: dict) -> list:
-    """[(module, name)] of the functions that code with these `names` may mean in `scope`, its globals."""
+    """[(module, name)] of the functions that code with these `names` may mean in `scope`, its globals, and of what it
+    may find them in."""
     found, pending, seen = [], [sys.modules.get(scope.get("__name__"))], set()
     while pending:
         module = pending.pop()
@@ -147,7 +172,7 @@ def _functions_named(names: set[str], scope: dict) -> list:
             value = vars(module).get(name)
             if isinstance(value, ModuleType):
                 pending.append(value)
-            elif callable(value) and not isinstance(value, type) and module.__name__.startswith(_COMPUTING):
+            if not isinstance(value, _DATA) and module.__name__.startswith(_COMPUTING):
                 found.append((module, name))
     return found
 
@@ -157,12 +182,6 @@ def _functions_of(owner):
         return [owner]
     return [value for cls in owner.__mro__ if cls.__module__.startswith(("comfy.", __package__))
             for value in vars(cls).values() if isinstance(value, FunctionType)]
-
-
-@functools.cache
-def names_in(cls: type) -> frozenset[str]:
-    """The attributes that any function of a class names; read once."""
-    return frozenset(name for function in _functions_of(cls) for name in _names_in(function))
 
 
 def words_in(owner) -> set[str]:

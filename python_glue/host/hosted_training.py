@@ -12,7 +12,7 @@ from .. import native
 from ..training.data import TrainingData, noise_of
 from ..training.trainer import DistilSettings, Trainer
 from ..training.weights import calibrate, taken_from
-from .assembly import baked_tensors, with_weights
+from .assembly import baked_tensors, check_file_name, with_weights
 from .sampled_as import prediction_of, record_of
 from .unet_config import describe
 
@@ -48,6 +48,9 @@ class Training:
 
 def calibrate_unet(teacher, student, conditioning: list, latent: dict | None):
     """See nodes/host.h."""
+    _check_conditioning(teacher, conditioning, "ASDMAssembleUNet.calibrate")
+    if latent:
+        _check_latent(teacher, latent, "ASDMAssembleUNet.latent")
     calls = _observed_calls(teacher, conditioning, latent)
     with torch.inference_mode(False):
         training = Training(teacher, student)
@@ -56,6 +59,22 @@ def calibrate_unet(teacher, student, conditioning: list, latent: dict | None):
         calibrate(training.distillation, training.teacher, training.student, batches,
                   comfy.model_management.throw_exception_if_processing_interrupted)
         return training.model(training.student)
+
+
+def _check_latent(patcher, latent: dict, where: str):
+    """ValueError at `where` for samples that are no pictures of this model."""
+    shape, channels = list(latent["samples"].shape), patcher.get_model_object("latent_format").latent_channels
+    if len(shape) != 4 or shape[1] != channels or 0 in shape:
+        raise ValueError(f"{where}: expected a LATENT [batch, {channels}, height, width], got {shape}")
+
+
+def _check_conditioning(patcher, conditioning: list, where: str):
+    """ValueError at `where` for text features of another model."""
+    width = describe(patcher.model)["spec"].context_dim
+    for features, _ in conditioning:
+        shape = list(features.shape) if torch.is_tensor(features) else type(features).__name__
+        if not torch.is_tensor(features) or len(shape) != 3 or shape[2] != width:
+            raise ValueError(f"{where}: expected text features [batch, tokens, {width}], got {shape}")
 
 
 def _observed_calls(teacher, conditioning: list, latent: dict | None) -> list[dict]:
@@ -89,6 +108,8 @@ def _blank_latent(patcher) -> torch.Tensor:
 def distil_unet(teacher, student, latents: dict, conditioning: list, options: dict) -> tuple:
     """(MODEL, loss of each step); see nodes/host.h."""
     with torch.inference_mode(False), torch.enable_grad():
+        _check_latent(teacher, latents, "ASDMDistillUNet.latents")
+        _check_conditioning(teacher, conditioning, "ASDMDistillUNet.positive")
         data = _training_data(teacher, latents, conditioning)
         training = Training(teacher, student)
         settings = DistilSettings(
@@ -124,10 +145,12 @@ def _noise(teacher) -> dict:
 def _checkpoint_path(name: str) -> str | None:
     if not name:
         return None
+    where = "ASDMDistillUNet.checkpoint"
     folder = os.path.join(folder_paths.get_output_directory(), "asdm_distillation")
     path = os.path.abspath(os.path.join(folder, f"{name}.ckpt"))
     if os.path.dirname(path) != os.path.abspath(folder):
-        raise ValueError(f"ASDMDistillUNet.checkpoint: expected a name without folders, got {name!r}")
+        raise ValueError(f"{where}: expected a name without folders, got {name!r}")
+    check_file_name(name, where)
     os.makedirs(folder, exist_ok=True)
     return path
 

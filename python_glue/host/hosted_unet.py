@@ -44,22 +44,14 @@ class HostedUNet:
                                                                                   settings.asked_at)
         return self._settings[settings]
 
-    def cache_bytes(self, settings: EngineSettings, input_shape, element_size: int) -> int:
-        """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take."""
-        inherited = self.inheritance(settings)
-        if inherited is None:
-            return 0
-        rows, _, height, width = input_shape
-        return self.unet.cache_bytes(inherited, rows, height, width, element_size)
-
     def kept_bytes(self, settings: EngineSettings, input_shape, element_size: int, device: torch.device) -> int:
-        """The same with the sums of held features, of which none are kept on a GPU."""
+        """Bytes that the stored features of a call of `input_shape` [batch, channels, height, width] take, and the sums
+        of held ones, of which none are kept on a GPU."""
         inherited = self.inheritance(settings)
         if inherited is None:
             return 0
         rows, _, height, width = input_shape
-        sums = self.unet.held_sum_bytes(inherited, rows, height, width, element_size) if device.type == "cpu" else 0
-        return self.cache_bytes(settings, input_shape, element_size) + sums
+        return self.unet.kept_bytes(inherited, rows, height, width, element_size, device.type == "cpu")
 
     def prompt_bytes(self, input_shape, cond_shapes: dict, element_size: int, device: torch.device) -> int:
         """Bytes that keys and values of prompts take in calls of `input_shape` with conds of `cond_shapes`: name ->

@@ -8,8 +8,10 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from .canvas import Canvas
+from .carried_plans import leave_plan
 from .chunks import advance_hooks
 from .kept_memory import kept_memory_counted
+from .plan_editor import remember_run
 from .report import idle_compilation, other_caches
 from .sampling_run import RUN_KEY, SamplingRun, run_of
 from .settings import KEY, EngineSettings, settings_of
@@ -86,6 +88,9 @@ def file_report(run: SamplingRun, fingerprints: set, last: LastPrediction | None
         fingerprints = fingerprints | last.fingerprints(base_model)
     report = run.report() if run.switch is None else run.switch.report(run)
     run.settings.reports.append((fingerprints, report))
+    if run.settings.inheritance:
+        leave_plan(report["plan"])
+    remember_run(run)
     tell_run(run.settings, report)
 
 

@@ -2,7 +2,6 @@
 record of all of it, since they have marks for SDXL alone."""
 
 import importlib
-import json
 import logging
 
 import comfy.latent_formats
@@ -11,7 +10,7 @@ import comfy.model_sampling
 import torch
 from comfy.model_base import ModelType
 
-from ..unet_file import SAMPLING_KEY
+from ..unet_file import SAMPLING_KEY, sampling_in
 
 # The tensors that say how an SDXL is sampled.
 MARKS = ("v_pred", "ztsnr", "edm_vpred.sigma_max", "edm_vpred.sigma_min", "edm_mean", "edm_std")
@@ -84,8 +83,8 @@ def marks_of(patcher) -> dict[str, torch.Tensor]:
 
 def read_record(path: str, metadata: dict | None) -> dict:
     """The record in the metadata of the file at `path`; empty where it has none. ValueError where that is none."""
+    record = sampling_in(path, metadata)
     try:
-        record = json.loads((metadata or {}).get(SAMPLING_KEY, "{}"))
         if record:
             latent_format = getattr(comfy.latent_formats, record["latent_format"])
             parts = [issubclass(_class(name), torch.nn.Module) for name in record["classes"]]
@@ -94,7 +93,7 @@ def read_record(path: str, metadata: dict | None) -> dict:
             if not 0 < record["settings"].get("timesteps", 1) <= _MAX_TIMESTEPS:
                 raise ValueError(f"{record['settings']['timesteps']} timesteps")
             record = {name: record[name] for name in _FIELDS}
-        return record or {}
+        return record
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise ValueError(f"{path}: expected how its UNet is sampled in the metadata {SAMPLING_KEY}, got {fault!r}"
                          ) from fault

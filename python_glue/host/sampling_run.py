@@ -61,6 +61,7 @@ class SamplingRun:
         self._sites = frozenset(self._native.sites)
         self._whole = len(self.hosted.blocks)
         self._left_out = set()
+        self.call_size = None  # (height, width, tokens) of the last call
         self.block_shapes = {}  # of the host's values of blocks, for HostWalk
         self._predicting = False
         self.host_walks = Counter()  # calls that the host's own forward made block by block, by reason
@@ -228,6 +229,7 @@ class SamplingRun:
         """Books a call on `x` [batch, channels, height, width] and `tokens` context tokens, which gave `output`;
         `hooked`: hooks of the host's ran between its layers."""
         self._calls_with_hooks += hooked
+        self.call_size = (*x.shape[-2:], tokens)
         self._native.end_call(features, output)
         done, full = self.hosted.unet.call_macs(features, x.shape[-2], x.shape[-1], tokens)
         self._macs_done += x.shape[0] * done

@@ -151,7 +151,9 @@ class EngineCall:
             binding.host.begin(self._options, self._named)
         with outside_allocation_graph(), binding.for_call(tuple(x.shape), partial(self._has_room, x)) as at_hand:
             output = self._forward(at_hand, inputs, residuals, hooks, features)
-        if run is not None:
+        if run is None:
+            unet.release_workspace()  # nobody says when the last call of a kind was made
+        else:
             with run.lock:
                 span = Span(started, time_stamp(x.device), span_of(control))
                 run.end_call(features, x, context.shape[1], output, span, hooks.follows_blocks)

@@ -5,7 +5,7 @@ import functools
 from pathlib import Path
 
 from .. import native
-from .carry import carried_evaluations
+from .carry import Carried, carried_evaluations
 from .hosted_unet import PROMPT_TOKENS, hosted_unet
 from .settings import EngineSettings
 
@@ -30,15 +30,15 @@ class Sampling:
         self.height, self.width = noise.shape[-2:]
 
     @functools.cached_property
-    def evaluations(self) -> list[tuple[float, float]]:
-        """(sigma, carry) of each."""
-        return carried_evaluations(self._sampler, self._sigmas, self._patcher, self._slope)
-
-    def _slope(self, sigma):
-        """That of a Gaussian's denoiser, lowered by guidance (docs/speed.md)."""
+    def carried(self) -> Carried:
+        """The evaluations that the sampler will make."""
         table = loss_table()
-        noise = sigma ** 2 / (sigma ** 2 + table.spread ** 2)
-        return 1.0 - noise * (1.0 + table.pull * (self._guidance - 1.0))
+
+        def slope(sigma):
+            """That of a Gaussian's denoiser, lowered by guidance (docs/speed.md)."""
+            noise = sigma ** 2 / (sigma ** 2 + table.spread ** 2)
+            return 1.0 - noise * (1.0 + table.pull * (self._guidance - 1.0))
+        return carried_evaluations(self._sampler, self._sigmas, self._patcher, slope)
 
 
 def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampling) -> EngineSettings:
@@ -49,29 +49,42 @@ def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampl
     if asked is None or len(sigmas) < 2:
         return settings
     first, last = float(sigmas[0]), float(sigmas[-1])
-    evaluations = [one for one in sampling.evaluations if min(first, last) <= one[0] <= max(first, last)]
-    found = _least_loss(hosted_unet(patcher.model).unet, evaluations, sampling, asked)
+    evaluations = _within(sampling.carried.evaluations, min(first, last), max(first, last))
+    # Samplers of several steps extrapolate what a forecast misses.
+    may_forecast = sampling.carried.one_step and request.value == "hold"
+    found = _least_loss(hosted_unet(patcher.model).spec, tuple(evaluations), sampling.height, sampling.width, asked,
+                        may_forecast)
     if found is None:
         note = (f"speed {request.speed}: nothing is inherited; in {len(evaluations)} evaluations nothing could be at "
                 f"little loss")
         return dataclasses.replace(settings, inheritance=None,
                                    notes=settings.notes if asked == 1.0 else (*settings.notes, note))
     plan = native.native_module().Plan(
-        family=hosted_unet(patcher.model).family, steps=len(sigmas) - 1, value=request.value, storage=request.storage,
-        evaluations=[(sigma, sites) for (sigma, _), sites in zip(evaluations, found.sites, strict=True)])
+        family=hosted_unet(patcher.model).family, steps=len(sigmas) - 1,
+        value=found.value if may_forecast else request.value, storage=request.storage,
+        evaluations=[(sigma, sites) for (sigma, *_), sites in zip(evaluations, found.sites, strict=True)])
     note = f"speed {request.speed}: {1 / found.share:.2f} times less work planned, {found.psnr:.0f} dB predicted"
     return dataclasses.replace(settings, inheritance=plan, notes=(*settings.notes, note))
 
 
-def _least_loss(unet, evaluations: list, sampling: Sampling, asked: float):
+def _within(evaluations: list, low: float, high: float) -> list[tuple]:
+    """Those of them at sigmas from `low` to `high`, as a run of their own."""
+    kept = [index for index, (sigma, *_) in enumerate(evaluations) if low <= sigma <= high]
+    return [(*evaluations[index][:3], tuple(evaluations[index][3][before] for before in kept[:place]))
+            for place, index in enumerate(kept)]
+
+
+@functools.lru_cache(maxsize=64)  # queues sample the same way again and again
+def _least_loss(spec, evaluations: tuple, height: int, width: int, asked: float, may_forecast: bool):
     """The plan for the greatest of the dial's speeds up to `asked` that stays close; None where only exact does."""
     module = native.native_module()
     speeds = sorted({speed for name in module.speed_names() if (speed := module.speed_from(name)) and speed <= asked})
+    unet = module.UNet(spec)
     for speed in reversed(speeds):
         if speed == 1.0 or not evaluations:
             return None
-        found = module.least_loss_plan(loss_table(), unet, evaluations, sampling.height, sampling.width, PROMPT_TOKENS,
-                                       speed)
+        found = module.least_loss_plan(loss_table(), unet, evaluations, height, width, PROMPT_TOKENS, speed,
+                                       may_forecast)
         if found.psnr >= _LEAST_PSNR:
             return found
     return None

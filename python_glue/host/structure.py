@@ -6,6 +6,7 @@ host's: a leaf, a unit of a transformer block, the block, a layer. What another 
 its place.
 """
 
+import weakref
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +16,7 @@ from comfy.ldm.modules.diffusionmodules import openaimodel
 from .. import native
 from .expected_modules import PLAIN, expected_modules
 from .experts_res_block import ExpertsResBlock
-from .host_code import CONTAINERS, FUNCTIONS, LEAVES, HostCode, names_in
+from .host_code import CONTAINERS, FUNCTIONS, LEAVES, HostCode
 
 _ROOT_CHILDREN = frozenset(("time_embed", "label_emb", "input_blocks", "middle_block", "output_blocks", "out",
                             "asdm_unet_spec"))
@@ -28,6 +29,8 @@ _FOLLOWED = frozenset(("training", "checkpoint", "use_checkpoint", "comfy_cast_w
 # quantised weights), all layers are the host's: what it computes in every block anyway is then right to the bit.
 SHARE_OF_BLOCKS = 0.5
 _GLOBAL_HOOKS = (torch.nn.modules.module._global_forward_hooks, torch.nn.modules.module._global_forward_pre_hooks)
+_HOLDS_NOTHING = (*PLAIN, type, torch.dtype, torch.device)
+_OF_CHILDREN = frozenset(("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"))
 _WEIGHTS = (torch.nn.Parameter, torch.Tensor, type(None))  # classes; None until another pack has loaded it
 
 
@@ -47,6 +50,11 @@ class Structure:
     @property
     def host_runs_any(self) -> bool:
         return bool(self.host_leaves or self.host_parts or self.injected or self.all_reason)
+
+    @property
+    def outlives_runs(self) -> bool:
+        """Whether it may be kept beside the UNet: code that others put into modules can hold on to the UNet itself."""
+        return not self.host_runs_any and not self.walk_reason and self.seen.outlives_runs
 
 
 def structure_of(module, hosted, distrusted: dict | None = None) -> Structure:
@@ -70,12 +78,21 @@ class Seen:
         named, dicts, lists = [], list(_GLOBAL_HOOKS), []
         for part in module.modules():
             kind, own = type(part), part.__dict__
-            names = [name for name in code.reads(kind) if name in own or hasattr(kind, name)]
+            names = list(own)  # of what the engine does not know anything may count
+            if kind in FUNCTIONS:
+                names = [name for name in code.reads(kind) if name in own or hasattr(kind, name)]
             named.append((own, ["_compiled_call_impl", "_call_impl", *FUNCTIONS.get(kind, ()), *names]))
             dicts += (part._parameters, part._modules, part._forward_hooks, part._forward_pre_hooks)
             lists += [value for value in map(own.get, names) if isinstance(value, list)]
         self._objects = native.native_module().Snapshot(list(module.modules()), named, dicts, lists)
         self._functions = code.functions()
+        self._module = weakref.ref(module)
+
+    @property
+    def outlives_runs(self) -> bool:
+        """Whether it may be kept beside the module: nothing that was looked at can hold on to the module itself."""
+        return all(name in _OF_CHILDREN or _holds_nothing(value)
+                   for part in self._module().modules() for name, value in part.__dict__.items())
 
     def holds(self) -> bool:
         return (self._objects.holds()
@@ -101,6 +118,12 @@ def closed_addresses(structure: Structure, blocks: list, leaf_names: list) -> se
                 if skip is None:  # what goes past the layer cannot be told from what it adds
                     closed.add(layer["address"])
     return closed
+
+
+def _holds_nothing(value) -> bool:
+    if isinstance(value, (list, set, dict)):
+        return all(isinstance(element, PLAIN) for element in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, _HOLDS_NOTHING)
 
 
 class _Survey:
@@ -145,7 +168,7 @@ class _Survey:
 
     def _foreign_root(self) -> str:
         for name, child in self._module.named_children():
-            if name not in _ROOT_CHILDREN and (_has_tensors(child) or name in names_in(type(self._module))):
+            if name not in _ROOT_CHILDREN and (_has_tensors(child) or name in self._code.names_in(type(self._module))):
                 return f"the UNet has a module {name}, a {_class_text(child)}"
         return ""
 
@@ -234,10 +257,23 @@ class _Survey:
         """Why the engine cannot do the work of a module that is no leaf; empty where it can, or where it does none."""
         kind, expected = type(part), self._expected.get(path)
         if kind not in CONTAINERS or expected is None or kind is not expected.kind:
-            return _weightless_fault(part, parent, path.rpartition(".")[2])
+            return self._weightless_fault(part, parent, path.rpartition(".")[2])
         if [name for name in part._modules if name in expected.children] != list(expected.children):
             return f"it has the children {', '.join(part._modules)}, expected {', '.join(expected.children)}"
         return self._other_work(path, part)
+
+    def _weightless_fault(self, part, parent, name: str) -> str:
+        """Why a module of a class that the engine does not know matters; empty where nothing calls it, or it does
+        nothing."""
+        ordered = isinstance(parent, (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict))
+        called = (parent is None or ordered or type(parent) not in CONTAINERS
+                  or name in self._code.names_in(type(parent)))
+        if not called and not _has_tensors(part):
+            return ""
+        # The host's place for an attention function of the checkpoint's; without one it does nothing.
+        if type(part).__name__ == "ComfyAttention" and getattr(part, "function", part) is None:
+            return own_code(part)
+        return f"it is a {_class_text(part)}"
 
     def _other_work(self, path: str, part) -> str:
         """What a module of a known class does that the host's own at its place does not; empty where nothing."""
@@ -300,19 +336,6 @@ def _class_text(module) -> str:
 
 def _has_tensors(module) -> bool:
     return next(module.parameters(), None) is not None or next(module.buffers(), None) is not None
-
-
-def _weightless_fault(part, parent, name: str) -> str:
-    """Why a module of a class that the engine does not know matters; empty where nothing calls it, or it does
-    nothing."""
-    ordered = isinstance(parent, (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict))
-    called = parent is None or ordered or type(parent) not in CONTAINERS or name in names_in(type(parent))
-    if not called and not _has_tensors(part):
-        return ""
-    # The host's place for an attention function of the checkpoint's; without one it does nothing.
-    if type(part).__name__ == "ComfyAttention" and getattr(part, "function", part) is None:
-        return own_code(part)
-    return f"it is a {_class_text(part)}"
 
 
 def own_code(part) -> str:

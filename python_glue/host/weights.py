@@ -9,12 +9,14 @@ import comfy.ops
 import torch
 
 from .. import native
+from .host_code import is_foreign
 from .host_modules import HostModules
 from .paged_weights import PagedWeights, is_paged
 from .structure import Structure
 
 # Weights that a run makes something of which outlives a call (prompts' keys and values, sums of held features).
 _DERIVED_FROM = (".attn2.to_k", ".attn2.to_v", ".in_layers.0", ".in_layers.2", ".skip_connection")
+_LOOKED_AT_WHOLE = 1 << 17  # numbers of a tensor; of larger ones samples alone, which are read in no time
 _INPUT = "input_blocks.0.0"  # the first convolution
 
 
@@ -32,7 +34,7 @@ class Binding:
     _sampled: list = field(default_factory=list)  # weights
     _places: list = field(default_factory=list)  # where they lay
     _samples: list = field(default_factory=list)  # views into them
-    _seen: torch.Tensor | None = None
+    _seen: tuple | None = None  # (samples, how often each of the weights was written into)
 
     @contextmanager
     def for_call(self, shape: tuple, room):
@@ -50,25 +52,32 @@ class Binding:
             self.pages.unpin()
 
     def wrote(self) -> bool:
-        """Whether somebody wrote into a weight since this was asked last. Looks at samples of those weights alone that
-        a run makes something lasting of."""
+        """Whether somebody wrote into a weight since this was asked last. Looks at those weights alone that a run makes
+        something lasting of: what torch counts, and, as it counts no writes through `data`, samples of large ones."""
         if not self._sampled:
             return False
         places = [tensor.data_ptr() for tensor in self._sampled]
         if places != self._places:  # at first, and where a parameter got other data
-            self._places, self._samples = places, [_sample(tensor.detach()) for tensor in self._sampled]
-        now = torch.cat(self._samples)
+            self._places = places
+            self._samples = [_sample(tensor.detach()) for tensor in self._sampled if _is_dense(tensor)]
+        samples = torch.cat(self._samples) if self._samples else torch.empty(0)
+        now = samples, [_writes(tensor) for tensor in self._sampled]
         before, self._seen = self._seen, now
-        return before is not None and not torch.equal(before, now)
+        return before is not None and not (torch.equal(before[0], now[0]) and before[1] == now[1])
 
 
 def _needs_host(module, device) -> bool:
     """Whether only the host knows the effective weight: offloaded, in pages, or patched at the time of use."""
     tensors = [t for t in (module.weight, module.bias) if t is not None]
     lowvram = getattr(module, "weight_lowvram_function", None) or getattr(module, "bias_lowvram_function", None)
-    replaced = getattr(module, "comfy_cast_weights", False) and comfy.ops.cast_bias_weight.__module__ != "comfy.ops"
+    replaced = getattr(module, "comfy_cast_weights", False) and _casts_another_way()
     return bool(module.weight_function or module.bias_function or lowvram or replaced or hasattr(module, "_v")
                 or any(t.device != device for t in tensors))
+
+
+def _casts_another_way() -> bool:
+    """Whether another pack put its own in the place of the host's cast of weights."""
+    return is_foreign(comfy.ops, "cast_bias_weight", comfy.ops.cast_bias_weight)
 
 
 def _fetch(modules, leaf: int, like):
@@ -120,7 +129,7 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
     names = [name for name, _, _ in unet.leaves()]
     binding._sampled = [tensor for name, leaf in zip(names, given, strict=True)
                         if leaf is not None and name.endswith(_DERIVED_FROM)
-                        for tensor in leaf if tensor is not None and _is_dense(tensor)]
+                        for tensor in leaf if tensor is not None and tensor.device.type == "cpu"]
     return binding
 
 
@@ -147,20 +156,28 @@ def _is_plain(leaf) -> bool:
 
 def _is_dense(weight) -> bool:
     channels_last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
-    return weight.device.type == "cpu" and weight.element_size() > 1 and (weight.is_contiguous() or channels_last)
+    return weight.device.type == "cpu" and (weight.is_contiguous() or channels_last)
+
+
+def _writes(tensor) -> int:
+    """How often somebody wrote into it, as torch counts; 0 where it does not."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _sample(tensor) -> torch.Tensor:
-    """One value of each row of `tensor`, each of another column, as a view; all of a vector."""
-    step = tensor[0].numel() + 1 if tensor.dim() > 1 else 1
+    """As a view, all of a small tensor; of a large one a value of each row, each of another column."""
+    step = tensor[0].numel() + 1 if tensor.numel() > _LOOKED_AT_WHOLE else 1
+    tensor = tensor.view(torch.uint8) if tensor.element_size() == 1 else tensor  # fp8 has no arithmetic
     return torch.as_strided(tensor, (-(-tensor.numel() // step),), (step,), tensor.storage_offset())
 
 
 def residency(base_model) -> tuple:
-    """Changes whenever the host may have moved or patched weights; some of those moves fire no callback."""
+    """Changes whenever the host may have moved or patched weights, or casts them another way; some of those moves fire
+    no callback."""
     patcher = base_model.current_patcher
     return (
         getattr(base_model, "model_lowvram", None), getattr(base_model, "model_loaded_weight_memory", None),
         getattr(base_model, "lowvram_patch_counter", None), getattr(base_model, "current_weight_patches_uuid", None),
         getattr(patcher, "is_injected", None), id(getattr(patcher, "current_hooks", None)),
+        comfy.ops.cast_bias_weight,
     )

@@ -12,6 +12,7 @@ from inspect import Parameter, Signature
 from pathlib import Path
 
 from ..host.compat import ComfyExtension, host_list, io, known_to_schema, model_file, model_files, ui
+from ..host.server import join_server
 from ..native import CURE, installed_fault, native_module
 
 SCHEMAS = Path(__file__).parents[1] / "schemas.json"
@@ -30,8 +31,6 @@ TYPES = {
 PASSED_ON = ("tooltip", "default", "min", "max", "step", "multiline", "control_after_generate", "optional")
 # Keys of an input that web/ reads.
 FOR_THE_FRONT_END = ("folded", "used_when")
-# Where the host keeps what pictures carry beside the workflow: the plans of the runs behind them, in order.
-PLANS = "asdm_plans"
 
 logger = logging.getLogger("asdm")
 
@@ -40,6 +39,7 @@ class ASDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         if fault := installed_fault():
             logger.error("ComfyUI-ASDM: %s; %s.", fault, CURE)
+        join_server()
         return [make_node(schema) for schema in read_schemas()]
 
 
@@ -130,8 +130,6 @@ def run_node(cls: type[io.ComfyNode], schema: dict, inputs: dict) -> io.NodeOutp
     from ..host.comfy_host import comfy_host  # the native module is there: only now may the host be imported
 
     result = native.execute(schema["id"], comfy_host(schema["tells_runs"]), inputs)
-    if result["plan"]:
-        send_with_pictures(cls, json.loads(result["plan"]))
     return io.NodeOutput(*result["outputs"], ui=shown(cls, result["ui_text"], result["ui_image"]) or None)
 
 
@@ -141,14 +139,6 @@ def shown(cls: type[io.ComfyNode], text: str | None, image) -> dict:
     if image is not None:
         parts |= ui.PreviewImage(image, cls=cls).as_dict()
     return parts
-
-
-def send_with_pictures(cls: type[io.ComfyNode], plan: dict):
-    """Lets pictures that are saved later in this prompt carry the plan. Prompts of other clients than the front end may
-    bring no place for it."""
-    carried = cls.hidden.extra_pnginfo if cls.hidden else None
-    if carried is not None:
-        carried.setdefault(PLANS, []).append(plan)
 
 
 def file_fingerprint(folder: str, name: str | None) -> tuple | None:

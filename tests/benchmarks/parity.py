@@ -1,6 +1,7 @@
 """Native engine against the host's own forward: relative L2 of every kind of call, and of sampled latents.
 
---full: the published widths instead of reduced ones.
+--full: the published widths instead of reduced ones. --brief: bf16 in few cases and runs of few steps, for further
+architectures beside one that is measured whole.
 """
 
 import argparse
@@ -21,6 +22,8 @@ MINIMAL_EFFECT = 1e-3  # a feature that changes the output by less was not there
 REDUCED_WIDTH = {"sd15": 32, "sd21": 64, "sdxl": 64, "sdxl_refiner": 64}
 FORMS = {"inpainting": 9, "InstructPix2Pix": 8}  # input channels
 SAMPLERS = ("euler", "dpmpp_2m", "heun", "uni_pc")
+STEPS, BRIEF_STEPS = 10, 3
+BRIEF_CASES = ("plain", "odd size")  # in bf16, for which some processors have no instructions
 
 
 def name_of(dtype) -> str:
@@ -93,17 +96,25 @@ def compare_forms(pack, preset, width) -> list[dict]:
     return rows
 
 
-def compare_samplers(pack, patcher, preset) -> list[dict]:
+def compare_samplers(pack, patcher, preset, steps: int) -> list[dict]:
     native = pack.host.comfy_host().with_native_engine(patcher)
-    return [{"preset": preset, "dtype": "fp32", "case": f"10 steps {sampler}", "bound": LATENT_BOUND,
-             "relative_l2": measure.relative_l2(calls.sample(native, sampler), calls.sample(patcher, sampler))}
+    return [{"preset": preset, "dtype": "fp32", "case": f"{steps} steps {sampler}", "bound": LATENT_BOUND,
+             "relative_l2": measure.relative_l2(*(calls.sample(model, sampler, steps=steps)
+                                                  for model in (native, patcher)))}
             for sampler in SAMPLERS]
+
+
+def compare_cases(comparison, patcher, dtype, brief: bool) -> list[dict]:
+    chosen = [case for case in cases(patcher)
+              if not brief or dtype is torch.float32 or case.name in BRIEF_CASES]
+    return [comparison.row(case) for case in chosen]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="published widths")
     parser.add_argument("--presets", nargs="+", default=list(REDUCED_WIDTH), choices=list(REDUCED_WIDTH))
+    parser.add_argument("--brief", action="store_true", help="less of what is the same for all architectures")
     arguments.add_device(parser)
     options = parser.parse_args()
     hosted.start_host("--use-pytorch-cross-attention", device=options.device)
@@ -116,9 +127,9 @@ def main():
         for dtype in BOUNDS:
             patcher = models.make_patcher(pack, preset, width, dtype)
             comparison = Comparison(pack, patcher, dtype, preset)
-            rows += shown([comparison.row(case) for case in cases(patcher)])
+            rows += shown(compare_cases(comparison, patcher, dtype, options.brief))
             if dtype is torch.float32:
-                rows += shown(compare_samplers(pack, patcher, preset))
+                rows += shown(compare_samplers(pack, patcher, preset, BRIEF_STEPS if options.brief else STEPS))
             del patcher, comparison
             gc.collect()
         rows += shown(compare_forms(pack, preset, width))

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
@@ -15,6 +16,7 @@ from PIL import Image  # noqa: E402
 from support import hosted, measure  # noqa: E402
 from support.demo_model import DemoModel  # noqa: E402
 from support.methods import run_node  # noqa: E402
+from support.scores import scores  # noqa: E402
 
 PICTURE = hosted.ROOT / "docs" / "showcase.png"
 PROMPTS = ("strawberry", "dog face")
@@ -23,10 +25,9 @@ SIDE, GAP, HEAD = 192, 8, 52  # pixels
 
 
 class Showcase:
-    def __init__(self):
-        self._pack = hosted.load_pack()
-        self.drawing = self._pack.drawing
-        self._demo = DemoModel(self._pack)
+    def __init__(self, pack):
+        self._pack = pack
+        self._demo = DemoModel(pack)
         self._native = self._pack.host.comfy_host().with_native_engine(self._demo.host_model)
 
     def stock(self) -> torch.Tensor:
@@ -43,12 +44,6 @@ class Showcase:
     def _pictures(self, model) -> torch.Tensor:
         seeds = [SEED + number for number in range(len(PROMPTS))]
         return self._demo.decode(self._demo.sample(model, list(PROMPTS), seeds, SAMPLER, STEPS)).clamp(0, 1)
-
-
-def psnr(exact: torch.Tensor, found: torch.Tensor) -> float:
-    """Mean over pictures, in dB."""
-    miss = (exact - found).square().mean((1, 2, 3)).clamp(min=1e-12)
-    return float((-10 * miss.log10()).mean())
 
 
 def drawn(columns: list[tuple[list[str], torch.Tensor]], drawing) -> Image.Image:
@@ -69,14 +64,16 @@ def main():
     parser.add_argument("--speeds", nargs="+", default=["1.5x", "2x", "3x"], metavar="SPEED")
     options = parser.parse_args()
     hosted.start_host("--use-pytorch-cross-attention")
-    showcase = Showcase()
+    pack = hosted.load_pack()
+    showcase = Showcase(pack)
     stock = showcase.stock()
     columns, rows = [(["stock ComfyUI", f"{STEPS} steps"], stock)], []
     for speed in options.speeds:
         pictures, work = showcase.at(speed)
-        rows.append({"speed": speed, "work": round(work, 2), "psnr": round(psnr(stock, pictures), 1)})
+        psnr = mean(psnr for psnr, _ in scores(pack, stock, pictures))
+        rows.append({"speed": speed, "work": round(work, 2), "psnr": round(psnr, 1)})
         columns.append(([f"speed {speed}", f"{work:.1f} times less work, {rows[-1]['psnr']:.0f} dB"], pictures))
-    drawn(columns, showcase.drawing).save(PICTURE, optimize=True)
+    drawn(columns, pack.drawing).save(PICTURE, optimize=True)
     print(json.dumps({"benchmark": "showcase", "rows": rows, "machine": measure.machine()}))
 
 

@@ -132,7 +132,7 @@ def main():
     from support.demo_model import DemoModel
     demo = DemoModel(pack, options.unet, options.vae)
     from drawings import load_drawings
-    from scenes import caption_of
+    from scene_captions import caption_of
     drawings = load_drawings(options.work_dir)
     judge, words = Judge(options.classifier, list(drawings)), chosen_words(list(drawings), options.prompts)
     result = measured(Samples(demo, [caption_of(one) for one in words]), judge, words, drawings, options)

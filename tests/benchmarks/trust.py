@@ -2,9 +2,9 @@
 faults at every seam (faults), long mixed use (soak), two runs at once under ThreadSanitizer (threads), the same bits
 from one process to the next (restarts), and known holes of the packages that it is built and tested with (packages).
 
-Each part takes its place in docs/benchmarks/trust.json at once. `--short` is what CI runs: a little of every part but
-`threads`, whose build under ThreadSanitizer takes longer than CI has, nothing of it stored. What fails leaves its input
-in .test/trust.
+Each part takes its place in docs/benchmarks/trust.json at once; `fuzz`, which takes hours, goes on from what it has
+there. `--short` is what CI runs: a little of every part but `threads`, whose build under ThreadSanitizer takes longer
+than CI has, nothing of it stored. What fails leaves its input in .test/trust.
 """
 
 import argparse
@@ -32,9 +32,12 @@ def fuzz(short: bool):
     if short:
         yield fuzzing.run(50_000)
         return
-    figures = {"executions": 0, "targets": {}, "crashes": 0}
-    while figures["executions"] < trust_parts.ASKED["fuzz"] and not figures["crashes"]:
-        figures = fuzzing.added(figures, fuzzing.run(trust_parts.ASKED["fuzz"] // 20))
+    asked = trust_parts.ASKED["fuzz"]
+    figures = stored_parts().get("fuzz")
+    if not figures or figures["executions"] >= asked or figures["crashes"]:
+        figures = {"executions": 0, "targets": {}, "crashes": 0}
+    while figures["executions"] < asked and not figures["crashes"]:
+        figures = fuzzing.added(figures, fuzzing.run(asked // 20))
         yield figures
 
 

@@ -1,28 +1,29 @@
 """What other packs change behind the engine's back in the middle of a run, on a module, a class, or in the host's code:
 the engine gives what the host gives with the same change."""
 
-from contextlib import contextmanager
 from types import MethodType
 
 import pytest
 import torch
 from closeness import relative_error
-
-RUN = {"steps": 3, "latent": torch.zeros(1, 4, 8, 8), "cfg": 2.0}
-EXACT = 2e-6  # relative L2
-LEAST_EFFECT = 2e-5  # of a change; a smaller one was not there
+from mid_run_changes import (
+    EXACT,
+    LEAST_EFFECT,
+    RUN,
+    attention,
+    leaves,
+    on_class,
+    on_instance,
+    openaimodel,
+    ops,
+    parts,
+    sampled,
+    settings_of,
+)
 
 
 def convolutions(unet):
     return [part for part in unet.modules() if isinstance(part, torch.nn.Conv2d) and part.kernel_size == (3, 3)]
-
-
-def parts(unet, name: str):
-    return [part for part in unet.modules() if type(part).__name__ == name]
-
-
-def leaves(unet, ending: str):
-    return [part for name, part in unet.named_modules() if name.endswith(ending)]
 
 
 def circular(unet, patch):
@@ -41,55 +42,11 @@ def circular_along_x(unet, patch):
         part._conv_forward = MethodType(along_x, part)
 
 
-def settings_of(name: str, ending: str, **changed):
-    def change(unet, patch):
-        found = parts(unet, name) if not ending else leaves(unet, ending)
-        assert found
-        for part in found:
-            for attribute, value in changed.items():
-                setattr(part, attribute, value(part) if callable(value) else value)
-    return change
-
-
-def on_instance(kind: str, name: str, index: int = -1):
-    def change(unet, patch):
-        part = parts(unet, kind)[index]
-        original = getattr(part, name)
-        setattr(part, name, lambda *arguments, **named: original(*arguments, **named) * 2.0)
-    return change
-
-
-def on_class(get_owner, name: str):
-    def change(unet, patch):
-        owner = get_owner()
-        original = getattr(owner, name)
-
-        def replaced(*arguments, **named):
-            return original(*arguments, **named) * 2.0
-        patch.setattr(owner, name, replaced)
-    return change
-
-
 def another_code(unet, patch):
     def forward(self, x):
         x, gate = self.proj(x).chunk(2, dim=-1)
         return x * gate
     patch.setattr(attention().GEGLU.forward, "__code__", forward.__code__)
-
-
-def openaimodel():
-    from comfy.ldm.modules.diffusionmodules import openaimodel
-    return openaimodel
-
-
-def attention():
-    from comfy.ldm.modules import attention
-    return attention
-
-
-def ops():
-    import comfy.ops
-    return comfy.ops
 
 
 def in_place(ending, where=slice(None), factor=2.0):
@@ -258,48 +215,6 @@ CHANGES = {
 
 # Changes of values, which the engine takes as they are.
 OF_WEIGHTS = [name for name in CHANGES if "in place" in name or "replaced" in name]
-
-
-class Patch:
-    """monkeypatch, and what else is to be undone."""
-
-    def __init__(self, monkeypatch):
-        self.setattr = monkeypatch.setattr
-        self.undone = []
-
-    def callback(self, undo):
-        self.undone.append(undo)
-
-
-@contextmanager
-def restored(unet):
-    """All modules of `unet` are afterwards what they were."""
-    def tables(part):
-        return part.__dict__, part._parameters, part._modules, part._forward_hooks, part._forward_pre_hooks
-    saved = [(part, type(part), [(table, dict(table)) for table in tables(part)]) for part in unet.modules()]
-    values = [(parameter, parameter.data, parameter.data.clone()) for parameter in unet.parameters()]
-    try:
-        yield
-    finally:
-        for part, kind, kept in saved:
-            part.__class__ = kind
-            for table, entries in kept:
-                table.clear()
-                table.update(entries)
-        for parameter, data, value in values:
-            parameter.data = data.copy_(value)
-
-
-def sampled(hosted, monkeypatch, model, change):
-    """(latent, report) of a run of `model`, with `change` made behind its first step."""
-    unet = hosted.patcher.model.diffusion_model
-    with monkeypatch.context() as patched, restored(unet):
-        patch = Patch(patched)
-        try:
-            return hosted.sampled(model, **RUN, callback=lambda step, *_: step or change(unet, patch))
-        finally:
-            for undo in patch.undone:
-                undo()
 
 
 @pytest.fixture(scope="module")

@@ -107,6 +107,29 @@ def test_parts_are_shown_beside_what_they_are_held_against():
     assert "| 2.0 | 25.0 | **23.0** | 20.0 |" in text
 
 
+def test_the_dial_is_shown_beside_the_best_peer():
+    row = {"condition": "heun 12", "speed": "2x", "work": 2.0, "psnr": 59.07, "ssim": 0.99876,
+           "peers": 58.32, "gain_db": 0.75}
+    beyond = row | {"speed": "3x", "peers": None, "gain_db": None}
+    text = page.page({"speed": {"benchmark": "speed", "conditions": 1, "left": ["lcm 8"],
+                                "rows": [row, beyond], "mean_gain_db": {"2x": 0.75}, "least_gain_db": {"2x": 0.75},
+                                "machine": MACHINE}})
+    assert "| heun 12 | 2x | 2.00 | 59.1 | 0.9988 | 58.3 | +0.8 |" in text
+    assert "| heun 12 | 3x | 2.00 | 59.1 | 0.9988 | – | – |" in text
+    assert "| mean, least of 1 | 2x |  |  |  |  | +0.8, +0.8 |" in text
+    assert "Not yet measured: lcm 8." in text
+
+
+def test_stacks_are_shown_beside_the_host():
+    stacks = [{"name": "engine", "speedup": 1.6} | took(1.0), {"name": "fast", "speedup": 4.5, "psnr": 52.31,
+                                                            "ssim": 0.99931} | took(1.0)]
+    text = page.page({"stack": {"benchmark": "stack", "dtype": "fp32", "latent": 64, "steps": 20, "pictures": 16,
+                                "host": took(1.0), "stacks": stacks, "machine": MACHINE}})
+    assert "| the host's UNet | 1 s (0.9–1.1) | 1.00 | – | – |" in text
+    assert "| engine | 1 s (0.9–1.1) | 1.60 | – | – |" in text
+    assert "| fast | 1 s (0.9–1.1) | 4.50 | 52.3 | 0.9993 |" in text
+
+
 def test_quality_shows_the_best_peer_and_who_stands_on_the_frontier():
     text = page.page({"quality": quality_result()})
     assert "| euler-20-text | +5.5 (50.0; DeepCache 44.5) | – |" in text
@@ -130,14 +153,13 @@ def test_what_was_tried_is_shown_by_its_distance_to_the_frontier():
 
 
 def test_calibrated_plans_are_shown_with_their_gain():
-    def calibrated_row(target, gain):
-        return {"condition": "euler", "target": target, "speedup": target, "psnr": 50.0, "ssim": 0.9, "full": 5,
-                "gain_db": gain, "calibration_seconds": 31.4}
-    rows = [calibrated_row(1.5, 4.04), calibrated_row(9.0, None)]
-    text = page.page({"calibrated": {"benchmark": "calibrated", "pictures": 32, "calibrated_on": 4, "rows": rows,
-                                     "machine": MACHINE}})
-    assert "| euler | 1.5x | 1.50x | 5 | 50.0 | +4.0 | 31 s |" in text
-    assert "| euler | 9x | 9.00x | 5 | 50.0 | – | 31 s |" in text
+    row = {"condition": "euler", "target": "1.5x", "work": 1.502, "psnr": 54.04, "speed_psnr": 50.0, "gain_db": 4.04,
+           "runs": 6}
+    result = {"benchmark": "calibrated", "pictures": 4, "calibrated_on": 2, "mean_gain_db": 4.04, "rows": [row],
+              "machine": MACHINE}
+    text = page.page({"calibrated": result | {"effort": "quick"}, "calibrated-normal": result | {"effort": "normal"}})
+    assert text.count("| euler | 1.5x | 1.50x | 54.0 | 50.0 | +4.0 | 6 |") == 2
+    assert "with effort normal on 2 pictures of the demo model, followed on 4 others" in text
 
 
 def test_figures_of_a_gpu_stand_beside_those_of_a_cpu():

@@ -321,7 +321,20 @@ def test_what_is_made_of_a_native_model_needs_nothing_of_it(native, hosted):
 
 
 def test_latents_and_descriptions_must_match(native, hosted, small):
-    with pytest.raises(ValueError, match="expected one description, or one for each of the 3 latents, got 2"):
+    expected = r"^ASDMDistillUNet\.positive: expected one description, or one for each of the 3 latents, got 2"
+    with pytest.raises(ValueError, match=expected):
         native.execute("ASDMDistillUNet", hosted.host, {
             "teacher": small[0], "student": small[1], "latents": {"samples": torch.ones(3, 4, 8, 8)},
             "positive": hosted.cond(1) + hosted.cond(2)})
+
+
+@pytest.mark.parametrize("name", ["*", " ", ".", "../run", "folder/run", "x" * 300, "nul\0", "half \ud83d"])
+def test_names_that_no_checkpoint_can_have_are_refused(native, hosted, small, tmp_path, monkeypatch, name):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    with pytest.raises(ValueError, match=r"^ASDMDistillUNet\.checkpoint: expected"):
+        native.execute("ASDMDistillUNet", hosted.host, {
+            "teacher": small[0], "student": small[1], "latents": {"samples": torch.ones(1, 4, 8, 8)},
+            "positive": hosted.cond(1), "steps": 1, "batch_size": 1, "checkpoint": name})
+    assert not list(tmp_path.rglob("*.ckpt"))

@@ -45,7 +45,8 @@ def paged_device(comfy, monkeypatch):
         return plain(leaf, None, dtype=dtype, device=DEVICE, bias_dtype=bias_dtype or dtype, **named)
 
     plain = comfy.ops.cast_bias_weight
-    on_the_device.__module__ = plain.__module__  # it is the host's own
+    own = on_the_device.__code__.replace(co_filename=plain.__code__.co_filename)
+    on_the_device.__code__ = own  # it is the host's own
     monkeypatch.setattr(comfy.ops, "cast_bias_weight", on_the_device)
     monkeypatch.setattr(comfy_aimdo.model_vbar, "ModelVBAR", memory)
     monkeypatch.setattr(comfy_aimdo.host_buffer, "HostBuffer", NoHostBuffer)

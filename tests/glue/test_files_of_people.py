@@ -276,7 +276,7 @@ def test_names_that_are_no_text(native, hosted, tensors, tmp_path):
                         ("half \ud83d", "half \ufffd\ufffd\ufffd")):
         with pytest.raises(ValueError, match=rf"ASDMLoadUNet\.unet_name: expected .*{shown}"):
             native.execute("ASDMLoadUNet", Folder(), {"unet_name": name})
-    for text in ("{\"a\": \"\ud800\"}", "\u201c{}\u201d", "{\"forma", "\udcff"):
+    for text in ("{\"a\": \"\ud800\"}", "\u201c{}\u201d", "{\"forma", "\udcff", "\ufeff", "\ufeff{}", "\u00a0{}"):
         with pytest.raises(ValueError, match="ASDMApplyPlan"):
             native.execute("ASDMApplyPlan", hosted.host, {"model": hosted.patcher, "plan": text})
 

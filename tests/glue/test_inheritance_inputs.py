@@ -30,7 +30,7 @@ def test_the_choices_are_the_names_that_the_engine_knows(native, inputs, name):
 
 def read_in(given) -> set:
     """The modes in which an input of the node counts, as its schema says."""
-    return set(given["used_when"]["mode"])
+    return set(given["used_when"][0]["mode"])
 
 
 # Two settings of each input with which a mode that reads it plans another run.
@@ -49,6 +49,14 @@ def test_a_mode_reads_what_the_schema_says(hosted, inputs, name):
     """What is greyed in the front end changes nothing, and what is not does."""
     plans = {mode: [plan(hosted, mode, **{name: value}) for value in OTHER[name]] for mode in inputs["mode"]["choices"]}
     assert {mode for mode, (one, other) in plans.items() if one != other} == read_in(inputs[name])
+
+
+def test_beside_a_count_the_interval_is_read_where_the_schema_says(hosted, inputs):
+    modes = read_in(inputs["interval"])
+    plans = {mode: [plan(hosted, mode, interval=interval, full_evaluations=4) for interval in (1, 2)] for mode in modes}
+    beside = inputs["interval"]["used_when"][1]
+    assert beside["full_evaluations"] == ["0"]
+    assert {mode for mode, (one, other) in plans.items() if one != other} == set(beside["mode"]) == FIRST_GAP
 
 
 def test_interval_1_inherits_nothing_but_where_it_is_not_what_counts(hosted, inputs):

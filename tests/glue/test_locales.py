@@ -15,8 +15,19 @@ OF_THE_FORMAT = re.compile(r"[{}@|$]")
 FOUND_BY, LOOKED_AT = ("faster", "sdxl", "cache"), 30
 
 
-def words(language: str) -> dict:
-    return json.loads((REPO / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+# What scripts have translated, and texts that they may hand on by a name.
+TRANSLATED = re.compile(r'\btranslate\(\s*"([^"]*)"')
+TEXT = re.compile(r'"([^"\n]*)"')
+PLACEHOLDER = re.compile(r"\{\w+\}")
+
+
+def words(language: str, file="nodeDefs") -> dict:
+    return json.loads((REPO / "locales" / language / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def texts_of_scripts(pattern: re.Pattern) -> set[str]:
+    scripts = [path.read_text(encoding="utf-8") for path in (REPO / "web").glob("*.js")]
+    return {text for script in scripts for text in pattern.findall(script)}
 
 
 def leaves(tree, at=()) -> dict:
@@ -76,3 +87,13 @@ def test_a_label_keeps_the_name_of_a_setting_that_the_documents_speak_of(languag
     inputs = words(language)["ASDMFeatureInheritance"]["inputs"]
     for name, given in inputs.items():
         assert name == "model" or name in given["name"], name
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_what_scripts_say_is_said_in_every_language(language):
+    translations = words(language, "main")["ASDM"]
+    assert texts_of_scripts(TRANSLATED) <= translations.keys() <= texts_of_scripts(TEXT)
+    assert translations.keys() == words("de", "main")["ASDM"].keys()
+    for english, text in translations.items():
+        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), english
+        assert text.strip() == text and text and text != english or english.startswith("plan {"), english

@@ -16,8 +16,9 @@ class Declaring:
         self._settings = glue("host.settings").EngineSettings(inheritance=inheritance)
         self.settings = self._unet.inheritance(self._settings)
 
-    def cache_bytes(self, shape, element_size):
-        return self._unet.cache_bytes(self._settings, shape, element_size)
+    def feature_bytes(self, shape, element_size):
+        """Without sums of held ones, as on a GPU."""
+        return self._unet.kept_bytes(self._settings, shape, element_size, torch.device("cuda"))
 
 
 def peak_bytes(native, tiny, declared_by, height, width):
@@ -41,14 +42,15 @@ def declaring(glue, native, **settings):
 def test_declared_bytes_are_the_stored_ones(glue, native, sites, height, width):
     tiny = TinyUNet(native)
     declared_by = declaring(glue, native, sites=sites)
-    assert peak_bytes(native, tiny, declared_by, height, width) == declared_by.cache_bytes((2, 4, height, width), 4) > 0
+    declared = declared_by.feature_bytes((2, 4, height, width), 4)
+    assert peak_bytes(native, tiny, declared_by, height, width) == declared > 0
 
 
 @pytest.mark.parametrize("level", ["layer", "unit"])
 def test_automatic_sites_of_every_level_are_declared(glue, native, level):
     tiny = TinyUNet(native)
     declared_by = declaring(glue, native, level=level)
-    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.feature_bytes((2, 4, 8, 8), 4) > 0
 
 
 @pytest.mark.parametrize(("value", "snapshots"), [("hold", 1), ("taylor1", 2), ("taylor2", 3), ("affine", 1)])
@@ -56,7 +58,7 @@ def test_automatic_sites_of_every_level_are_declared(glue, native, level):
 def test_forecasts_declare_the_values_that_they_look_back_on(glue, native, value, snapshots, storage, size):
     tiny = TinyUNet(native)
     declared_by = declaring(glue, native, sites="mid", value=value, storage=storage)
-    declared = declared_by.cache_bytes((2, 4, 8, 8), 4)
+    declared = declared_by.feature_bytes((2, 4, 8, 8), 4)
     assert declared == snapshots * size * 2 * 128 * 1 * 1
     assert peak_bytes(native, tiny, declared_by, 8, 8) == declared
 
@@ -64,14 +66,14 @@ def test_forecasts_declare_the_values_that_they_look_back_on(glue, native, value
 def test_progressive_depth_declares_its_probes_too(glue, native):
     tiny = TinyUNet(native)
     declared_by = declaring(glue, native, mode="adaptive", threshold=1e-9)
-    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.feature_bytes((2, 4, 8, 8), 4) > 0
 
 
 def test_a_plan_declares_all_that_it_inherits_anywhere(glue, native):
     tiny = TinyUNet(native)
     plan = native.Plan(family="sd1", steps=3, evaluations=[(2.0, []), (1.0, ["mid"]), (0.5, ["out.5"])])
     declared_by = Declaring(glue, native, plan)
-    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.cache_bytes((2, 4, 8, 8), 4) > 0
+    assert peak_bytes(native, tiny, declared_by, 8, 8) == declared_by.feature_bytes((2, 4, 8, 8), 4) > 0
 
 
 @pytest.fixture

@@ -67,12 +67,10 @@ def test_the_module_is_the_one_that_the_build_described(native, glue):
     described = json.loads(glue("native").BUILD_INFO.read_text(encoding="utf-8"))
     assert native.build_info() | {"sources": glue("source_digest").source_digest()} == described
     assert native.schemas_json() == glue("nodes.schema_nodes").SCHEMAS.read_text(encoding="utf-8")
-    assert native.list_nodes() == [node["id"] for node in json.loads(native.schemas_json())["nodes"]]
 
 
 def test_specs_cross_as_objects_and_travel_as_json(native):
-    assert native.preset_names() == ["sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner"]
-    for name in native.preset_names():
+    for name in ("sd15", "sd21", "sd21v", "sdxl", "sdxl_refiner"):
         spec = native.preset_spec(name, 64)
         assert json.loads(spec.json())["model_channels"] == spec.model_channels == 64
         assert spec.fields() == json.loads(spec.json())
@@ -185,7 +183,7 @@ def test_the_report_passes_the_latent_on(native):
     assert result["ui_text"] == result["outputs"][1]
     assert result["outputs"][2].shape == (1, 8, 8, 3)
     assert result["ui_image"] is result["outputs"][2]
-    assert result["outputs"][3] == result["plan"] == ""
+    assert result["outputs"][3] == ""
 
 
 def test_nothing_of_pythons_is_kept(native):

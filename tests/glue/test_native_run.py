@@ -1,6 +1,7 @@
 """A native run through Python: settings by name, calls, the record in addresses, and its replay as a plan."""
 
 import re
+import time
 
 import pytest
 import torch
@@ -118,6 +119,19 @@ def test_a_plan_with_an_unknown_address_is_refused(native, tiny):
     plan = native.Plan(family="sd1", steps=1, evaluations=[(2.0, []), (1.0, ["out.99"])])
     with pytest.raises(ValueError, match="sites: expected one of"):
         native.InheritanceSettings(tiny.unet, plan)
+
+
+@pytest.mark.parametrize(("address", "message"), [
+    ("*" * 1_000_000, "sites: expected at most 100000 characters, got 1000000"),
+    ("out." + "*" * 1000, "sites: expected names of at most 200 characters"),
+    ("in.4.attn." + "*?" * 48 + "x", "sites: expected one of"),
+])
+def test_a_plan_of_stars_is_refused_soon(native, tiny, address, message):
+    plan = native.Plan(family="sd1", steps=1, evaluations=[(2.0, []), (1.0, [address])])
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match=message):
+        native.InheritanceSettings(tiny.unet, plan)
+    assert time.perf_counter() - started < 5.0
 
 
 @pytest.mark.parametrize(("asked", "message"), [

@@ -27,6 +27,12 @@ def test_a_copy_runs_in_the_engine_outside_of_a_run(hosted, engine_calls):
     assert relative_error(called(hosted, other, hosted.patcher), found) < 1e-5
 
 
+def test_a_call_outside_of_a_run_keeps_no_working_memory(hosted, engine_calls, glue):
+    called(hosted, hosted.patcher.model.diffusion_model, hosted.exact())
+    assert len(engine_calls) == 1
+    assert glue("host.hosted_unet").hosted_unet(hosted.patcher.model).unet.workspace_bytes() == 0
+
+
 @pytest.mark.parametrize(("of_run", "called_inside"), [("full", "s0_s1"), ("s0_s1", "full")])
 def test_another_unet_called_inside_of_a_run(hosted, engine_calls, of_run, called_inside):
     from support import models

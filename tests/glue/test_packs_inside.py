@@ -220,6 +220,17 @@ def test_a_run_of_no_step_says_so(hosted):
     assert "steps to make" in hosted.report(model, given[0]["samples"])["reason"]
 
 
+@pytest.mark.parametrize("sigmas", [[], [14.6], [0.0]])
+def test_a_run_without_steps_is_the_hosts(hosted, sigmas):
+    latent, sigmas = torch.ones(1, 4, SIZE, SIZE), torch.FloatTensor(sigmas)
+    expected = hosted.sample(hosted.patcher, sigmas=sigmas, latent=latent)
+    for model in (hosted.exact(), hosted.inheriting(), hosted.inheriting(speed="2x")):
+        found = hosted.sample(model, sigmas=sigmas, latent=latent)
+        assert torch.equal(expected, found)
+        report = hosted.report(model, found)
+        assert report["evaluations"] == 0 if report["found"] else "steps to make" in report["reason"]
+
+
 def test_the_evaluations_of_another_cache_add_up(hosted):
     from comfy_extras.nodes_easycache import EasyCacheNode
     model = EasyCacheNode.execute(hosted.inheriting(interval=3), 0.5, 0.1, 0.95, False).result[0]

@@ -231,7 +231,8 @@ def test_the_record_of_a_file_is_checked(hosts, folder, save, load):
     record = json.loads(metadata["asdm.sampling"])
     changes = [{"classes": ["os", "sys"]}, {"latent_format": "torch"}, {"buffers": {"sigmas": [1.0]}},
                {"buffers": {"sigmas": "x", "log_sigmas": None}}, {"settings": {"linear_start": "x"}}]
-    for change in ("{", "[1]", '{"family": "SD15"}', *(json.dumps(record | change) for change in changes)):
+    texts = ["{", "[1]", "3", "[" * 100_000, '{"family": "SD15"}', *(json.dumps(record | change) for change in changes)]
+    for change in texts:
         broken = folder / "broken.safetensors"
         save_file(load_file(path), broken, {**metadata, "asdm.sampling": change})
         with pytest.raises(ValueError, match=r"broken\.safetensors: expected how its UNet is sampled"):

@@ -19,7 +19,8 @@ def save(native, hosted, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("prefix", ["", ".", "..", " ", "*", "a/ /b", "a/../b", "a:b", "what?", "a\nb", "tab\t",
-                                    "x" * 201, "\u4e2d" * 80, "folder/" + "y" * 300, "nul\0", "half \ud83d"])
+                                    "x" * 201, "\u4e2d" * 80, "folder/" + "y" * 300, "nul\0", "half \ud83d",
+                                    "/elsewhere/name", "\\elsewhere", "a/" * 2000 + "b"])
 def test_prefixes_that_no_file_can_have_are_refused(save, tmp_path, prefix):
     with pytest.raises(ValueError, match=r"^ASDMSaveUNet\.filename_prefix: expected") as refusal:
         save(prefix)

@@ -1,5 +1,6 @@
 """The dial `speed`: the plan that it makes of the host's own samplers, and what it means for a run."""
 
+import json
 import math
 
 import pytest
@@ -20,8 +21,17 @@ def carry(glue):
     return glue("host.carry")
 
 
-def carried(hosted, carry, sampler, steps=STEPS, slope=lambda sigma: 1.0 / (1.0 + sigma ** 2)):
-    return carry.carried_evaluations(hosted.sampler(sampler), hosted.sigmas(steps), hosted.patcher, slope)
+def gaussian(sigma):
+    return 1.0 / (1.0 + sigma ** 2)
+
+
+def carried(hosted, carry, sampler, steps=STEPS, slope=gaussian):
+    return carry.carried_evaluations(hosted.sampler(sampler), hosted.sigmas(steps), hosted.patcher, slope).evaluations
+
+
+def guided(pull):
+    """The slope of a denoiser whose guidance pulls so much."""
+    return lambda sigma: 1.0 - (1.0 + pull) * sigma ** 2 / (sigma ** 2 + 0.1)
 
 
 def test_euler_carries_a_miss_as_the_equation_says(hosted, carry):
@@ -36,8 +46,8 @@ def test_euler_carries_a_miss_as_the_equation_says(hosted, carry):
             moved += (sigmas[index + 1] - sigmas[index]) / sigmas[index] * (moved - denoised)
         expected.append(moved)
     found = carried(hosted, carry, "euler", 6)
-    assert [sigma for sigma, _ in found] == pytest.approx(sigmas[:-1], rel=1e-5)
-    assert [weight for _, weight in found] == pytest.approx(expected, abs=1e-4)
+    assert [sigma for sigma, *_ in found] == pytest.approx(sigmas[:-1], rel=1e-5)
+    assert [weight for _, weight, *_ in found] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("sampler", samplers_of_the_host())
@@ -46,16 +56,65 @@ def test_every_sampler_of_the_host_is_tried_as_itself(hosted, carry, monkeypatch
     _, report = hosted.sampled(hosted.exact(), hosted.sampler(sampler), steps=6)
     own = hosted.sampler(sampler)
     monkeypatch.setattr(carry.comfy.samplers, "ksampler", lambda *_: pytest.fail("taken for euler"))
-    found = carry.carried_evaluations(own, hosted.sigmas(6), hosted.patcher, lambda sigma: 1.0 / (1.0 + sigma ** 2))
-    assert all(math.isfinite(weight) for _, weight in found)
+    found = carry.carried_evaluations(own, hosted.sigmas(6), hosted.patcher, gaussian).evaluations
+    assert all(math.isfinite(weight) for _, weight, *_ in found)
     if sampler != "dpm_adaptive":
-        assert [sigma for sigma, _ in found] == pytest.approx(report["sigmas"], rel=1e-4)
+        assert [sigma for sigma, *_ in found] == pytest.approx(report["sigmas"], rel=1e-4)
 
 
 def test_noise_that_is_added_again_drowns_early_misses(hosted, carry):
     weights = {name: abs(carried(hosted, carry, name, slope=lambda sigma: 0.1 / (0.1 + sigma ** 2))[3][1])
                for name in ("euler", "euler_ancestral")}
     assert weights["euler_ancestral"] < 0.5 * weights["euler"]
+
+
+def test_what_a_corrector_moves_is_seen(hosted, carry):
+    """heun evaluates twice at one sigma: where the step came to, and where its correction did."""
+    moved = {}
+    for name in ("heun", "euler"):
+        offsets = [offset for _, _, offset, _ in carried(hosted, carry, name, slope=guided(0.4))]
+        moved[name] = [second - first for first, second in zip(offsets[1:9:2], offsets[2:9:2], strict=True)]
+    assert min(moved["heun"]) > 0.03
+    assert max(moved["euler"]) < 0.03
+
+
+@pytest.mark.parametrize(("sampler", "least", "most"), [("uni_pc", 10.0, math.inf), ("euler", 0.0, 1.01)])
+def test_a_miss_that_the_sampler_lets_grow_is_carried(hosted, carry, sampler, least, most):
+    """Where guidance pulls hard, what uni_pc extrapolates swings, and euler forgets."""
+    calm, pulled = ([abs(found[1]) for found in carried(hosted, carry, sampler, 12, slope=slope)[:4]]
+                    for slope in (gaussian, guided(3.0)))
+    assert all(least <= after / before <= most for before, after in zip(calm, pulled, strict=True))
+
+
+@pytest.mark.parametrize(("sampler", "least", "most"), [
+    ("euler", 0.0, 0.0), ("dpmpp_2m", 0.0, 0.0), ("uni_pc", 0.0, 0.0), ("heun", 0.0, 0.0),
+    ("euler_ancestral", 0.4, 0.95), ("dpmpp_2m_sde", 0.4, 0.95), ("lcm", 0.9, 1.0)])
+def test_what_a_sampler_draws_anew_is_seen(hosted, carry, sampler, least, most):
+    """LCM draws all noise anew in each step."""
+    found = carried(hosted, carry, sampler)
+    assert [len(renewed) for *_, renewed in found] == list(range(len(found)))
+    middle = [renewed[-1] for *_, renewed in found[2:STEPS // 2]]
+    assert least <= min(middle)
+    assert max(middle) <= most
+
+
+@pytest.mark.parametrize(("sampler", "one_step"), [
+    ("euler", True), ("ddim", True), ("euler_cfg_pp", True), ("euler_ancestral", False), ("lcm", False),
+    ("dpmpp_2m", False), ("heun", False), ("dpm_2", False), ("uni_pc", False), ("lms", False),
+    ("res_multistep", False)])
+def test_whether_an_input_follows_from_the_one_before_alone_is_seen(hosted, carry, sampler, one_step):
+    found = carry.carried_evaluations(hosted.sampler(sampler), hosted.sigmas(STEPS), hosted.patcher, gaussian)
+    assert found.one_step is one_step
+
+
+def test_values_are_forecast_where_less_is_lost_so(hosted):
+    def value(sampler, speed="2x", **inputs):
+        steps = 3 * STEPS
+        _, report = hosted.sampled(hosted.inheriting(speed=speed, **inputs), hosted.sampler(sampler), steps=steps)
+        return json.loads(report["plan"])["value"]
+    assert value("euler") == "taylor1"
+    assert value("dpmpp_2m") == "hold"
+    assert value("euler", value="taylor2") == "taylor2"  # as asked
 
 
 def test_the_real_run_draws_the_noise_that_it_would_have_drawn(hosted, carry):
@@ -72,7 +131,7 @@ def test_a_sampler_that_needs_a_real_model_is_planned_for_as_euler(hosted, carry
     def picky(model, x, sigmas, **_):
         raise AttributeError(f"{type(model.inner_model)} is no guider")
     found = carry.carried_evaluations(comfy.samplers.KSAMPLER(picky), hosted.sigmas(6), hosted.patcher,
-                                      lambda sigma: 1.0 / (1.0 + sigma ** 2))
+                                      gaussian).evaluations
     assert found == carried(hosted, carry, "euler", 6)
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from hosted_model import SIZE
+from safetensors.torch import save_file
 
 NO_PICTURE = {"samples": torch.zeros(0, 4, SIZE, SIZE)}
 
@@ -42,6 +43,29 @@ def test_a_fault_of_the_host_inside_of_a_node_names_it(hosted, native, monkeypat
         native.execute("ASDMNativeUNet", hosted.host, {"model": hosted.patcher, "compute_dtype": "auto"})
 
 
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("latent", {"samples": torch.zeros(1, 9, 8, 8)}, "a LATENT [batch, 4, height, width], got [1, 9, 8, 8]"),
+    ("latent", {"samples": torch.zeros(1, 4, 8)}, "a LATENT [batch, 4, height, width], got [1, 4, 8]"),
+    ("latent", {"samples": torch.zeros(1, 4, 1, 8, 8)}, "a LATENT [batch, 4, height, width], got [1, 4, 1, 8, 8]"),
+    ("latent", {"samples": torch.zeros(1, 4, 0, 8)}, "a LATENT [batch, 4, height, width], got [1, 4, 0, 8]"),
+    ("text", [[torch.zeros(1, 77, 5), {}]], "text features [batch, tokens, 768], got [1, 77, 5]"),
+    ("text", [[torch.zeros(77, 768), {}]], "text features [batch, tokens, 768], got [77, 768]"),
+    ("text", [[None, {}]], "text features [batch, tokens, 768], got NoneType"),
+])
+@pytest.mark.parametrize("node", ["ASDMAssembleUNet", "ASDMDistillUNet"])
+def test_pictures_and_texts_of_another_model_are_refused_by_their_input(hosted, native, node, name, value, message):
+    given = {"latent": {"samples": torch.zeros(1, 4, SIZE, SIZE)}, "text": hosted.cond(1)} | {name: value}
+    if node == "ASDMAssembleUNet":
+        names = {"latent": "latent", "text": "calibrate"}
+        inputs = {"model": hosted.patcher, "preset": "s0", "calibrate": given["text"], "latent": given["latent"]}
+    else:
+        names = {"latent": "latents", "text": "positive"}
+        inputs = {"teacher": hosted.patcher, "student": hosted.patcher, "positive": given["text"],
+                  "latents": given["latent"]}
+    with pytest.raises(ValueError, match=re.escape(f"{node}.{names[name]}: expected {message}")):
+        native.execute(node, hosted.host, inputs)
+
+
 def test_a_run_on_no_picture_says_so(hosted):
     with pytest.raises(ValueError, match="expected a latent of at least one picture, got none"):
         hosted.sample(hosted.inheriting(), latent=NO_PICTURE["samples"], steps=2)
@@ -62,7 +86,10 @@ def test_calibrating_asks_for_interrupts(hosted, native, monkeypatch):
             "latent": {"samples": torch.zeros(1, 4, SIZE, SIZE)}})
 
 
-def test_a_family_that_its_tensors_contradict_is_refused(glue, hosted):
-    spec = glue("host.unet_config").describe(hosted.patcher.model)["spec"].replace(family="sd2")
-    with pytest.raises(ValueError, match="file.safetensors: expected the family sd1, .* 768 .* got sd2"):
-        glue("host.unet_config").check_family("file.safetensors", spec)
+@pytest.mark.parametrize("family", ["sd2", "sdxl", "sdxl_refiner"])
+def test_a_family_that_its_tensors_contradict_is_refused(glue, hosted, native, tmp_path, family):
+    spec = glue("host.unet_config").describe(hosted.patcher.model)["spec"].replace(family=family)
+    path = tmp_path / "file.safetensors"
+    save_file(hosted.patcher.model.diffusion_model.state_dict(), path, {native.SPEC_METADATA_KEY: spec.json()})
+    with pytest.raises(ValueError, match=rf"file.safetensors: expected the family sd1, .* 768 .* got {family}"):
+        hosted.load_file(path)

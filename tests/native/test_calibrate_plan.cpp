@@ -25,12 +25,18 @@ Plan short_plan() {
 
 TEST(CalibratePlan, GivesThePlanThatTheHostFound) {
   RecordingHost host;
-  host.calibrated = {
-      .plan = short_plan(), .tried = {{2.0, 40.0}, {2.1, 45.0}}, .chosen = 1, .reached = true, .plot = named("plot")};
+  host.calibrated = {.plan = short_plan(),
+                     .tried = {{2.0, 40.0}, {2.1, 45.0}},
+                     .chosen = 1,
+                     .reached = true,
+                     .judged = 44.4,
+                     .runs = 6,
+                     .plot = named("plot")};
   auto values = linked();
   values["steps"] = int64_t{30};
   values["denoise"] = 0.6;
   values["target_speedup"] = 1.7;
+  values["effort"] = std::string("quick");
   const Result result = find_node("ASDMCalibratePlan").execute(host, values);
   EXPECT_EQ(plan_from_json(std::get<std::string>(result.outputs.at(0))), short_plan());
   EXPECT_EQ(label_of(std::get<Handle>(result.outputs.at(1))), "plot");
@@ -40,16 +46,36 @@ TEST(CalibratePlan, GivesThePlanThatTheHostFound) {
   EXPECT_EQ(host.calibration_run.scheduler, "normal");
   EXPECT_DOUBLE_EQ(host.calibration_run.denoise, 0.6);
   EXPECT_DOUBLE_EQ(host.calibration_run.target_speedup, 1.7);
-  EXPECT_EQ(result.ui_text, "2.1 times as fast at 45 dB, the closest of 2 plans");
+  EXPECT_EQ(host.calibration_run.effort, "quick");
+  EXPECT_EQ(result.ui_text,
+            "2.1 times less work at 44.4 dB with another seed: no difference to be seen. Plans tried: 2, runs: 6.");
 }
 
-TEST(CalibratePlan, SaysWhereNoPlanIsFastEnough) {
+TEST(CalibratePlan, SaysWhatTheFigureMeans) {
   RecordingHost host;
-  host.calibrated = {.plan = short_plan(), .tried = {{2.5, 30.0}}, .chosen = 0, .reached = false};
+  host.calibrated = {.plan = short_plan(), .tried = {{2.0, 50.0}}, .chosen = 0, .reached = true, .judged = 39.9};
+  const auto told = [&] { return find_node("ASDMCalibratePlan").execute(host, linked()).ui_text.value(); };
+  expect_contains(told(), "39.9 dB with another seed: details differ.");
+  host.calibrated.judged = 29.9;
+  expect_contains(told(), "29.9 dB with another seed: \u26a0 another picture, a lower target_speedup keeps it.");
+}
+
+TEST(CalibratePlan, SaysWhereNoPlanDoesAsLittleAsWasAsked) {
+  RecordingHost host;
+  host.calibrated = {
+      .plan = short_plan(), .tried = {{2.5, 30.0}}, .chosen = 0, .reached = false, .judged = 30.0, .runs = 4};
   auto values = linked();
   values["target_speedup"] = 9.0;
   EXPECT_EQ(find_node("ASDMCalibratePlan").execute(host, values).ui_text,
-            "no plan is 9 times as fast; the fastest is 2.5 times as fast at 30 dB, of 1 tried");
+            "\u26a0 no plan does 9 times less work; the cheapest: 2.5 times less work at 30 dB with another seed: "
+            "details differ. Plans tried: 1, runs: 4.");
+}
+
+TEST(CalibratePlan, TriesAllThatItDidInGraphsOfBefore) {
+  RecordingHost host;
+  host.calibrated = {.plan = short_plan(), .tried = {{2.0, 50.0}}};
+  static_cast<void>(find_node("ASDMCalibratePlan").execute(host, linked()));
+  EXPECT_EQ(host.calibration_run.effort, "thorough");
 }
 
 TEST(CalibratePlan, RefusesOtherModelsAndSpeeds) {

@@ -147,9 +147,9 @@ TEST(Liveness, TheWalkWithoutTensorsAgreesWithTheCalls) {
     sites.erase(topology.guidance());  // a call of one chunk
     sites.erase(topology.control());
     const NodesOfCall live = live_nodes(topology, sites, resolved.whole_outputs);
-    EXPECT_EQ(std::set<NodeId>(call.computed_nodes().begin(), call.computed_nodes().end()),
+    EXPECT_EQ(std::set<NodeId>(call.ledger().computed.begin(), call.ledger().computed.end()),
               std::set<NodeId>(live.computed.begin(), live.computed.end()));
-    EXPECT_EQ(std::set<NodeId>(call.inherited_nodes().begin(), call.inherited_nodes().end()),
+    EXPECT_EQ(std::set<NodeId>(call.ledger().inherited.begin(), call.ledger().inherited.end()),
               std::set<NodeId>(live.inherited.begin(), live.inherited.end()));
   }
 }

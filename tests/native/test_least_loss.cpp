@@ -17,14 +17,15 @@ using testing::expect_contains;
 
 /// Two sites and the whole UNet: the deeper, the less is missed; more at high noise.
 LossTable table() {
-  return {.ln_sigma = {-3.0, 0.0, 3.0},
-          .sites = {{.depth = 0.0, .power = 0.8, .ln_level = {-4.0, -1.0, 1.0}},
-                    {.depth = 0.2, .power = 1.0, .ln_level = {-6.0, -2.5, -0.5}},
-                    {.depth = 0.5, .power = 1.0, .ln_level = {-8.0, -5.0, -3.0}}},
-          .peak = 6.0,
-          .reach = 2.0,
-          .kinship = 0.4,
-          .spread = 0.5};
+  return {
+      .ln_sigma = {-3.0, 0.0, 3.0},
+      .sites = {{.depth = 0.0, .power = 0.8, .ln_level = {-4.0, -1.0, 1.0}, .ln_renewal_level = {-3.0, 0.0, 2.0}},
+                {.depth = 0.2, .power = 1.0, .ln_level = {-6.0, -2.5, -0.5}, .ln_renewal_level = {-4.0, -1.0, 0.0}},
+                {.depth = 0.5, .power = 1.0, .ln_level = {-8.0, -5.0, -3.0}, .ln_renewal_level = {-7.0, -4.0, -2.0}}},
+      .peak = 6.0,
+      .reach = 2.0,
+      .kinship = 0.4,
+      .spread = 0.5};
 }
 
 const std::vector<CutCost> kCuts = {{0.0, 0.0}, {0.2, 0.2}, {0.5, 0.6}};
@@ -32,8 +33,8 @@ const std::vector<CutCost> kCuts = {{0.0, 0.0}, {0.2, 0.2}, {0.5, 0.6}};
 std::vector<CarriedEvaluation> run_of(size_t count) {
   std::vector<CarriedEvaluation> run;
   for (size_t i = 0; i < count; ++i) {
-    run.push_back({14.0 * std::pow(0.1, 2.5 * static_cast<double>(i) / static_cast<double>(count)),
-                   0.05 + 0.9 * std::pow(static_cast<double>(i) / static_cast<double>(count), 4)});
+    run.push_back({.sigma = 14.0 * std::pow(0.1, 2.5 * static_cast<double>(i) / static_cast<double>(count)),
+                   .carry = 0.05 + 0.9 * std::pow(static_cast<double>(i) / static_cast<double>(count), 4)});
   }
   return run;
 }
@@ -65,25 +66,49 @@ double least_of_all(const std::vector<CarriedEvaluation>& run, double share) {
 }
 
 TEST(LossTable, FollowsThePowerLaw) {
-  EXPECT_NEAR(table().miss(0.2, 1.0, std::exp(0.5)), std::exp(-2.5) * 0.5, 1e-9);
-  EXPECT_NEAR(table().miss(0.0, 1.0, std::exp(0.5)), std::exp(-1.0) * std::pow(0.5, 0.8), 1e-9);
+  EXPECT_NEAR(table().miss(0.2, 1.0, {.sigma = std::exp(0.5)}), std::exp(-2.5) * 0.5, 1e-9);
+  EXPECT_NEAR(table().miss(0.0, 1.0, {.sigma = std::exp(0.5)}), std::exp(-1.0) * std::pow(0.5, 0.8), 1e-9);
   // halfway between two sites and two levels
-  EXPECT_NEAR(table().miss(0.35, std::exp(1.5), std::exp(2.5)), std::exp((-1.5 - 4.0) / 2), 1e-9);
+  EXPECT_NEAR(table().miss(0.35, std::exp(1.5), {.sigma = std::exp(2.5)}), std::exp((-1.5 - 4.0) / 2), 1e-9);
   // beyond the table its ends hold
-  EXPECT_NEAR(table().miss(0.9, 1.0, std::exp(1.0)), std::exp(-5.0), 1e-9);
+  EXPECT_NEAR(table().miss(0.9, 1.0, {.sigma = std::exp(1.0)}), std::exp(-5.0), 1e-9);
+}
+
+TEST(LossTable, AddsWhatNoiseMakesThatWasDrawnAnew) {
+  const double drifted = table().miss(0.2, 1.0, {.sigma = std::exp(0.5)});
+  EXPECT_NEAR(table().miss(0.2, 1.0, {.sigma = std::exp(0.5), .renewed = 1.0}), std::hypot(drifted, std::exp(-1.0)),
+              1e-9);
+  EXPECT_NEAR(table().miss(0.2, 1.0, {.sigma = std::exp(0.5), .renewed = 0.5}),
+              std::hypot(drifted, 0.5 * std::exp(-1.0)), 1e-9);
+}
+
+TEST(LossTable, TakesWhatStrayedForAGap) {
+  EXPECT_NEAR(table().miss(0.2, 1.0, {.sigma = 1.0, .strayed = -0.5}), std::exp(-2.5) * 0.5, 1e-9);
+  EXPECT_NEAR(table().miss(0.2, 1.0, {.sigma = std::exp(0.2), .strayed = 0.3}), std::exp(-2.5) * 0.5, 1e-9);
+}
+
+TEST(LossTable, KnowsWhatAForecastMissesOfWhatTheHeldValueWould) {
+  LossTable forecasting = table();
+  EXPECT_EQ(forecasting.forecast_share(0.7), 1.0);
+  forecasting.forecast_ratio = 0.8;
+  forecasting.forecast_power = 0.4;
+  EXPECT_NEAR(forecasting.forecast_share(0.7), 0.8 * std::pow(0.7, 0.4), 1e-9);
+  // beyond what was measured the ends hold
+  EXPECT_EQ(forecasting.forecast_share(0.01), forecasting.forecast_share(0.1));
+  EXPECT_EQ(forecasting.forecast_share(20.0), forecasting.forecast_share(40.0));
 }
 
 TEST(LossTable, IsFiniteWhereNoiseIsNoneAndWhereItRises) {
-  EXPECT_TRUE(std::isfinite(table().miss(0.2, 0.0, 0.1)));
-  EXPECT_GT(table().miss(0.2, 2.0, 1.0), 0.0);
-  EXPECT_GT(table().miss(0.2, 1.0, 1.0), 0.0);
+  EXPECT_TRUE(std::isfinite(table().miss(0.2, 0.0, {.sigma = 0.1})));
+  EXPECT_GT(table().miss(0.2, 2.0, {.sigma = 1.0}), 0.0);
+  EXPECT_GT(table().miss(0.2, 1.0, {.sigma = 1.0}), 0.0);
 }
 
 TEST(LossTable, ReadsItsFileAndNamesWhatIsWrong) {
   const std::string good =
-      R"({"format": "asdm.losses", "version": 1, "made_of": {"model": "any"}, "ln_sigma": [0, 1], "peak": 6,
-          "reach": 2, "kinship": 0.4, "spread": 0.5, "pull": 0.1, "lasting": 0.01, "sites": [{"depth": 0, "power": 1, "ln_level": [0, 0]},
-          {"depth": 0.5, "power": 1, "ln_level": [-1, -1]}]})";
+      R"({"format": "asdm.losses", "version": 4, "made_of": {"model": "any"}, "ln_sigma": [0, 1], "peak": 6,
+          "reach": 2, "kinship": 0.4, "spread": 0.5, "pull": 0.1, "lasting": 0.01, "forecast_ratio": 0.8, "forecast_power": 0.4, "sites": [{"depth": 0, "power": 1, "ln_level": [0, 0], "ln_renewal_level": [1, 1]},
+          {"depth": 0.5, "power": 1, "ln_level": [-1, -1], "ln_renewal_level": [0, 0]}]})";
   EXPECT_EQ(loss_table_from_json(good).sites.size(), 2U);
   const auto changed = [&](const std::string& part, const std::string& by) {
     std::string text = good;
@@ -91,7 +116,7 @@ TEST(LossTable, ReadsItsFileAndNamesWhatIsWrong) {
     return error_of([&] { static_cast<void>(loss_table_from_json(text)); });
   };
   expect_contains(changed("asdm.losses", "asdm.plan"), "asdm.losses");
-  expect_contains(changed("[-1, -1]", "[-1]"), "a level at every ln_sigma");
+  expect_contains(changed("[-1, -1]", "[-1]"), "both levels at every ln_sigma");
   expect_contains(changed("[-1, -1]", "[-1, \"x\"]"), "numbers");
   expect_contains(changed("\"peak\": 6", "\"peak\": 0"), "above 0");
   expect_contains(changed("\"depth\": 0.5", "\"depth\": 0"), "ascending depth");
@@ -125,7 +150,7 @@ TEST(LeastLoss, IsExactWhereAllMayBeComputedAndCheapestWhereNothingIsCheapEnough
 TEST(LeastLoss, CountsWhatLivesOnInWhatWasComputedFromStaleParts) {
   const std::vector<CarriedEvaluation> run = run_of(3);
   const double fresh = predicted_loss(table(), kCuts, run, {-1, -1, 0});
-  const double stale = predicted_loss(table(), kCuts, {run[0], {run[1].sigma, 0.0}, run[2]}, {-1, 2, 0});
+  const double stale = predicted_loss(table(), kCuts, {run[0], {.sigma = run[1].sigma}, run[2]}, {-1, 2, 0});
   EXPECT_GT(stale, fresh);
 }
 
@@ -142,6 +167,55 @@ TEST(LeastLoss, InheritsWhereTheSamplerForgives) {
     return share_of({chosen.begin(), chosen.begin() + 5});
   };
   EXPECT_GT(work_of_first_half(early), work_of_first_half(late) + 0.1);
+}
+
+/// Shallow parts know the noise: what is best without new noise is not with it.
+TEST(LeastLoss, PlansForNoiseThatIsDrawnAnew) {
+  std::vector<CarriedEvaluation> run = run_of(10);
+  const std::vector<int64_t> without = least_loss_cuts(table(), kCuts, run, 0.5);
+  for (size_t i = 0; i < run.size(); ++i) {
+    run[i].renewed.assign(i, 1.0);
+  }
+  const std::vector<int64_t> with = least_loss_cuts(table(), kCuts, run, 0.5);
+  EXPECT_LT(predicted_loss(table(), kCuts, run, with), predicted_loss(table(), kCuts, run, without));
+}
+
+/// Where neighbouring evaluations lie close, the line through the last two goes on; over long spans it does not.
+TEST(LeastLoss, ForecastsWhereLessIsLostSo) {
+  LossTable forecasting = table();
+  forecasting.forecast_ratio = 1.0;
+  forecasting.forecast_power = 0.5;
+  const Topology topology = make_topology(preset_spec("sd15"));
+  const auto planned = [&](size_t evaluations, bool may_forecast) {
+    return least_loss_plan(forecasting, topology, run_of(evaluations), {64, 64, 77}, 2.0, may_forecast);
+  };
+  EXPECT_EQ(planned(50, true).value, ValueForm::kTaylor1);
+  EXPECT_GT(planned(50, true).psnr, planned(50, false).psnr);
+  EXPECT_EQ(planned(50, false).value, ValueForm::kHold);
+  EXPECT_EQ(planned(4, true).value, ValueForm::kHold);
+  EXPECT_EQ(planned(4, true).sites, planned(4, false).sites);
+}
+
+/// A forecast needs two values: the first thing that is inherited is held.
+TEST(LeastLoss, ForecastsNothingFromOneValue) {
+  LossTable forecasting = table();
+  forecasting.forecast_ratio = 0.5;
+  const auto both = [&](const std::vector<int64_t>& chosen) {
+    return std::pair{predicted_loss(forecasting, kCuts, run_of(4), chosen, ValueForm::kHold),
+                     predicted_loss(forecasting, kCuts, run_of(4), chosen, ValueForm::kTaylor1)};
+  };
+  const auto [held_once, forecast_once] = both({-1, 1, -1, -1});
+  EXPECT_EQ(held_once, forecast_once);
+  const auto [held, forecast] = both({-1, -1, 1, -1});
+  EXPECT_NEAR(forecast, held / 4, 1e-9 * held);
+}
+
+TEST(LeastLoss, RefusesARunWhoseEvaluationsKnowTooLittle) {
+  std::vector<CarriedEvaluation> run = run_of(4);
+  run[2].renewed = {0.5};
+  const Topology topology = make_topology(preset_spec("sd15"));
+  expect_contains(error_of([&] { static_cast<void>(least_loss_plan(table(), topology, run, {64, 64, 77}, 2.0)); }),
+                  "evaluations[2].renewed: expected a number for each evaluation before it, or none, got 1");
 }
 
 TEST(LeastLoss, PlansForEachFamily) {

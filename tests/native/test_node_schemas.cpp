@@ -34,6 +34,7 @@ TEST(NodeSchemas, EverythingIsDocumentedAndNoIdAppearsTwice) {
         EXPECT_TRUE(names.contains(condition.input)) << input.name;
         EXPECT_NE(condition.input, input.name);
         EXPECT_FALSE(condition.values.empty()) << input.name;
+        EXPECT_TRUE(condition.modes.empty() || names.contains("mode")) << input.name;
       }
     }
     for (const OutputSchema& output : schema.outputs) {
@@ -52,12 +53,16 @@ TEST(NodeSchemas, TooltipsSayTheDefaultAndWhenAnInputCounts) {
   const auto& inherit = json.at("nodes").at(2).at("inputs");
   const auto tooltip = [&](size_t index) { return inherit.at(index).at("tooltip").get<std::string>(); };
   EXPECT_TRUE(tooltip(4).ends_with(
-      " Default: 3. Ignored in modes front, triangular, explicit, adaptive, easycache. Only with speed custom."))
+      " Default: 3. Ignored in modes front, triangular, explicit, adaptive, easycache. Only with full_evaluations "
+      "0 or mode growing or growing_published. Only with speed custom."))
       << tooltip(4);
+  EXPECT_EQ(inherit.at(4).at("used_when").at(1),
+            nlohmann::json({{"full_evaluations", {"0"}}, {"mode", {"growing", "growing_published"}}}));
   EXPECT_TRUE(tooltip(10).ends_with(" Default: 0.1. Only with mode adaptive or easycache. Only with speed custom."))
       << tooltip(10);
   EXPECT_TRUE(tooltip(11).ends_with(" Only with mode explicit. Only with speed custom.")) << tooltip(11);
-  EXPECT_EQ(inherit.at(11).at("used_when"), nlohmann::json({{"mode", {"explicit"}}, {"speed", {"custom"}}}));
+  EXPECT_EQ(inherit.at(11).at("used_when"),
+            nlohmann::json::parse(R"([{"mode": ["explicit"]}, {"speed": ["custom"]}])"));
   EXPECT_TRUE(inherit.at(11).at("folded").get<bool>());
   EXPECT_FALSE(inherit.at(4).contains("folded"));
   EXPECT_FALSE(inherit.at(15).contains("used_when")) << "the dial itself always counts";

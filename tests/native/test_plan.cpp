@@ -88,6 +88,8 @@ TEST(Plan, ErrorsNameThePath) {
       {with(kText.substr(kText.find("    {\"sigma\": 14.5")), "]}"),
        "plan.evaluations: expected at least one evaluation, got none"},
       {std::string(100000, '['), "nested at most 8 deep"},
+      {kText + '\0', "plan: expected JSON, got a text with a byte of zero"},
+      {kText + '\0' + "more", "plan: expected JSON, got a text with a byte of zero"},
   };
   for (const Row& row : rows) {
     expect_contains(error_of([&] { return plan_from_json(row.json); }), row.message);

@@ -43,7 +43,7 @@ TEST(RepeatedCall, OnOtherMemoryItInheritsWhatLiesThere) {
   EXPECT_TRUE(at::equal(call.inherited_values().at(kSite), feature(1)));
   CallFeatures captured = call.on({{kSite, feature(5)}});
   EXPECT_TRUE(at::equal(captured.inherited(kSite), feature(5)));
-  EXPECT_EQ(captured.inherited_nodes(), Nodes{kSite});
+  EXPECT_EQ(captured.ledger().inherited, Nodes{kSite});
   EXPECT_EQ(captured.keys(), call.keys());
   EXPECT_EQ(captured.wanted_nodes(), call.wanted_nodes());
   EXPECT_TRUE(captured.enter(kOther, {2, 2}));
@@ -75,10 +75,10 @@ TEST(RepeatedCall, BooksWhatTheCapturedOneDidUnderItsOwnKeys) {
   call.repeat(captured, {{kSite, pool}});
   pool.fill_(99);  // the next replay writes there
   EXPECT_EQ(call.keys(), std::vector<std::string>{"uncond"});
-  EXPECT_EQ(call.computed_nodes(), (Nodes{kSite, kOther}));
-  EXPECT_EQ(call.entered(), captured.entered());
-  EXPECT_EQ(call.kept_values().at(kSite).scalar_type(), at::kBFloat16);
-  EXPECT_TRUE(at::equal(call.kept_values().at(kSite).to(at::kFloat), feature(7)));
+  EXPECT_EQ(call.ledger().computed, (Nodes{kSite, kOther}));
+  EXPECT_EQ(call.ledger().entered, captured.ledger().entered);
+  EXPECT_EQ(call.ledger().kept_values().at(kSite).scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::equal(call.ledger().kept_values().at(kSite).to(at::kFloat), feature(7)));
 }
 
 TEST(RepeatedCall, InheritsOnlyWhereTheCapturedOneDid) {
@@ -88,16 +88,16 @@ TEST(RepeatedCall, InheritsOnlyWhereTheCapturedOneDid) {
   CallFeatures call(order_of({{kSite, feature(1)}}, ValueForm::kTaylor1));
   call.repeat(captured, {});
   EXPECT_TRUE(call.inherits());
-  EXPECT_EQ(call.inherited_nodes(), Nodes{});
-  EXPECT_EQ(call.forecast_nodes(), Nodes{kSite});
+  EXPECT_EQ(call.ledger().inherited, Nodes{});
+  EXPECT_EQ(call.ledger().forecast, Nodes{kSite});
 
   captured.abandon_inheritance("feature shape changed");
   captured.computed(kSite, feature(2));
-  call.repeat(captured, captured.kept_values());
+  call.repeat(captured, captured.ledger().kept_values());
   EXPECT_FALSE(call.inherits());
-  EXPECT_EQ(call.refusals(), std::vector<std::string>{"feature shape changed"});
-  EXPECT_EQ(call.forecast_nodes(), Nodes{});
-  EXPECT_EQ(call.computed_nodes(), Nodes{kSite});
+  EXPECT_EQ(call.ledger().refusals, std::vector<std::string>{"feature shape changed"});
+  EXPECT_EQ(call.ledger().forecast, Nodes{});
+  EXPECT_EQ(call.ledger().computed, Nodes{kSite});
 }
 
 }  // namespace

@@ -104,8 +104,8 @@ TEST(UNetInheritance, WhatWasJustComputedGivesTheFullResult) {
     CallFeatures features = call_with(group);
     Hooks none;
     EXPECT_LE(difference(tiny.unet.forward(inputs, tiny.weights, none, features), expected), 1e-6) << choice;
-    EXPECT_FALSE(features.inherited_nodes().empty()) << choice;
-    EXPECT_TRUE(features.refusals().empty()) << choice;
+    EXPECT_FALSE(features.ledger().inherited.empty()) << choice;
+    EXPECT_TRUE(features.ledger().refusals.empty()) << choice;
     for (const auto& [site, series] : group->nodes) {
       EXPECT_EQ(difference(series.newest_value(), values[static_cast<size_t>(site)]), 0.0) << choice;
     }
@@ -126,7 +126,7 @@ TEST(UNetInheritance, TheStoredValueIsTheOneOfTheFullEvaluation) {
   EXPECT_LE(difference(inherited, tiny.unet.forward(after, tiny.weights, none, given)), 1e-6);
   EXPECT_GT(difference(inherited, tiny.full(after)), 1e-3);
   EXPECT_GT(difference(inherited, tiny.full(before)), 1e-3);
-  EXPECT_EQ(given.inherited_nodes(), std::vector<NodeId>{cut});
+  EXPECT_EQ(given.ledger().inherited, std::vector<NodeId>{cut});
 }
 
 TEST(UNetInheritance, ARecordOfACut) {

@@ -60,9 +60,9 @@ void expect_live_nodes(const TinyUNet& tiny, const ResolvedSites& resolved, cons
   const std::vector<NodeId>& sites = resolved.phases.front().sites;
   const NodesOfCall live = live_nodes(tiny.unet.topology(), {sites.begin(), sites.end()}, resolved.whole_outputs);
   const auto sorted = [](const std::vector<NodeId>& nodes) { return std::set<NodeId>(nodes.begin(), nodes.end()); };
-  EXPECT_EQ(sorted(call.computed_nodes()), sorted(live.computed));
-  EXPECT_EQ(sorted(call.inherited_nodes()), sorted(live.inherited));
-  EXPECT_EQ(sorted(call.computed_nodes()).size(), call.computed_nodes().size()) << "a node was computed twice";
+  EXPECT_EQ(sorted(call.ledger().computed), sorted(live.computed));
+  EXPECT_EQ(sorted(call.ledger().inherited), sorted(live.inherited));
+  EXPECT_EQ(sorted(call.ledger().computed).size(), call.ledger().computed.size()) << "a node was computed twice";
 }
 
 TEST(UNetLevels, WhatWasJustComputedGivesTheFullResult) {
@@ -85,7 +85,7 @@ TEST(UNetLevels, WhatWasJustComputedGivesTheFullResult) {
                     resolved.whole_outputs);
       Hooks none;
       EXPECT_LE(difference(tiny.unet.forward(inputs, tiny.weights, none, call), expected), 2e-5);
-      EXPECT_TRUE(call.refusals().empty());
+      EXPECT_TRUE(call.ledger().refusals.empty());
       expect_live_nodes(tiny, resolved, call);
     }
   }

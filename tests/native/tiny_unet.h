@@ -107,10 +107,7 @@ struct TinyUNet {
     Hooks none;
     CallFeatures features(std::move(order));
     (void)unet.forward(given, weights, none, features);
-    std::map<NodeId, at::Tensor> values;
-    for (const auto& [node, kept] : features.kept()) {
-      values.emplace(node, kept.value);
-    }
+    std::map<NodeId, at::Tensor> values = features.ledger().kept_values();
     EXPECT_EQ(values.size(), nodes.size());
     return values;
   }

@@ -1,6 +1,6 @@
 """docs/benchmarks.md, made of stored results alone."""
 
-from . import frontiers, hosts, tables, trust
+from . import dial, frontiers, hosts, tables, trust
 from .plan import PLAN, Measurement
 
 INTRODUCTION = """# Benchmarks
@@ -67,6 +67,10 @@ def _scale_section(results: dict[str, dict]) -> list[str]:
     return parts
 
 
+def _dial_section(results: dict[str, dict]) -> list[str]:
+    return dial.section(results["speed"]) if "speed" in results else []
+
+
 def _quality_section(results: dict[str, dict]) -> list[str]:
     result = results.get("quality")
     if result is None:
@@ -95,13 +99,14 @@ def _tried_section(results: dict[str, dict]) -> list[str]:
 
 
 def _calibrated_section(results: dict[str, dict]) -> list[str]:
-    result = results.get("calibrated")
-    if result is None:
-        return []
-    introduction = (f"Plans that ASDMCalibratePlan found on {result['calibrated_on']} pictures of the demo model, "
-                    f"followed on {result['pictures']} others; the gain is over the frontier of the pack's settings "
-                    "[above](#quality-at-equal-speed) at the plan's speed.")
-    return ["## Calibrated plans", introduction, tables.calibrated(result)]
+    lines = []
+    for name in ("calibrated", "calibrated-normal"):
+        if (result := results.get(name)) is not None:
+            lines += [f"Plans that ASDMCalibratePlan found with effort {result['effort']} on {result['calibrated_on']} "
+                      f"pictures of the demo model, followed on {result['pictures']} others; the gain is over the dial "
+                      f"`speed` at the same target, {result['mean_gain_db']:+.1f} dB on the mean.",
+                      tables.calibrated(result)]
+    return ["## Calibrated plans", *lines] if lines else []
 
 
 def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
@@ -134,6 +139,17 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
     return parts
 
 
+def _stack_section(results: dict[str, dict]) -> list[str]:
+    result = results.get("stack")
+    if result is None:
+        return []
+    introduction = (
+        f"Whole runs of {result['steps']} steps of euler over those of the host's own UNet (SD1.5, {result['dtype']}, "
+        f"{result['latent']}x{result['latent']}, cond and uncond in one batch), and {result['pictures']} pictures of "
+        "the demo model against those of the engine alone. The names are those of [stack.md](stack.md).")
+    return ["## Everything together", introduction, tables.stack(result)]
+
+
 def _other_sections(results: dict[str, dict]) -> list[str]:
     parts = []
     inheritance = list(_prefixed(results, "inheritance").values())
@@ -152,6 +168,9 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     if "load" in results:
         parts += ["## Loading", f"A {results['load']['model']} UNet in fp16 from the page cache, until every page of "
                   "it is there.", tables.load(results["load"])]
+    if "start" in results:
+        parts += ["## From the queue to the first evaluation", "What the pack adds in the second run of a process.",
+                  tables.start(results["start"])]
     if "bypass" in results:
         words = "equal bit for bit" if results["bypass"]["holds"] else "**not equal**"
         parts += ["## Bypass", f"Latents of a graph without these nodes, before, with and after the pack: {words}."]
@@ -174,8 +193,9 @@ def page(results: dict[str, dict]) -> str:
     if results:
         parts += ["## Machines", machines(results)]
     parts += [*_forward_section(results), *_profiler_section(results), *_scale_section(results),
-              *_quality_section(results), *_tried_section(results), *_calibrated_section(results),
-              *_smaller_unets_section(results), *_other_sections(results)]
+              *_dial_section(results), *_quality_section(results), *_tried_section(results),
+              *_calibrated_section(results),
+              *_smaller_unets_section(results), *_stack_section(results), *_other_sections(results)]
     left = missing(results)
     if left:
         parts += ["## Not yet measured", "\n".join(f"- {one.name}: `{one.command()}`" for one in left)]

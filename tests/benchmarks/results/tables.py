@@ -46,6 +46,12 @@ def forward(results: list[dict], peer: str) -> str:
                   f"native / {peer}", "native / floor", "relative L2 to the host"], rows)
 
 
+def start(result: dict) -> str:
+    rows = [[row["unet"], f"{row['host_ms']:.0f}", f"{row['ours_ms']:.0f}", f"{row['added_ms']:.0f}"]
+            for row in result["rows"]]
+    return table(["UNet", "host alone, ms", "with the pack, ms", "added, ms"], rows)
+
+
 def kinds(result: dict) -> str:
     rows = [[row["kind"], f"{row['seconds'] * 1e3:.1f}", f"{row['share_of_time']:.1%}", f"{row['macs'] / 1e9:.1f}",
              f"{row['gflops']:.0f}" if row["macs"] else NONE, f"{row['floor_share']:.0%}" if row["macs"] else NONE]
@@ -155,6 +161,13 @@ def load(result: dict) -> str:
     return table(["loader", "time", "peak memory / weights"], rows)
 
 
+def stack(result: dict) -> str:
+    rows = [[one["name"], seconds(one), f"{one['speedup']:.2f}", f"{one['psnr']:.1f}" if "psnr" in one else NONE,
+             f"{one['ssim']:.4f}" if "ssim" in one else NONE] for one in result["stacks"]]
+    return table(["stack", "a run", "speed-up", "PSNR, dB", "SSIM"],
+                 [["the host's UNet", seconds(result["host"]), "1.00", NONE, NONE], *rows])
+
+
 def switch(result: dict) -> str:
     """The speed of one switched run, then the closeness of pictures by share."""
     speed = table(["dtype", "steps", "late UNet alone", "switched", "speed-up", "predicted by MACs"], [[
@@ -203,10 +216,9 @@ def tried(result: dict) -> str:
 
 
 def calibrated(result: dict) -> str:
-    rows = [[row["condition"], f"{row['target']:g}x", f"{row['speedup']:.2f}x", str(row["full"]), f"{row['psnr']:.1f}",
-             "–" if row["gain_db"] is None else f"{row['gain_db']:+.1f}", f"{row['calibration_seconds']:.0f} s"]
-            for row in result["rows"]]
-    return table(["condition", "target", "speed-up", "full", "dB", "gain, dB", "found in"], rows)
+    rows = [[row["condition"], row["target"], f"{row['work']:.2f}x", f"{row['psnr']:.1f}", f"{row['speed_psnr']:.1f}",
+             f"{row['gain_db']:+.1f}", str(row["runs"])] for row in result["rows"]]
+    return table(["condition", "target", "times less work", "dB", "dB of the dial", "gain, dB", "runs"], rows)
 
 
 def quality_settings(cells: list[dict]) -> str:

@@ -14,9 +14,10 @@ LATENT = 16  # height and width; the model was trained on this size alone
 
 
 class DemoModel:
-    """`host_model` is the ModelPatcher of the host; what is sampled is derived from it by the caller."""
+    """`host_model` is the ModelPatcher of the host; what is sampled is derived from it by the caller. `prompts`: that
+    the model was trained on."""
 
-    def __init__(self, pack, unet: Path | None = None, vae: Path | None = None):
+    def __init__(self, pack, unet: Path | None = None, vae: Path | None = None, prompts: list[str] | None = None):
         import comfy.sd
         import comfy.utils
         from demo_models import TEXT_ENCODER, UNET, VAE, demo_models
@@ -26,6 +27,7 @@ class DemoModel:
         self.host_model = pack.host.comfy_host().load_unet(unet, pack.native.native_module().read_unet_file(unet),
                                                            "default")
         self._vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(vae or VAE)))
+        self.prompts = prompts or captions()
         self._clip, self._encode_prompt = load_text_encoder(TEXT_ENCODER), encode_prompt
         self._encoded = {}
 

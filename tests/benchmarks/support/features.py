@@ -99,14 +99,15 @@ def lora_of(patcher, rank: int = 4, seed: int = 3) -> dict:
     return lora
 
 
-def _lora(patcher):
+def with_lora(patcher, strength: float = 1.0):
+    """`patcher` with that LoRA."""
     import comfy.sd
-    patched, _ = comfy.sd.load_lora_for_models(patcher, None, lora_of(patcher), 1.0, 0.0)
+    patched, _ = comfy.sd.load_lora_for_models(patcher, None, lora_of(patcher), strength, 0.0)
     return patched
 
 
-def control_net(patcher, seed: int = 5):
-    """The host's ControlNet around a random control network that fits `patcher`; residuals for one call's inputs."""
+def hinted_control_net(patcher, strength: float = 0.8, seed: int = 5):
+    """The host's ControlNet around a random control network that fits `patcher`, with a hint for its whole run."""
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
@@ -119,11 +120,15 @@ def control_net(patcher, seed: int = 5):
                                          operations=comfy.ops.disable_weight_init)
     random_unet_(network, seed)
     control = comfy.controlnet.ControlNet(network.to(patcher.load_device), load_device=patcher.load_device)
-    hint = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    return control.set_cond_hint(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)), strength)
+
+
+def control_net(patcher):
+    """Residuals of that ControlNet for one call's inputs."""
+    control = hinted_control_net(patcher)
 
     def residuals(inputs):
         sampling = patcher.model.model_sampling
-        control.set_cond_hint(hint, 0.8, (0.0, 1.0))
         control.pre_run(patcher.model, lambda percent: sampling.percent_to_sigma(percent))
         cond = {"c_crossattn": inputs["context"], "y": inputs["y"]}
         if inputs["y"] is None:
@@ -136,7 +141,7 @@ def control_net(patcher, seed: int = 5):
 
 def weight_cases() -> list[Case]:
     """Those in which the weights alone matter, and so their size."""
-    return [Case("plain", acts=False), Case("LoRA resident", _lora)]
+    return [Case("plain", acts=False), Case("LoRA resident", with_lora)]
 
 
 def cases(patcher) -> list[Case]:
@@ -154,8 +159,8 @@ def cases(patcher) -> list[Case]:
         Case("embedding patch", _embedding_patch),
         Case("deep shrink", _deep_shrink),
         Case("HyperTile", _hyper_tile),
-        Case("LoRA resident", _lora),
-        Case("LoRA offloaded", _lora, offload=True),
+        Case("LoRA resident", with_lora),
+        Case("LoRA offloaded", with_lora, offload=True),
         Case("control, FreeU and odd size", _free_u, control=control,
              inputs={"height": 15, "width": 21, "batch": 3}),
     ]

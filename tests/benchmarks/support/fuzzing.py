@@ -15,8 +15,9 @@ SOURCES = ROOT / "tests" / "fuzz"
 BUILT = ROOT / "build" / "fuzz" / "tests" / "fuzz"
 SCRATCH = ROOT / ".test" / "trust" / "fuzz"
 FOUND = SCRATCH / "found"
-# Of ten million executions, by what one costs: whole UNet files take a hundred times as long as the rest.
-SHARES = {"plan": 2_600_000, "unet_spec": 2_600_000, "sites": 2_350_000, "safetensors": 2_400_000, "unet_file": 50_000}
+# Of ten million executions, by what one costs: whole UNet files and sites of a whole UNet take fifty times as long as
+# the rest.
+SHARES = {"plan": 3_300_000, "unet_spec": 3_300_000, "sites": 70_000, "safetensors": 3_300_000, "unet_file": 30_000}
 LENGTHS = {"plan": 512, "unet_spec": 1024, "sites": 128, "safetensors": 512, "unet_file": 8192}  # of an input, at most
 COUNTED = {"executions": r"number_of_executed_units: (\d+)", "coverage": r"(?s:.*)\bcov: (\d+)"}
 FEW = 1000  # of every target, at least

@@ -3,9 +3,6 @@
 from support import peer_caches
 from support.quality_settings import Setting
 
-# Follows a plan; its one input is the JSON.
-CALIBRATED = "calibrated plan"
-
 
 def run_node(node: str, pack, model, inputs: dict) -> dict:
     """What a node of the pack's gives for `model`: "outputs" and what it shows."""
@@ -24,5 +21,4 @@ def with_method(pack, model, setting: Setting, steps: int):
         return peer_caches.with_first_block_cache(pack, model, **inputs)
     if setting.method == "spectrum":
         return peer_caches.with_spectrum(model, **inputs)
-    node = "ASDMApplyPlan" if setting.method == CALIBRATED else "ASDMFeatureInheritance"
-    return run_node(node, pack, model, inputs)["outputs"][0]
+    return run_node("ASDMFeatureInheritance", pack, model, inputs)["outputs"][0]
