@@ -137,15 +137,34 @@ Json node_json(const NodeSchema& schema) {
   return json;
 }
 
+/// A line for each property, input and output, so that a change of one is a change of one line.
+std::string node_text(const NodeSchema& schema) {
+  const Json json = node_json(schema);
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    text.append(text.empty() ? "{" : ",\n ").append(Json(key).dump()).append(": ");
+    const bool has_rows = value.is_array() && !value.empty() && value.front().is_object();
+    if (!has_rows) {
+      text.append(value.dump());
+      continue;
+    }
+    std::string rows;
+    for (const Json& row : value) {
+      rows.append(rows.empty() ? "" : ",\n  ").append(row.dump());
+    }
+    text.append("[\n  ").append(rows).append("]");
+  }
+  return text + "}";
+}
+
 }  // namespace
 
 std::string schemas_json() {
-  Json json;
-  json["nodes"] = Json::array();
+  std::string text;
   for (const std::unique_ptr<Node>& node : all_nodes()) {
-    json["nodes"].push_back(node_json(node->schema()));
+    text.append(text.empty() ? "" : ",\n").append(node_text(node->schema()));
   }
-  return json.dump(2) + "\n";
+  return "{\"nodes\": [\n" + text + "\n]}\n";
 }
 
 }  // namespace asdm::nodes

@@ -24,4 +24,12 @@ def started(description: str, prompts: int) -> tuple:
 def put(entries: dict):
     """Into the table, beside what is there."""
     table = json.loads(TABLE.read_text(encoding="utf-8")) | entries
-    TABLE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    TABLE.write_text(_text(table), encoding="utf-8")
+
+
+def _text(table: dict) -> str:
+    """A line for each entry and each site."""
+    sites = ",\n".join(f"  {json.dumps(site)}" for site in table["sites"])
+    lines = [f" {json.dumps(key)}: {f'[{chr(10)}{sites}]' if key == 'sites' else json.dumps(value)}"
+             for key, value in table.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
