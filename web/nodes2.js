@@ -5,7 +5,8 @@ export function drawAnew(node) {
   if (!window.LiteGraph.vueNodesMode) return;
   // Behind what the front end does with the change at hand.
   setTimeout(() => {
-    if (!node.graph) return;
+    // A graph that was cleared forgets its nodes but not they it, and another may have the id by now.
+    if (node.graph?.getNodeById(node.id) !== node) return;
     const callbacks = node.widgets.map(({ callback }) => callback);
     node.graph.onNodeAdded?.(node);
     // It wraps them once more each time.

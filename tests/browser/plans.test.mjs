@@ -247,6 +247,33 @@ inBoth("a plan is begun, painted, and followed by a run", async (isNodes2) => {
   await page.locator(".asdm-plan-share", { hasText: "as in the last run, 128x128" }).waitFor();
 });
 
+inBoth("an answer that comes when its node is gone leaves the one in its place alone", async () => {
+  const id = await addNode(page, NODE);
+  await press(page, id, "edit plan");
+  let answer;
+  const isAsked = new Promise((asked) => {
+    page.route("**/asdm/plan", (route) => {
+      answer = () => route.continue();
+      asked();
+    });
+  });
+  try {
+    await setPlan(id, JSON.stringify(plansIn(files.png.bytes)[8][0]));
+    await isAsked;
+    await page.evaluate(() => window.app.graph.clear());
+    assert.equal(await addNode(page, NODE), id, "the new node has another id");
+    const isAnswered = page.waitForResponse("**/asdm/plan");
+    await answer();
+    await isAnswered;
+    await page.waitForTimeout(500); // until it is drawn, if it is
+  } finally {
+    await page.unroute("**/asdm/plan");
+  }
+  await press(page, id, "edit plan");
+  await showNode(page, id);
+  await page.locator(".asdm-plan-begin button").waitFor({ timeout: 10_000 });
+});
+
 inBoth("the text is the plan: what is typed is drawn, and what has no row stays", async () => {
   const id = await addNode(page, NODE);
   const before = await saved(id);
