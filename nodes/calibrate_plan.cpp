@@ -33,8 +33,9 @@ std::string summary(const CalibratedPlan& calibrated, double target_speedup) {
                          : "\u26a0 no plan does " + three_digits(target_speedup) + " times less work; the cheapest: ";
   return missed + three_digits(chosen.speedup) + " times less work at " + three_digits(calibrated.judged) +
          " dB with another seed: " + in_words(calibrated.judged) +
-         ". Plans tried: " + std::to_string(calibrated.tried.size()) + ", runs: " + std::to_string(calibrated.runs) +
-         ".";
+         (calibrated.runs == 0 ? ". Remembered: no run was needed."
+                               : ". Plans tried: " + std::to_string(calibrated.tried.size()) +
+                                     ", runs: " + std::to_string(calibrated.runs) + ".");
 }
 
 /// Graphs that were saved before there was this input mean all runs.
@@ -44,6 +45,16 @@ InputSchema effort_input() {
                                   "ones among them. More come closer.");
   input.default_value = "normal";
   input.when_missing = "thorough";
+  input.optional = true;
+  return input;
+}
+
+InputSchema remember_input() {
+  InputSchema input =
+      combo_input("remember", {"no", "yes"},
+                  "yes: the plan is kept in ComfyUI's user folder and given again, without a run, for the same model "
+                  "with its LoRAs, sampler, scheduler, steps, cfg, denoise, size, target_speedup and effort, whatever "
+                  "the prompt and seed. no: it is looked for whenever an input changes.");
   input.optional = true;
   return input;
 }
@@ -81,6 +92,7 @@ class CalibratePlan final : public Node {
         float_input("target_speedup", 2.0, {1.0, 20.0, 0.1},
                     "How many times less work the sampling shall do, as with the dial speed. Higher drifts further."),
         effort_input(),
+        remember_input(),
     };
     schema.outputs = {
         {"plan", Kind::kString, "The plan as JSON, for ASDM Apply Plan or ASDM Wrap Sampler."},

@@ -73,7 +73,8 @@ struct CalibrationRun {
   std::string scheduler;
   double denoise = 1.0;
   double target_speedup = 1.0;
-  std::string effort;  ///< a name of effort_names()
+  std::string effort;    ///< a name of effort_names()
+  std::string remember;  ///< "yes" or "no": whether what was found for this model and sampling before is enough
 
   /// By the names of the node's inputs.
   static constexpr auto fields() {
@@ -88,7 +89,8 @@ struct CalibrationRun {
                       std::pair{"scheduler", &Self::scheduler},
                       std::pair{"denoise", &Self::denoise},
                       std::pair{"target_speedup", &Self::target_speedup},
-                      std::pair{"effort", &Self::effort}};
+                      std::pair{"effort", &Self::effort},
+                      std::pair{"remember", &Self::remember}};
   }
 };
 
@@ -105,7 +107,7 @@ struct CalibratedPlan {
   size_t chosen = 0;     ///< index into `tried`
   bool reached = false;  ///< whether it does as much less work as was asked; else it does the least
   double judged = 0.0;   ///< dB of the chosen one with another seed than all were tried with
-  int64_t runs = 0;      ///< that all of it took
+  int64_t runs = 0;      ///< that all of it took; none where it was remembered
   Handle plot = {};      ///< a picture of `tried`
 };
 

@@ -13,6 +13,7 @@ import torch
 
 from .. import native
 from ..pictures.plots import calibration_plot
+from . import remembered_plans
 from .carried_plans import trials
 from .hosted_unet import PROMPT_TOKENS, hosted_unet
 from .settings import settings_of
@@ -52,6 +53,18 @@ def calibrate_plan(host, model, asked: dict) -> dict:
     if settings_of(exact).chain is not None:
         raise ValueError("ASDMCalibratePlan.model: expected a model of one UNet, got one that switches between "
                          "several; calibrate before ASDM Switch UNets")
+    key = remembered_plans.key_of(exact, asked) if asked["remember"] == "yes" else None
+    made = 0
+    if key is None or (found := remembered_plans.recall(key)) is None:
+        found, made = _found(host, model, exact, asked)
+        if key is not None:
+            remembered_plans.keep(key, found)
+    return {**found, "runs": made, "plot": calibration_plot(found["tried"], found["chosen"], found["reached"],
+                                                            asked["target_speedup"])}
+
+
+def _found(host, model, exact, asked: dict) -> tuple[dict, int]:
+    """(what calibrate_plan() gives but for the runs and the plot, the runs that it took)."""
     runs = _Runs(asked, native.native_module().runs_from(asked["effort"]))
     reference = runs.sampled(exact, asked["seed"])
     recorded = _recorded(settings_of(exact).reports[-1][1])
@@ -65,10 +78,8 @@ def calibrate_plan(host, model, asked: dict) -> dict:
     plan, other_seed = search.followed(chosen), asked["seed"] + 1
     judged = _psnr(*(runs.sampled(judging, other_seed) for judging in (exact, host.with_inheritance(model, plan))))
     runs.end()
-    pairs = [(tried.speedup, tried.psnr) for tried in search.tried]
-    return {"plan": plan, "tried": pairs, "chosen": search.chosen, "reached": search.reaches(chosen),
-            "judged": judged, "runs": runs.made,
-            "plot": calibration_plot(pairs, search.chosen, search.reaches(chosen), asked["target_speedup"])}
+    return {"plan": plan, "tried": [(tried.speedup, tried.psnr) for tried in search.tried], "chosen": search.chosen,
+            "reached": search.reaches(chosen), "judged": judged}, runs.made
 
 
 def _recorded(report: dict):

@@ -1,6 +1,7 @@
-"""Plans that ASDMCalibratePlan finds, against the dial `speed` at the same target: on the demo model, followed on other
-prompts and seeds than they were found on. The axis is multiply-accumulates, which needs no quiet machine. None of its
-conditions, prompts and seeds went into what the node knows before it runs.
+"""Plans that ASDMCalibratePlan finds, against the dial `speed` at the same work, followed on other prompts and seeds
+than they were found on. The axis is multiply-accumulates, which needs no quiet machine. Two models: the one of scenes,
+which the dial's table of losses was made of, and the one of emoji, which stands for a model of the user's own. None of
+the conditions, prompts and seeds went into what the node knows before it runs.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from support import demo_model, hosted, measure  # noqa: E402
 from support.dial import Dial, start_of  # noqa: E402
 from support.dial_conditions import DialCondition  # noqa: E402
 from support.methods import run_node  # noqa: E402
+from support.scenes_model import scenes_model  # noqa: E402
 
 CONDITIONS = (
     DialCondition("euler", 20, "normal", 1.0, 4.0),
@@ -26,12 +28,13 @@ CONDITIONS = (
 SPEEDS = {"1.5x": 1.5, "2x": 2.0, "3x": 3.0}
 SEED = 1
 LEAST_GAIN, MEAN_GAIN = 0.0, 2.0  # dB
-WORK_MARGIN = 0.05  # by which two may differ that do the same work
+WORK_MARGIN = 0.05  # by which a plan may do more work than the dial
+MODELS = {"scenes": lambda pack: scenes_model(pack, held_out=True), "emoji": demo_model.DemoModel}
 
 
 def calibrated(pack, demo, dial: Dial, condition: DialCondition, target: float, options) -> dict:
     """What the node gives."""
-    known, count, size = demo_model.captions(), options.calibrated_on, demo_model.LATENT
+    known, count, size = demo.prompts, options.calibrated_on, demo_model.LATENT
     prompts = [known[(61 * number + 40) % len(known)] for number in range(count)]
     start = torch.zeros(count, 4, size, size)
     if condition.denoise < 1.0:
@@ -44,21 +47,25 @@ def calibrated(pack, demo, dial: Dial, condition: DialCondition, target: float, 
             "target_speedup": target, "effort": options.effort})
 
 
-def rows_of(pack, demo, condition: DialCondition, options) -> list[dict]:
+def rows_of(pack, name: str, demo, condition: DialCondition, options) -> list[dict]:
     dial, rows = Dial(pack, demo, replace(condition, pictures=options.pictures)), []
-    for name, target in SPEEDS.items():
-        found = calibrated(pack, demo, dial, condition, target, options)
+    for speed, target in SPEEDS.items():
+        dialled = dial.ours(speed)  # which may do less than it was asked for
+        found = calibrated(pack, demo, dial, condition, min(target, round(dialled.speed, 2)), options)
         plan = json.loads(found["outputs"][0])
         ours = dial.point(run_node("ASDMApplyPlan", pack, dial.model, {"plan": found["outputs"][0]})["outputs"][0])
-        speed = dial.ours(name)
-        rows.append({"condition": condition.name, "target": name, "work": round(ours.speed, 3),
-                     "speed_work": round(speed.speed, 3), "psnr": round(ours.psnr, 2),
-                     "speed_psnr": round(speed.psnr, 2), "gain_db": round(ours.psnr - speed.psnr, 2),
+        rows.append({"model": name, "condition": condition.name, "target": speed, "work": round(ours.speed, 3),
+                     "speed_work": round(dialled.speed, 3), "psnr": round(ours.psnr, 2),
+                     "speed_psnr": round(dialled.psnr, 2), "gain_db": round(ours.psnr - dialled.psnr, 2),
                      "runs": int(re.search(r"runs: (\d+)", found["ui_text"])[1]),
-                     "same_work": abs(ours.speed / speed.speed - 1.0) <= WORK_MARGIN, "found": found["ui_text"],
+                     "as_fast": ours.speed >= dialled.speed * (1.0 - WORK_MARGIN), "found": found["ui_text"],
                      "sites": [entry["sites"] for entry in plan["evaluations"]]})
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def mean(gains: list[float]) -> float:
+    return round(sum(gains) / len(gains), 2)
 
 
 def main():
@@ -69,14 +76,17 @@ def main():
     options = parser.parse_args()
     hosted.start_host("--use-pytorch-cross-attention")
     pack = hosted.load_pack()
-    demo = demo_model.DemoModel(pack)
-    rows = [row for condition in CONDITIONS for row in rows_of(pack, demo, condition, options)]
+    rows = []
+    for name, load in MODELS.items():
+        demo = load(pack)
+        rows += [row for condition in CONDITIONS for row in rows_of(pack, name, demo, condition, options)]
     gains = [row["gain_db"] for row in rows]
-    mean = round(sum(gains) / len(gains), 2)
-    holds = min(gains) >= LEAST_GAIN and mean >= MEAN_GAIN and all(row["same_work"] for row in rows)
+    by_model = {name: mean([row["gain_db"] for row in rows if row["model"] == name]) for name in MODELS}
+    holds = min(gains) >= LEAST_GAIN and mean(gains) >= MEAN_GAIN and all(row["as_fast"] for row in rows)
     print(json.dumps({"benchmark": "calibrated", "effort": options.effort, "pictures": options.pictures,
-                      "calibrated_on": options.calibrated_on, "holds": holds, "mean_gain_db": mean,
-                      "least_gain_db": min(gains), "rows": rows, "machine": measure.machine()}))
+                      "calibrated_on": options.calibrated_on, "holds": holds, "mean_gain_db": mean(gains),
+                      "mean_gain_by_model_db": by_model, "least_gain_db": min(gains), "rows": rows,
+                      "machine": measure.machine()}))
     return 0 if holds else 1
 
 

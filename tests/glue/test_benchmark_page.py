@@ -153,13 +153,14 @@ def test_what_was_tried_is_shown_by_its_distance_to_the_frontier():
 
 
 def test_calibrated_plans_are_shown_with_their_gain():
-    row = {"condition": "euler", "target": "1.5x", "work": 1.502, "psnr": 54.04, "speed_psnr": 50.0, "gain_db": 4.04,
-           "runs": 6}
-    result = {"benchmark": "calibrated", "pictures": 4, "calibrated_on": 2, "mean_gain_db": 4.04, "rows": [row],
-              "machine": MACHINE}
+    row = {"model": "emoji", "condition": "euler", "target": "1.5x", "work": 1.502, "psnr": 54.04, "speed_work": 1.5,
+           "speed_psnr": 50.0, "gain_db": 4.04, "runs": 6}
+    result = {"benchmark": "calibrated", "pictures": 4, "calibrated_on": 2, "mean_gain_db": 3.0,
+              "mean_gain_by_model_db": {"emoji": 4.04}, "rows": [row], "machine": MACHINE}
     text = page.page({"calibrated": result | {"effort": "quick"}, "calibrated-normal": result | {"effort": "normal"}})
-    assert text.count("| euler | 1.5x | 1.50x | 54.0 | 50.0 | +4.0 | 6 |") == 2
-    assert "with effort normal on 2 pictures of the demo model, followed on 4 others" in text
+    assert text.count("| emoji | euler | 1.5x | 1.50x | 54.0 | 1.50x | 50.0 | +4.0 | 6 |") == 2
+    assert "with effort normal on 2 pictures, followed on 4 others" in text
+    assert "+3.0 dB on the mean (+4.0 dB on the model of emoji)" in text
 
 
 def test_figures_of_a_gpu_stand_beside_those_of_a_cpu():

@@ -8,7 +8,7 @@ import torch
 from hosted_model import SIZE, HostedModel
 
 SIGNATURE = ("positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
-             "target_speedup", "effort")
+             "target_speedup", "effort", "remember")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def asked(hosted, **changes):
     """A run of six steps, as the node asks for it."""
     given = {"positive": hosted.cond(1), "negative": hosted.cond(2), "seed": 3, "steps": 6, "cfg": 5.0,
              "latent_image": {"samples": torch.zeros(2, 4, SIZE, SIZE)}, "sampler_name": "euler", "scheduler": "normal",
-             "denoise": 1.0, "target_speedup": 1.4, "effort": "quick"}
+             "denoise": 1.0, "target_speedup": 1.4, "effort": "quick", "remember": "no"}
     return given | changes
 
 

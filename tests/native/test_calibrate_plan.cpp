@@ -71,6 +71,19 @@ TEST(CalibratePlan, SaysWhereNoPlanDoesAsLittleAsWasAsked) {
             "details differ. Plans tried: 1, runs: 4.");
 }
 
+TEST(CalibratePlan, SaysThatItRememberedAndLooksAnewWhereItShall) {
+  RecordingHost host;
+  host.calibrated = {
+      .plan = short_plan(), .tried = {{2.0, 50.0}}, .chosen = 0, .reached = true, .judged = 45.0, .runs = 0};
+  auto values = linked();
+  values["remember"] = std::string("yes");
+  EXPECT_EQ(find_node("ASDMCalibratePlan").execute(host, values).ui_text,
+            "2 times less work at 45 dB with another seed: no difference to be seen. Remembered: no run was needed.");
+  EXPECT_EQ(host.calibration_run.remember, "yes");
+  static_cast<void>(find_node("ASDMCalibratePlan").execute(host, linked()));
+  EXPECT_EQ(host.calibration_run.remember, "no");
+}
+
 TEST(CalibratePlan, TriesAllThatItDidInGraphsOfBefore) {
   RecordingHost host;
   host.calibrated = {.plan = short_plan(), .tried = {{2.0, 50.0}}};

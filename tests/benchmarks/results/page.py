@@ -102,10 +102,13 @@ def _calibrated_section(results: dict[str, dict]) -> list[str]:
     lines = []
     for name in ("calibrated", "calibrated-normal"):
         if (result := results.get(name)) is not None:
+            means = ", ".join(f"{gain:+.1f} dB on the model of {model}"
+                              for model, gain in result["mean_gain_by_model_db"].items())
             lines += [f"Plans that ASDMCalibratePlan found with effort {result['effort']} on {result['calibrated_on']} "
-                      f"pictures of the demo model, followed on {result['pictures']} others; the gain is over the dial "
-                      f"`speed` at the same target, {result['mean_gain_db']:+.1f} dB on the mean.",
-                      tables.calibrated(result)]
+                      f"pictures, followed on {result['pictures']} others; the gain is over the dial `speed` at the "
+                      f"work that it does, {result['mean_gain_db']:+.1f} dB on the mean ({means}). The "
+                      "dial's table of losses was made of the model of scenes; the one of emoji is to it as a model of "
+                      "yours.", tables.calibrated(result)]
     return ["## Calibrated plans", *lines] if lines else []
 
 

@@ -216,9 +216,11 @@ def tried(result: dict) -> str:
 
 
 def calibrated(result: dict) -> str:
-    rows = [[row["condition"], row["target"], f"{row['work']:.2f}x", f"{row['psnr']:.1f}", f"{row['speed_psnr']:.1f}",
-             f"{row['gain_db']:+.1f}", str(row["runs"])] for row in result["rows"]]
-    return table(["condition", "target", "times less work", "dB", "dB of the dial", "gain, dB", "runs"], rows)
+    rows = [[row["model"], row["condition"], row["target"], f"{row['work']:.2f}x", f"{row['psnr']:.1f}",
+             f"{row['speed_work']:.2f}x", f"{row['speed_psnr']:.1f}", f"{row['gain_db']:+.1f}", str(row["runs"])]
+            for row in result["rows"]]
+    return table(["model", "condition", "target", "times less work", "dB", "times less by the dial", "dB of the dial",
+                  "gain, dB", "runs"], rows)
 
 
 def quality_settings(cells: list[dict]) -> str:

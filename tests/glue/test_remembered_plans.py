@@ -1,0 +1,94 @@
+"""Plans that a calibration found are kept in the host's user folder, and given again for the same model and
+sampling."""
+
+import pytest
+import torch
+from hosted_model import SIZE, HostedModel, with_lora
+
+
+@pytest.fixture(scope="module")
+def hosted(glue, native):
+    return HostedModel(glue)
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Where they are kept."""
+    import folder_paths
+    monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path))
+    return tmp_path / "asdm" / "plans"
+
+
+@pytest.fixture
+def plans(glue):
+    return glue("host.remembered_plans")
+
+
+def asked(hosted, **changes):
+    given = {"positive": hosted.cond(1), "negative": hosted.cond(2), "seed": 3, "steps": 6, "cfg": 5.0,
+             "latent_image": {"samples": torch.zeros(1, 4, SIZE, SIZE)}, "sampler_name": "euler", "scheduler": "normal",
+             "denoise": 1.0, "target_speedup": 1.4, "effort": "quick", "remember": "yes"}
+    return given | changes
+
+
+def test_another_prompt_and_seed_get_the_plan_without_a_run(hosted, folder):
+    first = hosted.host.calibrate_plan(hosted.patcher, asked(hosted))
+    assert first["runs"] > 0
+    again = hosted.host.calibrate_plan(hosted.patcher, asked(
+        hosted, positive=hosted.cond(7), seed=8, latent_image={"samples": torch.zeros(2, 4, SIZE, SIZE)}))
+    assert again["runs"] == 0
+    assert {name: again[name] for name in ("plan", "tried", "chosen", "reached", "judged")} == {
+        name: first[name] for name in ("plan", "tried", "chosen", "reached", "judged")}
+    assert again["plot"].shape == first["plot"].shape
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_nothing_is_kept_unless_it_is_asked_for(hosted, folder):
+    hosted.host.calibrate_plan(hosted.patcher, asked(hosted, remember="no"))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("changes", [
+    {"steps": 7}, {"cfg": 4.0}, {"sampler_name": "heun"}, {"scheduler": "karras"}, {"denoise": 0.5},
+    {"target_speedup": 2.0}, {"effort": "normal"}, {"latent_image": {"samples": torch.zeros(1, 4, SIZE, 2 * SIZE)}}])
+def test_another_way_to_sample_wants_another_plan(hosted, plans, changes):
+    assert plans.key_of(hosted.patcher, asked(hosted, **changes)) != plans.key_of(hosted.patcher, asked(hosted))
+
+
+def test_another_model_wants_another_plan(hosted, plans, glue):
+    other = HostedModel(glue)
+    with torch.no_grad():
+        other.patcher.model.diffusion_model.out[2].weight.mul_(1.5)
+    weaker = hosted.patcher.clone()
+    weaker.add_patches({name: patch[0][1] for name, patch in with_lora(hosted.patcher).patches.items()}, 0.25)
+    models = [hosted.patcher, other.patcher, with_lora(hosted.patcher), weaker]
+    assert len({plans.key_of(model, asked(hosted)) for model in models}) == len(models)
+
+
+def test_a_model_is_the_same_whether_it_is_loaded_or_not(hosted, plans):
+    """The host puts a LoRA into the weights when it loads the model."""
+    patched = with_lora(hosted.patcher)
+    before = plans.key_of(patched, asked(hosted))
+    hosted.sample(patched, steps=2)
+    assert patched.backup, "the host keeps patched weights elsewhere, and this test proves nothing"
+    assert plans.key_of(patched, asked(hosted)) == before
+    assert plans.key_of(with_lora(hosted.patcher), asked(hosted)) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "asdm.calibrated", "version": 2}',
+                                  '{"format": "asdm.calibrated", "version": 1, "tried": [[2, 40]], "chosen": 3}'])
+def test_a_file_that_holds_no_plan_is_replaced(hosted, folder, plans, text, caplog):
+    run = asked(hosted)
+    kept = folder / f"{plans.key_of(hosted.host.without_inheritance(hosted.patcher), run)}.json"
+    folder.mkdir(parents=True)
+    kept.write_text(text, encoding="utf-8")
+    assert hosted.host.calibrate_plan(hosted.patcher, run)["runs"] > 0
+    assert f"the plan kept in {kept} cannot be read and is looked for anew" in caplog.text
+    assert hosted.host.calibrate_plan(hosted.patcher, run)["runs"] == 0
+
+
+def test_a_disk_that_takes_nothing_costs_only_the_memory(hosted, folder, caplog):
+    folder.parent.write_text("a file where the folder should be", encoding="utf-8")
+    found = hosted.host.calibrate_plan(hosted.patcher, asked(hosted))
+    assert found["runs"] > 0
+    assert "the plan could not be kept in" in caplog.text
