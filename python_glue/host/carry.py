@@ -18,6 +18,18 @@ class Carried(NamedTuple):
 
     evaluations: list[tuple]  # (sigma, carry, offset, renewed) of each
     one_step: bool  # whether each input follows from the one before, and what was denoised of that, alone
+    as_euler: bool = False  # whether the sampler could not be tried, and euler stands for it
+
+
+class _PatchedModel:
+    """The model of a MODEL as the run will find it: before the host loads it, `model_sampling` is its own or that of
+    another clone, and samplers ask it how noise is added."""
+
+    def __init__(self, patcher):
+        self._model, self.model_sampling = patcher.model, patcher.get_model_object("model_sampling")
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
 
 
 class _LinearDenoiser:
@@ -26,7 +38,7 @@ class _LinearDenoiser:
     and `inputs` [width]."""
 
     def __init__(self, patcher, slope, misses: bool = False):
-        self.model_patcher, self.inner_model, self.sigmas, self.inputs = patcher, patcher.model, [], []
+        self.model_patcher, self.inner_model, self.sigmas, self.inputs = patcher, _PatchedModel(patcher), [], []
         self._slope, self._misses = slope, misses
 
     def __call__(self, x, sigma, model_options=None, seed=None):
@@ -46,9 +58,10 @@ class _LinearDenoiser:
 
 def _sampled(sampler, sigmas: torch.Tensor, denoiser: _LinearDenoiser, noise: torch.Tensor) -> torch.Tensor:
     """What `sampler` makes of `noise` [width] around zeros. It draws the same noise in each call, whatever the
-    denoiser does."""
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.manual_seed(0)
+    denoiser does; what the run will draw on any device stays what it was."""
+    device = denoiser.model_patcher.load_device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.inference_mode():
+        torch.default_generator.manual_seed(0)  # the one of the CPU alone
         noise = noise[None, None, None]
         return sampler.sample(denoiser, sigmas.to("cpu", torch.float32), {"model_options": {}, "seed": 0}, None, noise,
                               torch.zeros_like(noise), disable_pbar=True)[0, 0, 0]
@@ -65,7 +78,7 @@ def carried_evaluations(sampler, sigmas: torch.Tensor, patcher, slope) -> Carrie
     try:
         return _tried(sampler, sigmas, patcher, slope)
     except Exception:  # noqa: BLE001  whatever a foreign sampler raises without a real model
-        return _tried(comfy.samplers.ksampler("euler"), sigmas, patcher, slope)
+        return _tried(comfy.samplers.ksampler("euler"), sigmas, patcher, slope)._replace(as_euler=True)
 
 
 def _tried(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:

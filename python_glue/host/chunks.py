@@ -3,6 +3,9 @@ the other."""
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .control import acting_controls
 
 
 def hook_signature(patcher) -> tuple:
@@ -37,10 +40,30 @@ def _acting(conds: list, sigma: float) -> list[tuple[int, dict]]:
             if cond.get("timestep_end", sigma) <= sigma <= cond.get("timestep_start", sigma)]
 
 
+class Acting(NamedTuple):
+    """How a cond acts in an evaluation."""
+
+    strengths: tuple[float, ...]  # of its hooks
+    controls: tuple[int, ...]  # which ControlNets of its chain are in their range
+
+
 def acting_conds(conds: list, sigma: float) -> dict:
-    """Which conds act at `sigma`, and how: (index of the conditioning, uuid) -> strengths of the hooks."""
-    return {(index, cond.get("uuid")): tuple(float(hook.strength) for hook in _hooks(cond))
+    """Which conds act at `sigma`, and how: (index of the conditioning, uuid) -> Acting."""
+    return {(index, cond.get("uuid")): Acting(tuple(float(hook.strength) for hook in _hooks(cond)),
+                                              acting_controls(cond.get("control"), sigma))
             for index, cond in _acting(conds, sigma)}
+
+
+def what_changed(before: dict, now: dict) -> str:
+    """Why features of an evaluation in which conds acted as in `before` do not serve one with `now`; empty where they
+    do. What no longer acts leaves the others as they were."""
+    if now.keys() - before.keys():
+        return "a conditioning begins to act"
+    if any(acting.strengths != before[name].strengths for name, acting in now.items()):
+        return "the hooks of a conditioning change their strength"
+    if any(acting.controls != before[name].controls for name, acting in now.items()):
+        return "a ControlNet begins or ends to act"
+    return ""
 
 
 def advance_hooks(conds: list, sigma: float, timestep, patcher, model_options: dict):

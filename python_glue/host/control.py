@@ -13,14 +13,16 @@ import torch
 from .span import Span, time_stamp
 
 
-def _acts_at(control, sigma: float) -> bool:
-    """Whether `control`, or one that it follows, is in its range; outside of it the host's ControlNets give nothing."""
+def acting_controls(control, sigma: float) -> tuple[int, ...]:
+    """Which of `control` (0) and those that it follows (1, ...) are in their range; outside of it the host's
+    ControlNets give nothing."""
+    acting, place = [], 0
     while control is not None:
         window = getattr(control, "timestep_range", None)
         if window is None or window[1] <= sigma <= window[0]:
-            return True
-        control = getattr(control, "previous_controlnet", None)
-    return False
+            acting.append(place)
+        control, place = getattr(control, "previous_controlnet", None), place + 1
+    return tuple(acting)
 
 
 class PromisedControl(Mapping):
@@ -75,7 +77,7 @@ class ControlStandIn:
 
     def _promised(self, get_control, x_noisy, t, *args, **kwargs):
         ask = partial(get_control, x_noisy, t, *args, **kwargs)
-        return PromisedControl(ask, _acts_at(self._control, self._run.sigma), x_noisy.device)
+        return PromisedControl(ask, bool(acting_controls(self._control, self._run.sigma)), x_noisy.device)
 
 
 def residuals_of(control) -> dict | None:

@@ -31,7 +31,8 @@ _LESS_WORK = (0.0, 0.01, 0.02, 0.03, 0.04)
 # dB by which another plan must be closer than the dial's to take its place: closer by less on these pictures may be
 # further off on others, and the dial's was made on none of them.
 _LEAST_GAIN = 1.0
-_ROUNDING = 1e-6  # of a share of the work
+_ROUNDING = 1e-6  # of a share of the work that is planned
+_COUNTED = 0.01  # of the share of a run: prompts of other lengths than plans count with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +71,11 @@ def _found(host, model, exact, asked: dict) -> tuple[dict, int]:
     recorded = _recorded(settings_of(exact).reports[-1][1])
     search = _Search(model, recorded, reference, asked)
     while runs.left > _JUDGING_RUNS and (found := search.next()) is not None:
-        plan = search.followed(found)
-        latents = runs.sampled(host.with_inheritance(model, plan), asked["seed"])
-        search.tried.append(_Tried(found.sites, found.value, found.share, _psnr(reference, latents)))
+        following = host.with_inheritance(model, search.followed(found))
+        latents = runs.sampled(following, asked["seed"])
+        # Not the planned one: where hooks or conds change in mid-run, evaluations that were to inherit do not.
+        share = settings_of(following).reports[-1][1]["mac_share"]
+        search.tried.append(_Tried(found.sites, found.value, share, _psnr(reference, latents)))
         runs.best = search.tried[search.chosen]
     chosen = search.tried[search.chosen]
     plan, other_seed = search.followed(chosen), asked["seed"] + 1
@@ -101,8 +104,9 @@ class _Search:
         schedule = comfy.samplers.KSampler(model, asked["steps"], model.load_device, asked["sampler_name"],
                                            asked["scheduler"], asked["denoise"]).sigmas
         sampler = comfy.samplers.sampler_object(asked["sampler_name"])
-        self._evaluations, one_step = Sampling(sampler, schedule, guider, latents).carried
-        self._may_forecast = one_step and recorded.value == "hold"
+        carried = Sampling(sampler, schedule, guider, latents).carried
+        self._evaluations = carried.evaluations
+        self._may_forecast = carried.one_step and recorded.value == "hold"
         height, width = latents.shape[-2:]
         # The tokens of the dial, so that its plan is among those that are tried.
         self._run = {"unet": hosted_unet(model.model).unet, "height": height, "width": width, "tokens": PROMPT_TOKENS}
@@ -141,7 +145,7 @@ class _Search:
             evaluations=[(sigma, at) for (sigma, *_), at in zip(self._evaluations, found.sites, strict=True)])
 
     def reaches(self, tried: _Tried) -> bool:
-        return tried.share <= 1.0 / self._speedup + _ROUNDING
+        return tried.share <= (1.0 + _COUNTED) / self._speedup
 
     @property
     def chosen(self) -> int:

@@ -2,60 +2,90 @@
 its plan without a run, whatever the prompt and seed (docs/plan.md)."""
 
 import hashlib
+import inspect
 import json
 import logging
 from pathlib import Path
 
 import folder_paths
 import torch
+from comfy.weight_adapter import WeightAdapterBase
 
 from .. import native
 from ..unet_file import atomically
 from .hosted_unet import hosted_unet
+from .settings import KEY, settings_of
 
 log = logging.getLogger("asdm")
 
 _FORMAT, _VERSION = "asdm.calibrated", 1
 # What of the run decides on the plan beside the model; the prompt, the seed and the number of pictures do not.
 _SAMPLED_AS = ("steps", "cfg", "sampler_name", "scheduler", "denoise", "target_speedup", "effort")
+_SAMPLING = "model_sampling"
 _READ_OF_A_TENSOR = 16  # numbers, evenly spaced: enough to tell models apart, and quick
 
 
-def key_of(model, asked: dict) -> str:
-    """Names the plan of `model` sampled as `asked`, which has the node's inputs."""
+class _Unnamed(ValueError):
+    """Something that a key could not tell from another of its kind."""
+
+
+def key_of(model, asked: dict) -> str | None:
+    """Names the plan of `model` sampled as `asked`, which has the node's inputs. None, and a word in the log, where the
+    model has something on it that another could not be told from: then nothing is remembered."""
     latents = asked["latent_image"]["samples"]
     digest = hashlib.sha256()
-    _add(digest, [_FORMAT, _VERSION, [asked[name] for name in _SAMPLED_AS], list(latents.shape[-2:])])
-    _add(digest, hosted_unet(model.model).spec.json())
+    try:
+        _add(digest, [_FORMAT, _VERSION, [asked[name] for name in _SAMPLED_AS], list(latents.shape[-2:])])
+        _add(digest, ["control" in options for _, options in (*asked["positive"], *asked["negative"])])
+        _add(digest, [hosted_unet(model.model).spec.json(), settings_of(model).compute_dtype])
+        _add_weights(digest, model)
+        _add(digest, {name: value for name, value in model.object_patches.items() if name != _SAMPLING})
+        sampling = model.get_model_object(_SAMPLING)  # a class of its own for each kind of prediction
+        _add(digest, [[base.__qualname__ for base in type(sampling).__mro__], sampling.sigmas])
+        _add(digest, _without_ours(model.model_options))
+    except _Unnamed as unnamed:
+        log.warning("ASDM: the plan is not remembered, as the model carries %s", unnamed)
+        return None
+    return digest.hexdigest()
+
+
+def _add_weights(digest, model):
     for name, weight in sorted(model.model.diffusion_model.state_dict().items()):
         # A loaded model's weights may have its patches in them already; the backup is of those without.
         kept = model.backup.get(f"diffusion_model.{name}")
         _add(digest, [name, weight if kept is None else getattr(kept, "weight", kept)])
     _add(digest, model.patches)
-    _add(digest, {name: type(patch).__qualname__ for name, patch in model.object_patches.items()})
-    _add(digest, model.get_model_object("model_sampling").sigmas)
-    _add(digest, model.model_options.get("transformer_options", {}).get("patches", {}))
-    return digest.hexdigest()
+
+
+def _without_ours(options):
+    if not isinstance(options, dict):
+        return options
+    return {name: _without_ours(value) for name, value in options.items() if name != KEY}
 
 
 def _add(digest, value):
-    """Adds what a value is, tensors by some of their numbers and what has neither numbers nor parts by its name."""
+    """Adds what a value is: tensors by some of their numbers, functions by their name and what they close over."""
     if isinstance(value, torch.Tensor):
         flat = value.detach().reshape(-1)
         places = [flat.numel() * place // _READ_OF_A_TENSOR for place in range(_READ_OF_A_TENSOR)] if len(flat) else []
         digest.update(f"{tuple(value.shape)} {flat[places].tolist()};".encode())
+    elif value is None or isinstance(value, (str, int, float, torch.dtype, torch.device)):
+        digest.update(f"{value!r};".encode())
     elif isinstance(value, dict):
         for name in sorted(value, key=str):
             _add(digest, [str(name), value[name]])
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple, set, frozenset)):
         digest.update(f"[{len(value)}:".encode())
-        for part in value:
+        for part in sorted(value, key=str) if isinstance(value, (set, frozenset)) else value:
             _add(digest, part)
-    elif value is None or isinstance(value, (str, int, float)):
-        digest.update(f"{value!r};".encode())
-    else:  # the host's adapters (LoRA and its kin) have their tensors in `weights`; functions have a name
-        digest.update(f"{getattr(value, '__qualname__', type(value).__qualname__)};".encode())
-        _add(digest, getattr(value, "weights", None))
+    elif inspect.isfunction(value):
+        # Its name and its code tell which one it is; two of the same code differ in these.
+        _add(digest, [value.__module__, value.__qualname__, value.__defaults__, value.__kwdefaults__,
+                      [cell.cell_contents for cell in value.__closure__ or ()]])
+    elif isinstance(value, WeightAdapterBase):
+        _add(digest, [type(value).__qualname__, value.weights])
+    else:
+        raise _Unnamed(f"a {type(value).__module__}.{type(value).__qualname__}")
 
 
 def recall(key: str) -> dict | None:

@@ -66,12 +66,12 @@ def _outer_sample(settings: EngineSettings):
         guider = executor.class_obj
         last = None if callback is None else LastPrediction(callback)
         with ExitStack() as stack:
-            patcher, switch, late_sigmas = guider.model_patcher, None, sigmas
+            patcher, switch, late_sigmas, makes = guider.model_patcher, None, sigmas, None
             sampling = Sampling(sampler, sigmas, guider, noise)
             if settings.chain is not None:
                 switch = stack.enter_context(switching(settings, guider, sigmas, sampling, settings_of, running))
-                late_sigmas = switch.late_sigmas
-            now = settings_at_speed(settings, patcher, late_sigmas, sampling)
+                late_sigmas, makes = switch.late_sigmas, switch.late_makes
+            now = settings_at_speed(settings, patcher, late_sigmas, sampling, makes)
             run = SamplingRun(now, patcher, late_sigmas, switch)
             stack.enter_context(running(run, guider.model_options))
             stack.enter_context(kept_memory_counted(run, patcher))

@@ -50,6 +50,11 @@ class InheritingSampler(comfy.samplers.Sampler):
             raise AttributeError(name)
         return getattr(self._sampler, name)  # other packs look at a sampler's function and options
 
+    @property
+    def sampled_by(self):
+        """The sampler that makes the steps."""
+        return getattr(self._sampler, "sampled_by", self._sampler)
+
     def max_denoise(self, model_wrap, sigmas):
         return self._sampler.max_denoise(model_wrap, sigmas)
 
@@ -57,9 +62,9 @@ class InheritingSampler(comfy.samplers.Sampler):
         patcher = model_wrap.model_patcher
         outer = run_of(extra_args["model_options"].get("transformer_options", {}))
         switch = None if outer is None else outer.switch
-        late_sigmas = sigmas if switch is None else switch.late_sigmas
+        late_sigmas, makes = (sigmas, None) if switch is None else (switch.late_sigmas, switch.late_makes)
         settings = settings_at_speed(self._settings(patcher), patcher, late_sigmas,
-                                     Sampling(self._sampler, sigmas, model_wrap, noise))
+                                     Sampling(self, sigmas, model_wrap, noise), makes)
         run = SamplingRun(settings, patcher, late_sigmas, switch, "ASDMWrapSampler")
         if outer is not None:
             outer.superseded = True

@@ -12,7 +12,7 @@ import torch
 from .. import native
 from .bound_unet import BoundUNet
 from .canvas import Canvas
-from .chunks import Chunks, acting_conds, chunks_of
+from .chunks import Chunks, acting_conds, chunks_of, what_changed
 from .control import ControlLedger, PromisedControl, control_lists, with_stand_ins
 from .kept_memory import element_size
 from .report import address_rows, control_row, idle_evaluations, idle_notes, inherited_sites, plan_notes, recorded_plan
@@ -155,10 +155,8 @@ class SamplingRun:
                 self._native.begin_fresh_calls("guidance began in the evaluation before")
             before = self._acting.get(self._pass, acting)
             # What is new has no features yet. The host may ask for the others first; they must not be older than its.
-            if acting.keys() - before.keys():
-                self._native.refuse_rest("a conditioning begins to act")
-            elif acting.items() - before.items():
-                self._native.refuse_rest("the hooks of a conditioning change their strength")
+            if reason := what_changed(before, acting):
+                self._native.refuse_rest(reason)
             self._acting[self._pass] = acting
         return with_stand_ins(conds, self) if _WITHOUT_CONTROL & self._sites else conds
 

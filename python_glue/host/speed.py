@@ -25,7 +25,8 @@ class Sampling:
 
     def __init__(self, sampler, sigmas, guider, noise):
         """`sigmas` [steps + 1]; `guider`: whose predictions are sampled; `noise` [batch, channels, height, width]."""
-        self._sampler, self._sigmas, self._patcher = sampler, sigmas, guider.model_patcher
+        self._sampler = getattr(sampler, "sampled_by", sampler)  # what is wrapped wants a real model
+        self._sigmas, self._patcher = sigmas, guider.model_patcher
         self._guidance = float(getattr(guider, "cfg", 1.0))
         self.height, self.width = noise.shape[-2:]
 
@@ -41,15 +42,17 @@ class Sampling:
         return carried_evaluations(self._sampler, self._sigmas, self._patcher, slope)
 
 
-def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampling) -> EngineSettings:
+def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampling, makes=None) -> EngineSettings:
     """`settings`, with the plan that their speed asks for in the place of the request. `sigmas`: of the part of the run
-    that the UNet of `patcher` makes."""
+    that the UNet of `patcher` makes; `makes`: of a sigma, whether it makes the evaluations there, None for all."""
     request = settings.inheritance
     asked = None if request is None or settings.plan() else native.native_module().speed_from(request.speed)
     if asked is None or len(sigmas) < 2:
         return settings
-    first, last = float(sigmas[0]), float(sigmas[-1])
-    evaluations = _within(sampling.carried.evaluations, min(first, last), max(first, last))
+    evaluations = _made(sampling.carried.evaluations, makes)
+    if sampling.carried.as_euler:
+        note = f"speed {request.speed}: the sampler cannot be tried without a model, and is planned for as euler"
+        settings = dataclasses.replace(settings, notes=(*settings.notes, note))
     # Samplers of several steps extrapolate what a forecast misses.
     may_forecast = sampling.carried.one_step and request.value == "hold"
     found = _least_loss(hosted_unet(patcher.model).spec, tuple(evaluations), sampling.height, sampling.width, asked,
@@ -67,9 +70,9 @@ def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampl
     return dataclasses.replace(settings, inheritance=plan, notes=(*settings.notes, note))
 
 
-def _within(evaluations: list, low: float, high: float) -> list[tuple]:
-    """Those of them at sigmas from `low` to `high`, as a run of their own."""
-    kept = [index for index, (sigma, *_) in enumerate(evaluations) if low <= sigma <= high]
+def _made(evaluations: list, makes) -> list[tuple]:
+    """Those of them that one UNet `makes`, as a run of their own."""
+    kept = [index for index, (sigma, *_) in enumerate(evaluations) if makes is None or makes(sigma)]
     return [(*evaluations[index][:3], tuple(evaluations[index][3][before] for before in kept[:place]))
             for place, index in enumerate(kept)]
 

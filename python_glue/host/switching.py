@@ -3,6 +3,7 @@ is the MODEL that the sampler sees; the early ones are its additional models, so
 weights."""
 
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import comfy.samplers
 from comfy.model_patcher import create_model_options_clone
@@ -55,9 +56,9 @@ def unets_of(patcher, settings) -> tuple[list, list]:
 class _EarlyUNet:
     """One of the UNets before the last: its own options, patches and run."""
 
-    def __init__(self, patcher, settings, guider, sigmas, sampling: Sampling):
+    def __init__(self, patcher, settings, guider, sigmas, sampling: Sampling, makes):
         self.patcher = patcher
-        self.run = SamplingRun(settings_at_speed(settings, patcher, sigmas, sampling), patcher, sigmas)
+        self.run = SamplingRun(settings_at_speed(settings, patcher, sigmas, sampling, makes), patcher, sigmas)
         self._options = create_model_options_clone(patcher.model_options)
         self._options.setdefault("transformer_options", {})
         prepare_model_patcher(patcher, guider.conds, self._options)
@@ -108,8 +109,9 @@ class SwitchedRun:
     def __init__(self, settings, guider, sigmas, sampling: Sampling, settings_of_early):
         chain, patchers = unets_of(guider.model_patcher, settings)
         self._schedule = native.native_module().UNetSchedule(chain, sigmas.tolist())
-        self.early = [_EarlyUNet(patcher, of, guider, self._part(sigmas, position), sampling)
-                      for position, (patcher, of) in enumerate(zip(patchers[:-1], settings_of_early, strict=True))]
+        self.early = [
+            _EarlyUNet(patcher, of, guider, self._part(sigmas, position), sampling, partial(self._makes, position))
+            for position, (patcher, of) in enumerate(zip(patchers[:-1], settings_of_early, strict=True))]
         self.late_sigmas = self._part(sigmas, len(self.early))
         self._order = []
 
@@ -119,6 +121,13 @@ class SwitchedRun:
     def _part(self, sigmas, position: int):
         first, last = self._schedule.steps(position)
         return sigmas[first:last + 1]
+
+    def _makes(self, position: int, sigma: float) -> bool:
+        return self._schedule.at(sigma) == position
+
+    def late_makes(self, sigma: float) -> bool:
+        """Whether the late UNet makes an evaluation at `sigma`."""
+        return self._makes(len(self.early), sigma)
 
     def early_at(self, sigmas):
         """The early UNet that evaluates at `sigmas` [batch]; None for the late one. Books the evaluation."""

@@ -79,8 +79,12 @@ class HostedModel:
         return [[torch.randn(1, tokens, config["context_dim"], generator=generator), extra]]
 
     def sigmas(self, steps=8, scheduler="normal"):
+        return self.sigmas_of(self.patcher, steps, scheduler)
+
+    def sigmas_of(self, patcher, steps=8, scheduler="normal"):
+        """The schedule of a MODEL that samples in its own way."""
         import comfy.samplers
-        return comfy.samplers.calculate_sigmas(self.patcher.get_model_object("model_sampling"), scheduler, steps)
+        return comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps)
 
     def guider(self, patcher, positive=None, negative=None, cfg=CFG):
         import comfy.samplers

@@ -57,6 +57,19 @@ def test_acts_on_the_picture(hosted, inherited_output):
     assert not torch.allclose(plain, inherited_output[0], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("window", [(0.5, 1.0), (0.0, 0.5)])
+@pytest.mark.parametrize("sites", ["control, out.8", "out", "out.8"])
+def test_one_of_a_chain_that_begins_or_ends_in_mid_run_is_noticed(hosted, sites, window):
+    first, second = CountedControl(hosted), CountedControl(hosted, percent=window)
+    second.control.set_previous_controlnet(first.control)
+    conds = {name: hosted.cond(seed, control=second.control, control_apply_to_uncond=True)
+             for seed, name in enumerate(("positive", "negative"), start=1)}
+    model = hosted.inheriting(sites=sites, interval=12)
+    _, report = hosted.sampled(model, steps=12, **conds)
+    assert report["forced_refreshes"] == {"a ControlNet begins or ends to act": 1}
+    assert report["full"] == 2
+
+
 def test_is_run_for_every_evaluation_that_computes_a_part(hosted, control):
     _, report, calls = sample(hosted, "out.8", control)
     assert calls == STEPS

@@ -130,6 +130,20 @@ def test_what_the_model_inherits_already_is_left_out(hosted):
     assert not any(found["plan"].sites)
 
 
+def test_what_is_told_is_what_the_runs_did(hosted):
+    """A conditioning that begins in mid-run has evaluations compute that were to inherit."""
+    import nodes
+    ranges = [(1, 0.0, 0.4), (7, 0.4, 0.7), (8, 0.7, 1.0)]
+    scheduled = [cond for seed, *window in ranges
+                 for cond in nodes.ConditioningSetTimestepRange().set_range(hosted.cond(seed), *window)[0]]
+    run = asked(hosted, target_speedup=2.0, steps=12, positive=scheduled)
+    found = hosted.host.calibrate_plan(hosted.patcher, run)
+    _, report = sampled(hosted, hosted.following(found["plan"].json()), run)
+    told, _ = found["tried"][found["chosen"]]
+    assert told == pytest.approx(1 / report["mac_share"], rel=1e-3)
+    assert found["reached"] == (told > 1.98)
+
+
 def test_a_speed_out_of_reach_gives_the_plan_of_least_work(hosted):
     found = hosted.host.calibrate_plan(hosted.patcher, asked(hosted, target_speedup=20.0))
     assert not found["reached"]

@@ -3,6 +3,7 @@ sampling."""
 
 import pytest
 import torch
+from counted_control import CountedControl
 from hosted_model import SIZE, HostedModel, with_lora
 
 
@@ -20,8 +21,10 @@ def folder(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def plans(glue):
-    return glue("host.remembered_plans")
+def key_of(glue, hosted):
+    """Of a MODEL as the node has it, and a run."""
+    plans = glue("host.remembered_plans")
+    return lambda model, run: plans.key_of(hosted.host.without_inheritance(model), run)
 
 
 def asked(hosted, **changes):
@@ -51,35 +54,68 @@ def test_nothing_is_kept_unless_it_is_asked_for(hosted, folder):
 @pytest.mark.parametrize("changes", [
     {"steps": 7}, {"cfg": 4.0}, {"sampler_name": "heun"}, {"scheduler": "karras"}, {"denoise": 0.5},
     {"target_speedup": 2.0}, {"effort": "normal"}, {"latent_image": {"samples": torch.zeros(1, 4, SIZE, 2 * SIZE)}}])
-def test_another_way_to_sample_wants_another_plan(hosted, plans, changes):
-    assert plans.key_of(hosted.patcher, asked(hosted, **changes)) != plans.key_of(hosted.patcher, asked(hosted))
+def test_another_way_to_sample_wants_another_plan(hosted, key_of, changes):
+    assert key_of(hosted.patcher, asked(hosted, **changes)) != key_of(hosted.patcher, asked(hosted))
 
 
-def test_another_model_wants_another_plan(hosted, plans, glue):
+def test_a_controlnet_wants_another_plan(hosted, key_of):
+    controlled = asked(hosted, positive=hosted.cond(1, control=CountedControl(hosted).control))
+    assert key_of(hosted.patcher, controlled) != key_of(hosted.patcher, asked(hosted))
+
+
+def test_another_model_wants_another_plan(hosted, key_of, glue):
     other = HostedModel(glue)
     with torch.no_grad():
         other.patcher.model.diffusion_model.out[2].weight.mul_(1.5)
     weaker = hosted.patcher.clone()
     weaker.add_patches({name: patch[0][1] for name, patch in with_lora(hosted.patcher).patches.items()}, 0.25)
     models = [hosted.patcher, other.patcher, with_lora(hosted.patcher), weaker]
-    assert len({plans.key_of(model, asked(hosted)) for model in models}) == len(models)
+    assert len({key_of(model, asked(hosted)) for model in models}) == len(models)
 
 
-def test_a_model_is_the_same_whether_it_is_loaded_or_not(hosted, plans):
+def test_what_other_nodes_put_on_a_model_wants_another_plan(hosted, key_of):
+    from comfy_extras.nodes_freelunch import FreeU
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete, RescaleCFG
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    def behind(node, *inputs):
+        (model,) = getattr(node, "execute" if hasattr(node, "execute") else "patch")(hosted.patcher, *inputs)
+        return key_of(model, asked(hosted))
+    made = [(FreeU(), 1.1, 1.2, 0.9, 0.2), (FreeU(), 1.6, 1.6, 0.2, 0.2), (RescaleCFG(), 0.7), (RescaleCFG(), 0.3),
+            (PerturbedAttentionGuidance(), 3.0), (PerturbedAttentionGuidance(), 1.0),
+            (ModelSamplingDiscrete(), "v_prediction", False), (ModelSamplingDiscrete(), "eps", False)]
+    keys = [key_of(hosted.patcher, asked(hosted)), *(behind(*node) for node in made)]
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+    assert keys[1:] == [behind(*node) for node in made]
+
+
+def test_nothing_is_remembered_where_a_model_carries_what_no_key_can_tell(hosted, folder, caplog):
+    class Opaque:
+        def __call__(self, arguments):
+            return arguments["denoised"]
+    model = hosted.patcher.clone()
+    model.set_model_sampler_post_cfg_function(Opaque())
+    assert hosted.host.calibrate_plan(model, asked(hosted))["runs"] > 0
+    assert not folder.exists()
+    assert "the plan is not remembered, as the model carries a test_remembered_plans." in caplog.text
+
+
+def test_a_model_is_the_same_whether_it_is_loaded_or_not(hosted, key_of):
     """The host puts a LoRA into the weights when it loads the model."""
     patched = with_lora(hosted.patcher)
-    before = plans.key_of(patched, asked(hosted))
+    before = key_of(patched, asked(hosted))
     hosted.sample(patched, steps=2)
     assert patched.backup, "the host keeps patched weights elsewhere, and this test proves nothing"
-    assert plans.key_of(patched, asked(hosted)) == before
-    assert plans.key_of(with_lora(hosted.patcher), asked(hosted)) == before
+    assert key_of(patched, asked(hosted)) == before
+    assert key_of(with_lora(hosted.patcher), asked(hosted)) == before
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "asdm.calibrated", "version": 2}',
                                   '{"format": "asdm.calibrated", "version": 1, "tried": [[2, 40]], "chosen": 3}'])
-def test_a_file_that_holds_no_plan_is_replaced(hosted, folder, plans, text, caplog):
+def test_a_file_that_holds_no_plan_is_replaced(hosted, folder, key_of, text, caplog):
     run = asked(hosted)
-    kept = folder / f"{plans.key_of(hosted.host.without_inheritance(hosted.patcher), run)}.json"
+    kept = folder / f"{key_of(hosted.patcher, run)}.json"
     folder.mkdir(parents=True)
     kept.write_text(text, encoding="utf-8")
     assert hosted.host.calibrate_plan(hosted.patcher, run)["runs"] > 0

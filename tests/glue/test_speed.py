@@ -25,6 +25,11 @@ def gaussian(sigma):
     return 1.0 / (1.0 + sigma ** 2)
 
 
+def notes_of_another_run(report) -> list[str]:
+    """Those that say that the plan and the run do not fit."""
+    return [note for note in report["notes"] if "the plan has" in note]
+
+
 def carried(hosted, carry, sampler, steps=STEPS, slope=gaussian):
     return carry.carried_evaluations(hosted.sampler(sampler), hosted.sigmas(steps), hosted.patcher, slope).evaluations
 
@@ -125,14 +130,72 @@ def test_the_real_run_draws_the_noise_that_it_would_have_drawn(hosted, carry):
     assert torch.equal(torch.rand(4), expected)
 
 
+def test_no_other_generator_is_seeded(hosted, carry, monkeypatch):
+    """Samplers that draw on a GPU would get the same noise for every seed of the user's."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    carried(hosted, carry, "euler_ancestral")
+    assert seeded == []
+
+
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "lcm"])
+def test_the_plan_hangs_on_the_model_of_the_run_alone(hosted, sampler):
+    """Not on the clone that was sampled before: samplers add noise to a flow in another way."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+    diffusion = hosted.inheriting(speed="2x")
+    (flow,) = ModelSamplingSD3().patch(diffusion, 3.0)
+
+    def plan(model):
+        _, report = hosted.sampled(model, hosted.sampler(sampler), sigmas=hosted.sigmas_of(model, 14))
+        return json.loads(report["plan"])["evaluations"] if report["plan"] else None
+    first = {model: plan(model) for model in (diffusion, flow)}
+    again = {model: plan(model) for model in (flow, diffusion)}
+    assert first == again
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_noise_that_is_added_to_an_input_moves_no_entry_of_the_plan(hosted, sampler):
+    """Churn evaluates above the schedule."""
+    import comfy.samplers
+    churning = comfy.samplers.ksampler(sampler, {"s_churn": 5.0})
+    _, report = hosted.sampled(hosted.inheriting(speed="2x"), churning, steps=12)
+    sigmas = [entry["sigma"] for entry in json.loads(report["plan"])["evaluations"]]
+    assert sigmas == pytest.approx(report["sigmas"], rel=1e-4)
+    assert sigmas[0] > float(hosted.sigmas(12)[0])
+    if sampler == "euler":  # heun's churn has sigma rise, and then nothing is inherited
+        assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.05)
+    assert notes_of_another_run(report) == []
+
+
+def test_a_part_of_a_schedule_is_planned_for_to_its_last_evaluation(hosted):
+    sigmas = hosted.sigmas(STEPS, "kl_optimal")[:STEPS // 2 + 1]
+    _, report = hosted.sampled(hosted.inheriting(speed="2x"), hosted.sampler("dpmpp_2s_ancestral"), sigmas=sigmas)
+    assert notes_of_another_run(report) == []
+
+
 def test_a_sampler_that_needs_a_real_model_is_planned_for_as_euler(hosted, carry):
     import comfy.samplers
 
     def picky(model, x, sigmas, **_):
         raise AttributeError(f"{type(model.inner_model)} is no guider")
-    found = carry.carried_evaluations(comfy.samplers.KSAMPLER(picky), hosted.sigmas(6), hosted.patcher,
-                                      gaussian).evaluations
-    assert found == carried(hosted, carry, "euler", 6)
+    found = carry.carried_evaluations(comfy.samplers.KSAMPLER(picky), hosted.sigmas(6), hosted.patcher, gaussian)
+    assert found.evaluations == carried(hosted, carry, "euler", 6)
+    assert found.as_euler
+
+
+def test_the_report_says_that_a_sampler_is_planned_for_as_euler(hosted):
+    import comfy.samplers
+
+    def picky(model, x, sigmas, extra_args, **_):
+        assert model.inner_model.inner_model.diffusion_model.out is not None
+        ones = x.new_ones([len(x)])
+        for sigma in sigmas[:-1]:
+            if x.shape[1] != 4:
+                raise ValueError("expected a latent of four channels")
+            x = x + 0.1 * (model(x, sigma * ones, **extra_args) - x)
+        return x
+    _, report = hosted.sampled(hosted.inheriting(speed="2x"), comfy.samplers.KSAMPLER(picky), steps=STEPS)
+    assert "speed 2x: the sampler cannot be tried without a model, and is planned for as euler" in report["notes"]
 
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "uni_pc", "res_multistep",
@@ -185,10 +248,15 @@ def test_each_run_is_planned_for_its_own_schedule(hosted):
         assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.05)
 
 
-def test_both_unets_of_a_switched_run_are_planned_for_their_parts(hosted):
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_both_unets_of_a_switched_run_are_planned_for_their_parts(hosted, sampler, wrapped):
     from support import models
     early = hosted.inheriting(models.make_patcher(hosted.pack, "sd15", 32, seed=5), speed="2x")
-    switched = hosted.host.with_early_unet(hosted.inheriting(speed="2x"), early, 0.5)
-    _, report = hosted.sampled(switched, steps=STEPS)
-    assert report["evaluations"] == STEPS
+    late = hosted.exact() if wrapped else hosted.inheriting(speed="2x")
+    made = hosted.sampler(sampler)
+    made = hosted.wrap_sampler(made, {"speed": "2x"}) if wrapped else made
+    _, report = hosted.sampled(hosted.host.with_early_unet(late, early, 0.5), made, steps=STEPS)
+    assert report["evaluations"] == (2 * STEPS - 1 if sampler == "heun" else STEPS)
     assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.1)
+    assert notes_of_another_run(report) == []
