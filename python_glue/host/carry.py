@@ -32,13 +32,14 @@ class _PatchedModel:
         return getattr(self._model, name)
 
 
-class _LinearDenoiser:
-    """What a sampler calls in the place of the host's guider: the latent [1, 1, 1, width] is multiplied by `slope`, a
-    function of sigma. With `misses`, element i misses by 1 in evaluation i. Keeps what it was called with: `sigmas`,
-    and `inputs` [width]."""
+class _LinearDenoiser(comfy.samplers.CFGGuider):
+    """A guider for the sampler, with all that the host's have, that has no model: the latent [1, 1, 1, width] is
+    multiplied by `slope`, a function of sigma. With `misses`, element i misses by 1 in evaluation i. Keeps what it was
+    called with: `sigmas`, and `inputs` [width]."""
 
     def __init__(self, patcher, slope, misses: bool = False):
-        self.model_patcher, self.inner_model, self.sigmas, self.inputs = patcher, _PatchedModel(patcher), [], []
+        super().__init__(patcher)
+        self.inner_model, self.conds, self.sigmas, self.inputs = _PatchedModel(patcher), {}, [], []
         self._slope, self._misses = slope, misses
 
     def __call__(self, x, sigma, model_options=None, seed=None):
@@ -54,6 +55,16 @@ class _LinearDenoiser:
         for function in (model_options or {}).get("sampler_post_cfg_function", ()):
             denoised = given["denoised"] = function(given)
         return denoised
+
+
+class _Euler:
+    """Stands for a sampler that cannot be tried. Asks nothing of the host."""
+
+    def sample(self, denoiser, sigmas, extra_args, callback, noise, *_, **__):
+        x = noise * sigmas[0]
+        for sigma, after in zip(sigmas, sigmas[1:], strict=False):
+            x = x + (after - sigma) / sigma * (x - denoiser(x, sigma))
+        return x
 
 
 def _sampled(sampler, sigmas: torch.Tensor, denoiser: _LinearDenoiser, noise: torch.Tensor) -> torch.Tensor:
@@ -78,7 +89,7 @@ def carried_evaluations(sampler, sigmas: torch.Tensor, patcher, slope) -> Carrie
     try:
         return _tried(sampler, sigmas, patcher, slope)
     except Exception:  # noqa: BLE001  whatever a foreign sampler raises without a real model
-        return _tried(comfy.samplers.ksampler("euler"), sigmas, patcher, slope)._replace(as_euler=True)
+        return _tried(_Euler(), sigmas, patcher, slope)._replace(as_euler=True)
 
 
 def _tried(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:

@@ -8,7 +8,6 @@ and where a call carries something that the engine does not know, the host's cod
 import functools
 import os
 import sys
-import sysconfig
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
@@ -47,7 +46,22 @@ _ASKED = frozenset(("cast_bias_weight", "uncast_bias_weight"))
 # Where code lies that may do the work of the host's classes: the host, torch, this pack's own classes.
 _HOMES = tuple(str(Path(home).resolve()) + os.sep for home in (
     *comfy.__path__, *torch.__path__, Path(__file__).parent))
-_LIBRARIES = tuple(str(Path(home).resolve()) + os.sep for home in map(sysconfig.get_path, ("purelib", "platlib")))
+
+
+@functools.lru_cache(maxsize=4)
+def _libraries(search_path: tuple) -> tuple:
+    """The folder of Python's own modules, and those of a `sys.path` that packages were installed into: of the
+    interpreter, of the user, or of another environment that this one builds on."""
+    installed = (folder for folder in search_path
+                 if folder and any(path.suffix in (".dist-info", ".egg-info") for path in _entries(folder)))
+    return tuple(str(Path(folder).resolve()) + os.sep for folder in (Path(os.__file__).parent, *installed))
+
+
+def _entries(folder: str):
+    try:
+        yield from Path(folder).iterdir()
+    except OSError:  # an archive, or no folder at all
+        return
 
 
 @functools.cache
@@ -64,7 +78,7 @@ def is_foreign(owner, name: str, function) -> bool:
     if len(codes) < len(layers):
         return not type(function).__module__.startswith("torch")
     imported = isinstance(owner, ModuleType) and function.__name__ == name  # as the host imports from libraries
-    homes = _HOMES + _LIBRARIES if imported else _HOMES
+    homes = _HOMES + _libraries(tuple(sys.path)) if imported else _HOMES
     return not all(_lies_in(code.co_filename, homes) for code in codes)
 
 

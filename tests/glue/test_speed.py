@@ -60,7 +60,7 @@ def test_every_sampler_of_the_host_is_tried_as_itself(hosted, carry, monkeypatch
     """No evaluation is planned for that the run does not make, but for the sampler that chooses its steps."""
     _, report = hosted.sampled(hosted.exact(), hosted.sampler(sampler), steps=6)
     own = hosted.sampler(sampler)
-    monkeypatch.setattr(carry.comfy.samplers, "ksampler", lambda *_: pytest.fail("taken for euler"))
+    monkeypatch.setattr(carry, "_Euler", lambda: pytest.fail("taken for euler"))
     found = carry.carried_evaluations(own, hosted.sigmas(6), hosted.patcher, gaussian).evaluations
     assert all(math.isfinite(weight) for _, weight, *_ in found)
     if sampler != "dpm_adaptive":
@@ -179,8 +179,31 @@ def test_a_sampler_that_needs_a_real_model_is_planned_for_as_euler(hosted, carry
     def picky(model, x, sigmas, **_):
         raise AttributeError(f"{type(model.inner_model)} is no guider")
     found = carry.carried_evaluations(comfy.samplers.KSAMPLER(picky), hosted.sigmas(6), hosted.patcher, gaussian)
-    assert found.evaluations == carried(hosted, carry, "euler", 6)
+    of_euler = carried(hosted, carry, "euler", 6)
+    for (*numbers, renewed), (*expected, none) in zip(found.evaluations, of_euler, strict=True):
+        assert numbers == pytest.approx(expected, abs=1e-4)
+        assert renewed == none
     assert found.as_euler
+
+
+def test_a_guider_of_another_host_does_not_stop_the_run(hosted, carry, monkeypatch):
+    """Whatever the host's samplers ask of a guider that the trial's has not, a plan is made."""
+    import comfy.samplers
+
+    def asks(self, *_, **__):
+        raise AttributeError("'_LinearDenoiser' object has no attribute 'to_come'")
+    expected = carried(hosted, carry, "euler", 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(comfy.samplers.KSAMPLER, "sample", asks)
+        found = carry.carried_evaluations(hosted.sampler("heun"), hosted.sigmas(6), hosted.patcher, gaussian)
+    assert found.as_euler
+    assert [sigma for sigma, *_ in found.evaluations] == pytest.approx([sigma for sigma, *_ in expected])
+
+
+def test_the_trial_has_what_a_guider_of_the_host_has(hosted, carry):
+    import comfy.samplers
+    own = comfy.samplers.CFGGuider(hosted.patcher)
+    assert vars(own).keys() <= vars(carry._LinearDenoiser(hosted.patcher, gaussian)).keys()
 
 
 def test_the_report_says_that_a_sampler_is_planned_for_as_euler(hosted):
