@@ -102,12 +102,33 @@ def _in_fp8(sampling: Sampling, scale_name: str) -> dict:
     return tensors
 
 
+def _quantised(sampling: Sampling, tensors: dict):
+    """The MODEL of a newer host, which makes one kind of layer of both kinds of file. Two numbers as the mark of such a
+    file mean that products are made in full precision."""
+    import comfy.utils
+    marked = {**tensors, "scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)}
+    converted, _ = comfy.utils.convert_old_quants(marked, "", metadata={})
+    return model_of(sampling.pack, torch.float32, torch.float32, converted,
+                    quant_config=comfy.utils.detect_layer_quantization(converted, ""))
+
+
+def _has_one_kind_of_quantised_layer() -> bool:
+    import comfy.utils
+    return hasattr(comfy.utils, "convert_old_quants")
+
+
 def scaled_fp8(sampling: Sampling):
     tensors = _in_fp8(sampling, "scale_weight")
-    sampling.model = model_of(sampling.pack, torch.float32, None, tensors, scaled_fp8=torch.float8_e4m3fn)
+    if _has_one_kind_of_quantised_layer():
+        sampling.model = _quantised(sampling, tensors)
+    else:
+        sampling.model = model_of(sampling.pack, torch.float32, None, tensors, scaled_fp8=torch.float8_e4m3fn)
 
 
 def mixed_precision(sampling: Sampling):
+    if _has_one_kind_of_quantised_layer():
+        sampling.model = _quantised(sampling, _in_fp8(sampling, "scale_weight"))
+        return
     tensors = _in_fp8(sampling, "weight_scale")
     layers = {name.removesuffix(".weight_scale"): {"format": "float8_e4m3fn"} for name in tensors
               if name.endswith(".weight_scale")}
