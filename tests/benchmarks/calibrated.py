@@ -7,6 +7,7 @@ the conditions, prompts and seeds went into what the node knows before it runs.
 import argparse
 import json
 import re
+import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def rows_of(pack, name: str, demo, condition: DialCondition, options) -> list[di
 
 
 def mean(gains: list[float]) -> float:
-    return round(sum(gains) / len(gains), 2)
+    return round(statistics.fmean(gains), 2)
 
 
 def main():

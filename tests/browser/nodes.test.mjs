@@ -1,6 +1,6 @@
 // The pack's nodes as a user meets them: found, placed, set, run and told about, in the real front end.
 import assert from "node:assert/strict";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import {
@@ -33,7 +33,6 @@ let browser;
 let page;
 
 before(async () => {
-  await mkdir(screenshots, { recursive: true });
   ({ browser, page } = await openFrontEnd());
 });
 after(() => browser?.close());

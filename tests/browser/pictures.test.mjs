@@ -1,6 +1,6 @@
 // Takes the README's pictures of the nodes, in the real front end and after a real run; scripts/screenshots.sh stores them.
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import {
@@ -38,7 +38,6 @@ let browser;
 let page;
 
 before(async () => {
-  await mkdir(folder, { recursive: true });
   ({ browser, page } = await openFrontEnd());
 });
 after(() => browser?.close());

@@ -1,6 +1,6 @@
 // Plans in the front end: pictures that carry them are dropped on ASDM Apply Plan, and the grid there is painted.
 import assert from "node:assert/strict";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import {
@@ -33,7 +33,6 @@ let page;
 const files = {}; // made by runs: {png, webp, both}
 
 before(async () => {
-  await mkdir(screenshots, { recursive: true });
   ({ browser, page } = await openFrontEnd());
   await makePictures();
 });

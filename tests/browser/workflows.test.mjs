@@ -1,6 +1,6 @@
 // The shared workflows in the real front end, against the server that ASDM_SERVER names.
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import {
@@ -28,7 +28,6 @@ let browser;
 let page;
 
 before(async () => {
-  await mkdir(screenshots, { recursive: true });
   ({ browser, page } = await openFrontEnd());
 });
 after(() => browser?.close());

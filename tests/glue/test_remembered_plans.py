@@ -5,6 +5,7 @@ import pytest
 import torch
 from counted_control import CountedControl
 from hosted_model import SIZE, HostedModel, with_lora
+from test_plan_calibration import asked as calibration
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +29,14 @@ def key_of(glue, hosted):
 
 
 def asked(hosted, **changes):
-    given = {"positive": hosted.cond(1), "negative": hosted.cond(2), "seed": 3, "steps": 6, "cfg": 5.0,
-             "latent_image": {"samples": torch.zeros(1, 4, SIZE, SIZE)}, "sampler_name": "euler", "scheduler": "normal",
-             "denoise": 1.0, "target_speedup": 1.4, "effort": "quick", "remember": "yes"}
-    return given | changes
+    return calibration(hosted, **({"remember": "yes"} | changes))
 
 
 def test_another_prompt_and_seed_get_the_plan_without_a_run(hosted, folder):
     first = hosted.host.calibrate_plan(hosted.patcher, asked(hosted))
     assert first["runs"] > 0
     again = hosted.host.calibrate_plan(hosted.patcher, asked(
-        hosted, positive=hosted.cond(7), seed=8, latent_image={"samples": torch.zeros(2, 4, SIZE, SIZE)}))
+        hosted, positive=hosted.cond(7), seed=8, latent_image={"samples": torch.zeros(1, 4, SIZE, SIZE)}))
     assert again["runs"] == 0
     assert {name: again[name] for name in ("plan", "tried", "chosen", "reached", "judged")} == {
         name: first[name] for name in ("plan", "tried", "chosen", "reached", "judged")}
