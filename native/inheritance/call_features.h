@@ -36,7 +36,8 @@ class CallFeatures {
   [[nodiscard]] bool wants_control() const noexcept { return order_.wants_control; }
   /// The ControlNets gave `residuals` for the batch of `rows`, or one row for all of them; kept without a copy.
   void keep_control(Control residuals, int64_t rows);
-  [[nodiscard]] bool is_whole_output(NodeId layer) const { return order_.whole_outputs.contains(layer); }
+  /// Layers whose output is inherited or kept instead of what they add to their input.
+  [[nodiscard]] const std::set<NodeId>& whole_outputs() const noexcept { return order_.whole_outputs; }
 
   /// Whether the value that stands in for `node` is the same in all calls until it is computed anew.
   [[nodiscard]] bool is_held(NodeId node) const;

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "native/unet/needs.h"
+
 namespace asdm {
 namespace {
 
@@ -42,28 +44,22 @@ class Walk {
       return;
     }
     nodes_.computed.push_back(node);
-    const BlockTopology& block = topology_.block(node);
-    if (run_layers(block)) {
-      if (node > 0) {
-        ask(node - 1);
+    const Needs needs = needs_of(topology_, node, {sites_, whole_outputs_});
+    meet_layers(topology_.block(node), needs.first_layer);
+    for (const NodeId other : {needs.trunk, needs.skip, needs.target}) {
+      if (other >= 0) {
+        ask(other);
       }
-      if (block.kind == BlockKind::kOutput) {
-        ask(block.skip);
-      }
-    }
-    if (block.kind == BlockKind::kOutput && node + 1 < topology_.whole()) {
-      ask(topology_.block(node + 1).skip);  // its size is an Upsample's target
     }
   }
 
-  /// From the last layer to the first; whether the block's input is needed.
-  bool run_layers(const BlockTopology& block) {
-    for (size_t i = block.layers.size(); i-- > 0;) {
+  /// From the last layer to `first`.
+  void meet_layers(const BlockTopology& block, size_t first) {
+    for (size_t i = block.layers.size(); i-- > first;) {
       const LayerTopology& layer = block.layers[i];
       if (take(layer.node)) {
-        if (!layer.is_residual() || whole_outputs_.contains(layer.node)) {
+        if (by_output(layer, whole_outputs_)) {
           nodes_.whole_outputs.push_back(layer.node);
-          return false;
         }
         continue;
       }
@@ -74,7 +70,6 @@ class Walk {
         }
       }
     }
-    return true;
   }
 
   const Topology& topology_;

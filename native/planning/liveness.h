@@ -1,4 +1,5 @@
-// What a call computes under inheritance: the walk of native/unet/evaluation.cpp, without tensors.
+// What a call computes under inheritance: asked by the rule of native/unet/needs.h, as the evaluation does, without
+// tensors.
 #pragma once
 
 #include <set>

@@ -6,22 +6,18 @@
 
 #include "native/base/error.h"
 #include "native/unet/layer_units.h"
+#include "native/unet/needs.h"
 
 namespace asdm {
 namespace {
-
-/// Whether what `layer` inherits or leaves behind is its output, not what it adds to its input.
-bool by_output(const LayerTopology& layer, const CallFeatures& features) {
-  return !layer.is_residual() || features.is_whole_output(layer.node);
-}
 
 /// `h` as the host's layers get it from each other.
 at::Tensor for_host(const at::Tensor& h, const LayerContext& layer) {
   return layer.host->runs_all() ? h : h.contiguous();
 }
 
-bool holds_output(const LayerTopology& layer, const CallFeatures& features) {
-  return features.holds(layer.node) && by_output(layer, features);
+bool is_replaced(const LayerTopology& layer, const CallFeatures& features) {
+  return asdm::is_replaced(layer, {features.sites(), features.whole_outputs()});
 }
 
 }  // namespace
@@ -51,21 +47,8 @@ Block::Operation Block::make_operation(ModuleTable& table, const LayerTopology& 
   throw internal_fault("Block", "unknown layer kind");
 }
 
-size_t Block::start(const CallFeatures& features) const {
-  for (size_t i = layers_.size(); i-- > 0;) {
-    if (holds_output(layers_[i].topology, features)) {
-      return i;
-    }
-  }
-  return 0;
-}
-
-bool Block::needs_input(const CallFeatures& features) const {
-  return layers_.empty() || !holds_output(layers_[start(features)].topology, features);
-}
-
 bool Block::splits(const CallFeatures& features, const LayerContext& layer) const {
-  if (layers_.empty() || start(features) != 0) {
+  if (layers_.empty()) {
     return false;
   }
   const Layer& first = layers_.front();
@@ -74,11 +57,6 @@ bool Block::splits(const CallFeatures& features, const LayerContext& layer) cons
   const bool of_host = layer.host_runs(first.part) || (layer.host != nullptr && layer.host->has_injected(number_, 0));
   return res != nullptr && !of_host && res->splits(layer) && !concerned(first.topology.node) &&
          !concerned(first.topology.first_unit + kConvUnit);
-}
-
-at::Tensor Block::operator()(at::Tensor h, const PartInputs& inputs, LayerContext& layer,
-                             CallFeatures& features) const {
-  return run_from(start(features), std::move(h), inputs, layer, features);
 }
 
 at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const PartInputs& inputs, LayerContext& layer,
@@ -95,7 +73,7 @@ at::Tensor Block::operator()(const HeldJoin& h, HeldSums& sums, const PartInputs
 at::Tensor Block::run_from(size_t first, at::Tensor h, const PartInputs& inputs, LayerContext& layer,
                            CallFeatures& features) const {
   for (size_t i = first; i < layers_.size(); ++i) {
-    if (!holds_output(layers_[i].topology, features)) {
+    if (!is_replaced(layers_[i].topology, features)) {
       h = with_injected(i, std::move(h), inputs, layer);
     }
     h = run(layers_[i], h, inputs, layer, features);
@@ -115,7 +93,7 @@ at::Tensor Block::with_injected(size_t position, at::Tensor h, const PartInputs&
 at::Tensor Block::run(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext layer,
                       CallFeatures& features) {
   const NodeId node = step.topology.node;
-  if (holds_output(step.topology, features)) {
+  if (is_replaced(step.topology, features)) {
     return features.inherited(node);
   }
   if (features.holds(node)) {
@@ -128,7 +106,7 @@ at::Tensor Block::run(const Layer& step, const at::Tensor& h, const PartInputs& 
     if (layer.host_runs(step.part)) {
       return run_hosts(step, h, inputs, layer, features);
     }
-    if (features.wants(node) && !by_output(step.topology, features)) {
+    if (features.wants(node) && !by_output(step.topology, features.whole_outputs())) {
       const at::Tensor added = delta(step, h, inputs, layer);
       features.computed(node, added);
       return trunk(step, h, layer) + added;
@@ -149,7 +127,7 @@ at::Tensor Block::run_hosts(const Layer& step, const at::Tensor& h, const PartIn
   for (NodeId unit = step.topology.first_unit; unit < step.topology.first_unit + step.topology.units; ++unit) {
     features.computed(unit, {});
   }
-  const bool adds = features.wants(node) && !by_output(step.topology, features);
+  const bool adds = features.wants(node) && !by_output(step.topology, features.whole_outputs());
   features.computed(node, adds ? output - trunk(step, h, layer) : output);
   return output;
 }

@@ -19,17 +19,15 @@ class Block {
   /// `number`: among the blocks of the UNet.
   Block(ModuleTable& table, const BlockTopology& topology, int64_t emb_channels, int64_t number);
 
-  /// False where the output of one of its layers is inherited: what comes before is then not needed.
-  [[nodiscard]] bool needs_input(const CallFeatures& features) const;
-
-  /// Whether the first layer may take its input in two parts: it is a ResBlock that splits, and nothing inside it is
-  /// inherited or kept.
+  /// Whether the first layer, where it runs, may take its input in two parts: it is a ResBlock that splits, and nothing
+  /// inside it is inherited or kept.
   [[nodiscard]] bool splits(const CallFeatures& features, const LayerContext& layer) const;
 
-  /// h [batch, channels, height, width], undefined where it is not needed; `inputs`: what its layers get beside it.
-  /// Throws InheritedFeatureMisfit.
-  at::Tensor operator()(at::Tensor h, const PartInputs& inputs, LayerContext& layer, CallFeatures& features) const;
-  /// The same within rounding for h in two parts; only where splits().
+  /// The layers from number `first` on, on h [batch, channels, height, width], undefined where it is not needed;
+  /// `inputs`: what they get beside it. Throws InheritedFeatureMisfit.
+  at::Tensor run_from(size_t first, at::Tensor h, const PartInputs& inputs, LayerContext& layer,
+                      CallFeatures& features) const;
+  /// All layers on h in two parts, within rounding the same; only where splits().
   at::Tensor operator()(const HeldJoin& h, HeldSums& sums, const PartInputs& inputs, LayerContext& layer,
                         CallFeatures& features) const;
 
@@ -42,12 +40,6 @@ class Block {
     PartId part;
   };
   static Operation make_operation(ModuleTable& table, const LayerTopology& topology, int64_t emb_channels);
-  /// The first layer to be run or inherited.
-  [[nodiscard]] size_t start(const CallFeatures& features) const;
-
-  /// The layers from `first` on.
-  at::Tensor run_from(size_t first, at::Tensor h, const PartInputs& inputs, LayerContext& layer,
-                      CallFeatures& features) const;
   /// What other packs have put before layer `position`, applied to h.
   at::Tensor with_injected(size_t position, at::Tensor h, const PartInputs& inputs, LayerContext& layer) const;
   static at::Tensor run(const Layer& step, const at::Tensor& h, const PartInputs& inputs, LayerContext layer,

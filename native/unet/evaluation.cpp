@@ -137,13 +137,14 @@ void Evaluation::check_entry(NodeId node, const at::Tensor& h) {
   }
 }
 
-at::Tensor Evaluation::run_block(NodeId node, at::Tensor h, at::IntArrayRef output_shape) {
+at::Tensor Evaluation::run_block(NodeId node, const Needs& needs, at::Tensor h, at::IntArrayRef output_shape) {
   const auto index = static_cast<size_t>(node);
   if (h.defined()) {
     check_entry(node, h);
   }
-  return observed(layer_.observer, topology_.blocks[index].address,
-                  [&] { return unet_.blocks_[index](std::move(h), part_inputs(output_shape), layer_, features_); });
+  return observed(layer_.observer, topology_.blocks[index].address, [&] {
+    return unet_.blocks_[index].run_from(needs.first_layer, std::move(h), part_inputs(output_shape), layer_, features_);
+  });
 }
 
 bool Evaluation::joins_held(NodeId node, const at::Tensor& h) const {
@@ -171,12 +172,13 @@ at::Tensor Evaluation::run_joined(NodeId node, const HeldJoin& join, at::IntArra
 }
 
 at::Tensor Evaluation::compute_input(NodeId node) {
+  const Needs needs = needs_of(node);
   at::Tensor h;
-  if (needs_input(node)) {
-    h = node == 0 ? laid_out(inputs_.x) : trunk_before(node);
+  if (needs.input) {
+    h = needs.trunk < 0 ? laid_out(inputs_.x) : trunk_from(needs.trunk);
   }
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = run_block(node, std::move(h));
+  h = run_block(node, needs, std::move(h));
   h = add_control(std::move(h), inputs_.control.input, topology_.block(node).number);
   if (!hooks_.hooks_input_blocks()) {
     return h;
@@ -199,34 +201,33 @@ at::Tensor Evaluation::trunk_after_input(NodeId node) {
   return trunk;
 }
 
-at::Tensor Evaluation::trunk_before(NodeId node) {
-  return topology_.is_input(node - 1) ? trunk_after_input(node - 1) : value(node - 1);
+at::Tensor Evaluation::trunk_from(NodeId node) {
+  return topology_.is_input(node) ? trunk_after_input(node) : value(node);
 }
 
 at::Tensor Evaluation::compute_middle(NodeId node) {
-  at::Tensor h = needs_input(node) ? trunk_before(node) : at::Tensor();
+  const Needs needs = needs_of(node);
+  at::Tensor h = needs.input ? trunk_from(needs.trunk) : at::Tensor();
   enter(topology_.blocks[static_cast<size_t>(node)]);
-  h = run_block(node, std::move(h));
+  h = run_block(node, needs, std::move(h));
   h = add_control(std::move(h), inputs_.control.middle, 0);
   return hooks_.hooks_middle_block() ? laid_out(hooks_.middle_block(h.contiguous(), emb_)) : h;
 }
 
 at::Tensor Evaluation::compute_output(NodeId node) {
   const BlockTopology& block = topology_.block(node);
+  const Needs needs = needs_of(node);
   at::Tensor h;
   at::Tensor skip;
-  if (needs_input(node)) {
-    h = trunk_before(node);
-    skip = value(block.skip);
+  if (needs.input) {
+    h = trunk_from(needs.trunk);
+    skip = value(needs.skip);
   }
-  at::Tensor next_skip;  // the last block enlarges nothing
-  if (node + 1 < topology_.whole()) {
-    next_skip = value(topology_.block(node + 1).skip);
-  }
-  const at::IntArrayRef output_shape = next_skip.defined() ? next_skip.sizes() : at::IntArrayRef();
+  const at::Tensor target = needs.target < 0 ? at::Tensor() : value(needs.target);
+  const at::IntArrayRef output_shape = target.defined() ? target.sizes() : at::IntArrayRef();
   enter(block);
   if (!h.defined()) {
-    return run_block(node, std::move(h), output_shape);
+    return run_block(node, needs, std::move(h), output_shape);
   }
   if (joins_held(node, h)) {
     const HeldJoin halves{std::move(h), add_control(std::move(skip), inputs_.control.output, block.number)};
@@ -235,7 +236,7 @@ at::Tensor Evaluation::compute_output(NodeId node) {
   }
   h = join(block, std::move(h), std::move(skip));
   drop_inputs(node);
-  return run_block(node, std::move(h), output_shape);
+  return run_block(node, needs, std::move(h), output_shape);
 }
 
 void Evaluation::drop_inputs(NodeId node) {
@@ -272,8 +273,8 @@ void Evaluation::check_join(const BlockTopology& block, const at::Tensor& h, con
   }
 }
 
-bool Evaluation::needs_input(NodeId node) const {
-  return unet_.blocks_[static_cast<size_t>(node)].needs_input(features_);
+Needs Evaluation::needs_of(NodeId node) const {
+  return asdm::needs_of(topology_, node, {features_.sites(), features_.whole_outputs()});
 }
 
 at::Tensor Evaluation::add_control(at::Tensor h, const std::vector<at::Tensor>& residuals, int64_t ordinal) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "native/unet/needs.h"
 #include "native/unet/unet.h"
 
 namespace asdm {
@@ -38,19 +39,18 @@ class Evaluation {
   at::Tensor run_joined(NodeId node, const HeldJoin& join, at::IntArrayRef output_shape);
   /// Nobody asks for what block `node` consumed again; without this the whole decoder would stay in memory.
   void drop_inputs(NodeId node);
-  /// The trunk value that enters block `node`.
-  at::Tensor trunk_before(NodeId node);
-  /// The same for the block behind input block `node`.
+  /// What block `node` hands on to the block behind it.
+  at::Tensor trunk_from(NodeId node);
+  /// The same of an input block, which a hook may have parted from its skip.
   at::Tensor trunk_after_input(NodeId node);
 
   void embed();
   void enter(const BlockTopology& block);
   /// An input of the size of `h` enters block `node`. Throws InheritedFeatureMisfit.
   void check_entry(NodeId node, const at::Tensor& h);
-  /// Whether block `node` needs what comes before it.
-  [[nodiscard]] bool needs_input(NodeId node) const;
-  /// The layers of block `node` on `h`; `output_shape`: of the next skip, an Upsample's target.
-  at::Tensor run_block(NodeId node, at::Tensor h, at::IntArrayRef output_shape = {});
+  [[nodiscard]] Needs needs_of(NodeId node) const;
+  /// The layers that block `node` needs, on `h`; `output_shape`: of the next skip, an Upsample's target.
+  at::Tensor run_block(NodeId node, const Needs& needs, at::Tensor h, at::IntArrayRef output_shape = {});
   [[nodiscard]] PartInputs part_inputs(at::IntArrayRef output_shape) const {
     return {emb_, inputs_.context, output_shape};
   }

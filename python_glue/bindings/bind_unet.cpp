@@ -135,7 +135,7 @@ std::pair<int64_t, int64_t> call_macs(const UNet& unet, const CallFeatures& call
   NodesOfCall nodes{.computed = call.ledger().computed, .inherited = call.ledger().inherited, .whole_outputs = {}};
   nodes.inherited.insert(nodes.inherited.end(), call.ledger().forecast.begin(), call.ledger().forecast.end());
   std::copy_if(nodes.inherited.begin(), nodes.inherited.end(), std::back_inserter(nodes.whole_outputs),
-               [&](NodeId node) { return call.is_whole_output(node); });
+               [&](NodeId node) { return call.whole_outputs().contains(node); });
   const int64_t done = live_macs(unet.topology(), nodes, size);
   return {call.ledger().guided ? done / 2 : done, full_macs(unet.topology(), size)};
 }
