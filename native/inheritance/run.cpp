@@ -41,6 +41,7 @@ void Run::begin_evaluation(double sigma, std::optional<double> measured) {
   if (now_.evaluation > 0 && first_call_) {
     measured.reset();  // the evaluation before made no call here: what it decided was not done
   }
+  pass_ = -1;
   first_call_ = true;
   called_bytes_ = 0;
   store_.begin_evaluation();

@@ -37,6 +37,13 @@ class Run {
   /// A model evaluation at `sigma` begins (the host's PREDICT_NOISE). `measured`: the value of measure() for it.
   void begin_evaluation(double sigma, std::optional<double> measured = {});
 
+  /// The evaluation that began last, from 0; -1 where none did.
+  [[nodiscard]] int64_t evaluation() const noexcept { return now_.evaluation; }
+  /// A pass over the latent begins: the host asks for several in an evaluation where guidance does. Its number, from 0.
+  int64_t begin_pass() noexcept { return ++pass_; }
+  /// The pass of this evaluation that began last; -1 where none did.
+  [[nodiscard]] int64_t pass_number() const noexcept { return pass_; }
+
   /// The calls of this evaluation that are still to come inherit nothing, for `reason`: guidance compares what they
   /// give, and a fresh prediction beside an old one would pass for guidance.
   void refuse_rest(const std::string& reason) { rest_refused_ = reason; }
@@ -99,6 +106,7 @@ class Run {
   Decision decision_;
   std::string rest_refused_;  ///< why the calls to come inherit nothing; empty = they may
   std::string next_refused_;  ///< the same of the next evaluation
+  int64_t pass_ = -1;
   bool first_call_ = true;
   std::set<NodeId> left_out_;
   FeatureStore store_;

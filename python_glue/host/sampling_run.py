@@ -43,9 +43,7 @@ class SamplingRun:
         self._steps = len(sigmas) - 1
         self._native = native.native_module().Run(self.hosted.inheritance(settings), sigmas.tolist(),
                                                   self.hosted.unet)
-        self._evaluation = -1
         self._sigmas = []  # of each evaluation, a tensor where the run need not know it
-        self._pass = -1
         self._seen = Counter()  # chunks of this pass
         self._canvas = None  # of this pass
         self._nameless = Counter()  # calls that were to inherit and could not be told apart, by reason
@@ -116,8 +114,6 @@ class SamplingRun:
                 largest, measured = torch.stack((largest, measured)).tolist()
         self._sigmas.append(largest)
         self._native.begin_evaluation(largest if self.settings.inheritance else 0.0, measured)
-        self._evaluation += 1
-        self._pass = -1
         self._seen.clear()
         self._control.begin_evaluation()
 
@@ -146,18 +142,18 @@ class SamplingRun:
 
     def begin_pass(self, conds: list, canvas: Canvas) -> list:
         """The conds to run on the latent of `canvas`, those with a ControlNet behind a stand-in."""
-        self._pass += 1
+        number = self._native.begin_pass()
         self._canvas = canvas
         self._seen.clear()
         if self.settings.inheritance:
             acting = acting_conds(conds, self.sigma)
-            if self._evaluation and self._pass not in self._acting:
+            if self._native.evaluation and number not in self._acting:
                 self._native.begin_fresh_calls("guidance began in the evaluation before")
-            before = self._acting.get(self._pass, acting)
+            before = self._acting.get(number, acting)
             # What is new has no features yet. The host may ask for the others first; they must not be older than its.
             if reason := what_changed(before, acting):
                 self._native.refuse_rest(reason)
-            self._acting[self._pass] = acting
+            self._acting[number] = acting
         return with_stand_ins(conds, self) if _WITHOUT_CONTROL & self._sites else conds
 
     def leave_out(self, structure):
@@ -191,8 +187,8 @@ class SamplingRun:
         brings, promised or given."""
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
-        chunks = chunks_of(x, has_control, transformer_options, bound.current_patcher, self._pass, self._seen,
-                           self._canvas) if self.inherits else Chunks()
+        chunks = chunks_of(x, has_control, transformer_options, bound.current_patcher, self._native.pass_number,
+                           self._seen, self._canvas) if self.inherits else Chunks()
         self._threads.add(threading.get_ident())
         if len(self._threads) > 1:
             # Chunks that differ in their order alone cannot be told apart where threads bring them in any order.
@@ -247,7 +243,7 @@ class SamplingRun:
     def end_fallback(self, reason: str, span: Span):
         with self.lock:
             self.fallbacks[reason] += 1
-            self._fallback_evaluations.add(self._evaluation)
+            self._fallback_evaluations.add(self._native.evaluation)
             self._fallback_spans.append(span)
 
     def _book_bypass(self, idle: list[int]):
