@@ -13,7 +13,7 @@ class WrapSampler final : public Node {
     schema.display_name = "ASDM Wrap Sampler (faster, cache)";
     schema.description =
         "A sampler that brings feature inheritance to whatever model it meets, for graphs with SamplerCustom. The same "
-        "as ASDM Feature Inheritance or ASDM Apply Plan on the model: the pictures are equal.";
+        "as ASDM Faster SD/SDXL or ASDM Apply Plan on the model: the pictures are equal.";
     schema.search_aliases = {"fast", "faster", "speed", "cache", "deepcache", "sampler"};
     schema.tells_runs = true;
     schema.inputs = inheritance_inputs();

@@ -22,7 +22,7 @@ as they write it. A row counts only where the host's own picture is another one 
   *exact*: the engine made every call. *exact, with callbacks*: it did, and hooks of the host's ran between its layers.
   *partly in the host's code*, *in the host's code*: the host's own modules or forward computed some or all of it, so
   that the result is right and the gain is smaller. *refused*: the run ends with that message.
-- **ASDM Feature Inheritance** (`uniform`, interval 2), put before it: how many evaluations inherited, and the share of
+- **ASDM Faster SD/SDXL** (`uniform`, interval 2), put before it: how many evaluations inherited, and the share of
   the UNet's work that was done.
 - **the report says**: what ASDM Report tells of it beside counts.
 
@@ -86,6 +86,6 @@ def page(result: dict) -> str:
     for group in dict.fromkeys(row["group"] for row in rows):
         cells = [[row["name"], row["by"], _effect(row), _exact(row), _inheriting(row), _told(row)]
                  for row in rows if row["group"] == group]
-        head = ["what", "by", "effect", "ASDM Native UNet", "ASDM Feature Inheritance", "the report says"]
+        head = ["what", "by", "effect", "ASDM Native UNet", "ASDM Faster SD/SDXL", "the report says"]
         parts += [f"## {group}", table(head, [list(map(_cell, one)) for one in cells])]
     return "\n\n".join(parts) + "\n"
