@@ -30,6 +30,11 @@ class Sampling:
         self._guidance = float(getattr(guider, "cfg", 1.0))
         self.height, self.width = noise.shape[-2:]
 
+    @property
+    def rises(self) -> bool:
+        """Whether a step leads to more noise than it began with: such a run is no way from noise to a picture."""
+        return bool((self._sigmas[1:] > self._sigmas[:-1]).any())
+
     @functools.cached_property
     def carried(self) -> Carried:
         """The evaluations that the sampler will make."""
@@ -49,6 +54,9 @@ def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampl
     asked = None if request is None or settings.plan() else native.native_module().speed_from(request.speed)
     if asked is None or len(sigmas) < 2:
         return settings
+    if sampling.rises:
+        return _exact(settings, request.speed, asked, "sigmas of this run rise, and no feature of before stands in where "
+                      "there is more noise again")
     evaluations = _made(sampling.carried.evaluations, makes)
     if sampling.carried.as_euler:
         note = f"speed {request.speed}: the sampler cannot be tried without a model, and is planned for as euler"
@@ -58,16 +66,21 @@ def settings_at_speed(settings: EngineSettings, patcher, sigmas, sampling: Sampl
     found = _least_loss(hosted_unet(patcher.model).spec, tuple(evaluations), sampling.height, sampling.width, asked,
                         may_forecast)
     if found is None:
-        note = (f"speed {request.speed}: nothing is inherited; in {len(evaluations)} evaluations nothing could be at "
-                f"little loss")
-        return dataclasses.replace(settings, inheritance=None,
-                                   notes=settings.notes if asked == 1.0 else (*settings.notes, note))
+        return _exact(settings, request.speed, asked,
+                      f"in {len(evaluations)} evaluations nothing could be at little loss")
     plan = native.native_module().Plan(
         family=hosted_unet(patcher.model).family, steps=len(sigmas) - 1,
         value=found.value if may_forecast else request.value, storage=request.storage,
         evaluations=[(sigma, sites) for (sigma, *_), sites in zip(evaluations, found.sites, strict=True)])
     note = f"speed {request.speed}: {1 / found.share:.2f} times less work planned, {found.psnr:.0f} dB predicted"
     return dataclasses.replace(settings, inheritance=plan, notes=(*settings.notes, note))
+
+
+def _exact(settings: EngineSettings, speed: str, asked: float, reason: str) -> EngineSettings:
+    """`settings` that inherit nothing, for `reason`, where more was `asked` for by the name `speed`."""
+    note = f"speed {speed}: nothing is inherited; {reason}"
+    return dataclasses.replace(settings, inheritance=None,
+                               notes=settings.notes if asked == 1.0 else (*settings.notes, note))
 
 
 def _made(evaluations: list, makes) -> list[tuple]:

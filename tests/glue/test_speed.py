@@ -263,6 +263,21 @@ def test_a_short_run_does_less_and_says_so(hosted):
     assert note.startswith("speed 3x: ")
 
 
+@pytest.mark.parametrize("turned", ["flipped", "twice"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_run_whose_sigmas_rise_is_exact_and_says_why(hosted, turned, wrapped):
+    """A picture that is turned back into noise, and a schedule that begins again."""
+    falling = hosted.sigmas(STEPS)
+    sigmas = {"flipped": falling.flip(0)[1:], "twice": torch.cat((falling[:-1], falling))}[turned]
+    sampler = hosted.wrap_sampler(hosted.sampler(), {"speed": "2x"}) if wrapped else hosted.sampler()
+    model = hosted.exact() if wrapped else hosted.inheriting(speed="2x")
+    latent, report = hosted.sampled(model, sampler, sigmas=sigmas)
+    assert torch.equal(latent, hosted.sample(hosted.exact(), sigmas=sigmas))
+    assert report["inherited"] == 0
+    (note,) = report["notes"]
+    assert "2x" in note and "sigmas of this run rise" in note
+
+
 def test_each_run_is_planned_for_its_own_schedule(hosted):
     model = hosted.inheriting(speed="2x")
     for steps in (12, 30):
