@@ -35,7 +35,7 @@ UNetSpec with(const UNetSpec& spec, const py::kwargs& changes) {
 }
 
 template <class Value>
-py::object to_python(const Value& value) {
+py::object field_to_python(const Value& value) {
   if constexpr (std::is_enum_v<Value>) {
     return py::str(std::string(to_string(value)));
   } else {
@@ -59,7 +59,7 @@ void bind_unet_spec(py::module_& m) {
       .def(py::pickle([](const UNetSpec& self) { return to_json(self); },
                       [](const std::string& json) { return spec_from_json(json); }));
   for_each_field<UNetSpec>([&](const char* name, auto member) {
-    spec.def_property_readonly(name, [member](const UNetSpec& self) { return to_python(self.*member); });
+    spec.def_property_readonly(name, [member](const UNetSpec& self) { return field_to_python(self.*member); });
   });
 }
 
