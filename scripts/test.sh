@@ -34,6 +34,11 @@ build() {
   (cd "$repo" && { cmake --build --preset ci || cmake --build --preset ci; })
 }
 
+# Another compiler finds other faults.
+build_by_clang() {
+  (cd "$repo" && cmake --preset clang "-DPython_EXECUTABLE=$torch_python" -Wno-dev && cmake --build --preset clang)
+}
+
 # Kernels that this processor lacks the instructions for may be skipped, and nothing else.
 unit_tests() {
   local log="$repo/build/ci/Testing/Temporary/LastTest.log"
@@ -80,6 +85,7 @@ export OMP_WAIT_POLICY=passive
 say "build"
 build 2>&1 | tee "$logs/build.log"
 suite lint '^skipped' "$repo/scripts/lint.sh"
+suite clang 'warning:' build_by_clang
 suite gtest '\*\*\*Not Run|\(Disabled\)' unit_tests
 suite glue '\[0 items\]' python_tests glue worksteal
 suite host '\[0 items\]' python_tests host loadfile

@@ -46,7 +46,7 @@ bool FeatureStore::make_room(const std::vector<std::string>& keys, int64_t bytes
       break;
     }
     bytes -= group->bytes;
-    std::erase_if(chunks_, [&](const auto& entry) { return entry.second.group == group; });
+    std::erase_if(chunks_, [&oldest = group](const auto& entry) { return entry.second.group == oldest; });
   }
   return bytes <= *limit_;
 }
