@@ -11,6 +11,9 @@ SAMPLES = 512  # numbers of the latent by which noise that is drawn anew is seen
 _LEAST_SIGMA = 0.01  # as schedules end at 0
 _MOST_STRAYED = 0.5  # in ln(sigma): a real model lets nothing grow without end, as numbers do
 _LEAST_RENEWED = 0.01  # what rounding makes of none
+# How much of what the denoiser of the trial keeps of an earlier miss real ones keep, which know that it belongs to no
+# picture. It differs, so that what would cancel out in the trial alone does not.
+_KEPT_OF_MISSES = (1.0, 0.8, 0.6)
 
 
 class Carried(NamedTuple):
@@ -81,7 +84,8 @@ def _sampled(sampler, sigmas: torch.Tensor, denoiser: _LinearDenoiser, noise: to
 def carried_evaluations(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:
     """What `sampler` makes of a run over `sigmas` [steps + 1].
 
-    carry: what a miss of 1 in the denoised latent is in the final one; offset: of its input from the smooth way of the
+    carry: what a miss of 1 in the denoised latent is in the final one, the root of the mean square of what it is where
+    more and less of it is kept; offset: of its input from the smooth way of the
     run, in ln(sigma); renewed: how much of its input was drawn anew since each evaluation before it, 0 to 1. `slope`:
     function of a sigma, by how much a denoised latent follows what it is made of. A sampler that needs more of a guider
     than this is taken for euler.
@@ -96,15 +100,21 @@ def _tried(sampler, sigmas: torch.Tensor, patcher, slope) -> Carried:
     tried = _LinearDenoiser(patcher, slope)
     _sampled(sampler, sigmas, tried, torch.randn(SAMPLES, generator=torch.Generator().manual_seed(1)))
     zeros = torch.zeros(len(tried.sigmas))
-    exact, missing = _LinearDenoiser(patcher, slope), _LinearDenoiser(patcher, slope, misses=True)
-    without, missed = (_sampled(sampler, sigmas, denoiser, zeros) for denoiser in (exact, missing))
-    carries = (missed - without).tolist()
-    inputs = torch.stack(tried.inputs)
+    trials = [_missed(sampler, sigmas, patcher, lambda sigma, kept=kept: kept * slope(sigma), zeros)
+              for kept in _KEPT_OF_MISSES]
+    carries = torch.stack([carried for carried, _ in trials]).square().mean(dim=0).sqrt().tolist()
+    inputs, moved = torch.stack(tried.inputs), trials[0][1]
     renewed = [tuple(row[:index]) for index, row in enumerate(_renewed(inputs))]
     offsets = [0.0] * len(renewed) if any(map(any, renewed)) else _offsets(inputs, tried.sigmas)
-    moved = [found - usual for found, usual in zip(missing.inputs, exact.inputs, strict=False)]
     return Carried(list(zip(tried.sigmas, carries, offsets, renewed, strict=True)),
-                   len(moved) == len(missing.inputs) and not any(map(any, renewed)) and _is_one_step(moved))
+                   len(moved) == len(tried.inputs) and not any(map(any, renewed)) and _is_one_step(moved))
+
+
+def _missed(sampler, sigmas: torch.Tensor, patcher, slope, zeros: torch.Tensor) -> tuple[torch.Tensor, list]:
+    """(what a miss of 1 in each evaluation is in the final latent [evaluations], what it is in each input)."""
+    exact, missing = _LinearDenoiser(patcher, slope), _LinearDenoiser(patcher, slope, misses=True)
+    without, missed = (_sampled(sampler, sigmas, denoiser, zeros) for denoiser in (exact, missing))
+    return missed - without, [found - usual for found, usual in zip(missing.inputs, exact.inputs, strict=False)]
 
 
 def _is_one_step(moved: list[torch.Tensor]) -> bool:

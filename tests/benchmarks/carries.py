@@ -19,7 +19,8 @@ from support.loss_file import put, started  # noqa: E402
 from support.teacher_forcing import Trajectory, root_of  # noqa: E402
 
 RUNS = (("euler", 16, "normal"), ("dpmpp_2m", 16, "karras"), ("uni_pc", 16, "normal"), ("heun", 9, "normal"),
-        ("res_multistep", 16, "beta"), ("euler_ancestral", 16, "normal"))
+        ("res_multistep", 16, "beta"), ("euler_ancestral", 16, "normal"), ("dpmpp_2m", 20, "normal"),
+        ("res_multistep", 16, "normal"))  # the last two: a long last step, which samplers of several steps extrapolate over
 LIKENED = RUNS[:2]  # in which the directions of what arrives are compared
 CUT, OTHER_CUT = "out.8", "out.10"
 SPREADS, PULLS = (0.25, 0.35, 0.5, 0.7, 1.0), (0.0, 0.03, 0.06, 0.1, 0.15)  # latents have a deviation of 1 in all

@@ -40,19 +40,30 @@ def guided(pull):
 
 
 def test_euler_carries_a_miss_as_the_equation_says(hosted, carry):
-    """x' = x + (next - sigma) / sigma * (x - denoised), so that a miss of 1 moves x by 1 - next / sigma."""
-    sigmas = hosted.sigmas(6).tolist()
-    expected = []
-    for start in range(6):
-        moved = 0.0
-        for index in range(start, 6):
-            slope = 1.0 / (1.0 + sigmas[index] ** 2)
-            denoised = moved * slope + (1.0 if index == start else 0.0)
-            moved += (sigmas[index + 1] - sigmas[index]) / sigmas[index] * (moved - denoised)
-        expected.append(moved)
+    """x' = x + (next - sigma) / sigma * (x - denoised), so that a miss of 1 moves x by 1 - next / sigma; the mean of
+    denoisers that keep all, 0.8 and 0.6 of it."""
+    sigmas, arrived = hosted.sigmas(6).tolist(), []
+    for kept in (1.0, 0.8, 0.6):
+        arrived.append([])
+        for start in range(6):
+            moved = 0.0
+            for index in range(start, 6):
+                denoised = moved * kept / (1.0 + sigmas[index] ** 2) + (1.0 if index == start else 0.0)
+                moved += (sigmas[index + 1] - sigmas[index]) / sigmas[index] * (moved - denoised)
+            arrived[-1].append(moved)
     found = carried(hosted, carry, "euler", 6)
     assert [sigma for sigma, *_ in found] == pytest.approx(sigmas[:-1], rel=1e-5)
+    expected = torch.tensor(arrived).square().mean(dim=0).sqrt().tolist()
     assert [weight for _, weight, *_ in found] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "res_multistep"])
+def test_a_miss_before_a_long_last_step_is_not_taken_for_one_that_cancels_out(hosted, carry, sampler):
+    """The schedule `normal` ends with a step over two thirds of all ln(sigma). What such a sampler extrapolates over it
+    from the evaluation before is what it adds of the last one, turned: on the model of scenes a miss there arrived
+    whole."""
+    found = carried(hosted, carry, sampler, slope=lambda sigma: 1.0 - sigma ** 2 / (sigma ** 2 + 0.25))
+    assert found[-3][1] > 0.6
 
 
 @pytest.mark.parametrize("sampler", samplers_of_the_host())
