@@ -11,8 +11,9 @@ namespace asdm {
 
 /// What a call inherits.
 struct Inherited {
-  const std::set<NodeId>& sites;          ///< nodes whose stored value stands in
-  const std::set<NodeId>& whole_outputs;  ///< layers of which that value is the output, not what they add to their input
+  const std::set<NodeId>& sites;  ///< nodes whose stored value stands in
+  const std::set<NodeId>&
+      whole_outputs;  ///< layers of which that value is the output, not what they add to their input
 };
 
 /// Whether what `layer` inherits or leaves behind is its output.

@@ -184,7 +184,8 @@ void init_run(py::module_& m) {
       .def("begin_evaluation", of_run(&Run::begin_evaluation), py::arg("sigma"), py::arg("measured") = py::none(),
            "`measured`: the value of measure() for it.")
       .def_property_readonly("evaluation", of_run(&Run::evaluation), "The one that began last, from 0; -1 = none did.")
-      .def("begin_pass", of_run(&Run::begin_pass), "A pass over the latent begins: its number in the evaluation, from 0.")
+      .def("begin_pass", of_run(&Run::begin_pass),
+           "A pass over the latent begins: its number in the evaluation, from 0.")
       .def_property_readonly("pass_number", of_run(&Run::pass_number), "Of the pass that began last; -1 = none did.")
       .def("refuse_rest", of_run(&Run::refuse_rest), py::arg("reason"),
            "The calls of this evaluation that are still to come inherit nothing.")

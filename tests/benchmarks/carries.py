@@ -2,7 +2,8 @@
 which one evaluation alone inherits. Puts the constants that explain it into python_glue/host/losses.json with --write.
 
 spread, pull, lasting: those of a grid by which what the dial expects of the sampler (`expected`) lies closest to what
-arrives. reach, kinship: how alike what arrives of two evaluations is, and of two cuts in one evaluation.
+arrives. peak: the range of the final latents, which predicted decibels refer to. reach, kinship: how alike what arrives
+of two evaluations is, and of two cuts in one evaluation.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from support.teacher_forcing import Trajectory, root_of  # noqa: E402
 
 RUNS = (("euler", 16, "normal"), ("dpmpp_2m", 16, "karras"), ("uni_pc", 16, "normal"), ("heun", 9, "normal"),
         ("res_multistep", 16, "beta"), ("euler_ancestral", 16, "normal"), ("dpmpp_2m", 20, "normal"),
-        ("res_multistep", 16, "normal"))  # the last two: a long last step, which samplers of several steps extrapolate over
+        ("res_multistep", 16, "normal"))  # the last two extrapolate over a long last step
 LIKENED = RUNS[:2]  # in which the directions of what arrives are compared
 CUT, OTHER_CUT = "out.8", "out.10"
 SPREADS, PULLS = (0.25, 0.35, 0.5, 0.7, 1.0), (0.0, 0.03, 0.06, 0.1, 0.15)  # latents have a deviation of 1 in all
@@ -86,6 +87,7 @@ def main():
         print(f"{' '.join(map(str, run))}: {len(arrivals[-1])} misses", file=sys.stderr, flush=True)
     others = [list(trajectory.arrivals(OTHER_CUT)) for trajectory in trajectories[:len(LIKENED)]]
     constants, off = closest(trajectories, arrivals)
+    constants["peak"] = round(torch.cat([trajectory.peaks for trajectory in trajectories]).mean().item(), 1)
     constants |= likeness(trajectories[:len(LIKENED)], arrivals[:len(LIKENED)], others)
     if options.write:
         put(constants)

@@ -3,8 +3,8 @@ on, one setting of ours against the best of all settings of all peers in each (t
 its points).
 
 The axis is multiply-accumulates, which needs no quiet machine. Closeness is the PSNR of latents over their range.
-First-block cache is left out: what its skipped calls compute is not counted. A setting that skipped nothing in a
-condition is left out there: no line is drawn from its rounding to what another loses.
+A setting that skipped nothing in a condition is left out there: no line is drawn from its rounding to what another
+loses.
 
 --ours: the dial alone, against the points of peers that are stored, which take most of the time and change with nothing
 of ours; conditions without such points are left for later. Each process takes a condition at a time.
@@ -32,7 +32,7 @@ from support.scenes_model import scenes_model  # noqa: E402
 SPEEDS = {"1.5x": 1.5, "2x": 2.0, "3x": 3.0}
 LEAST_SPEED = 1.02  # of a setting that skips anything
 MEAN_GAIN, LEAST_GAIN, WORK_MARGIN = 6.0, 1.0, 0.05
-PEERS = [setting for setting in SETTINGS if setting.method not in (OURS, "first-block cache")]
+PEERS = [setting for setting in SETTINGS if setting.method != OURS]
 
 
 def peers_of(pack, dial: Dial) -> list[Point]:

@@ -24,7 +24,7 @@ class HostedModel:
         from support import models
         self.pack = SimpleNamespace(
             loader=glue("host.loader"), native=glue("native"), seam=glue("host.seam"), hooks=glue("host.hooks"),
-            hosted_unet=glue("host.hosted_unet"), host=glue("host.comfy_host"))
+            hosted_unet=glue("host.hosted_unet"), host=glue("host.comfy_host"), control=glue("host.control"))
         self.host = self.pack.host.comfy_host()
         self.patcher = models.make_patcher(self.pack, preset, 32)
 

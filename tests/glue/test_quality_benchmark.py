@@ -167,7 +167,7 @@ def host_values(diffusion_model, call):
 
 def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
     from support import calls, models
-    from support.peer_caches import with_first_block_cache
+    from support.peer_caches import first_block_cache_of, with_first_block_cache
     pack, patcher = hosted.pack, hosted.exact()
     diffusion_model = patcher.model.diffusion_model
     inputs = models.random_inputs(patcher)
@@ -187,5 +187,7 @@ def test_a_skipped_call_adds_the_rest_of_the_last_computed_one(hosted):
     with torch.inference_mode():
         expected = diffusion_model.out(later["first"] + full["last"] - full["first"])
     torch.testing.assert_close(called(cached, 0.9, sigma=4.0), expected, rtol=1e-4, atol=1e-4)
+    assert 0.5 < first_block_cache_of(cached).share < 0.6  # of two calls one, and the first block of the other
     # A higher sigma begins another run, which computes first.
     torch.testing.assert_close(called(cached, 0.9), called(patcher, 0.9), rtol=0, atol=0)
+    assert first_block_cache_of(cached).share == 1.0

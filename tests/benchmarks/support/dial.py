@@ -5,6 +5,7 @@ from support.dial_conditions import DialCondition
 from support.features import hinted_control_net, with_lora
 from support.frontier import Point
 from support.methods import run_node
+from support.peer_caches import first_block_cache_of
 from support.scores import scores
 
 LORA_STRENGTH, CONTROL_STRENGTH = 0.3, 0.3
@@ -59,19 +60,24 @@ class Dial:
     def point(self, model) -> Point:
         """How many times less work, and how close. An evaluation that another cache took from the engine is one of the
         run's, and saved in its `mac_share`."""
-        return self._point(self._sampled(model), self._report(model))
+        latents, first_block_cache = self._sampled(model), first_block_cache_of(model)
+        return Point(self._speed(model) if first_block_cache is None else 1.0 / first_block_cache.share,
+                     self._psnr(latents))
 
     def judged(self, model) -> tuple[Point, float]:
         """The point of a run of `model`, and the SSIM of its pictures to those without inheritance."""
         latents = self._sampled(model)
         found = scores(self._pack, self._demo.decode(self._exact), self._demo.decode(latents))
-        return self._point(latents, self._report(model)), sum(ssim for _, ssim in found) / len(found)
+        return Point(self._speed(model), self._psnr(latents)), sum(ssim for _, ssim in found) / len(found)
 
-    def _point(self, latents: torch.Tensor, report: dict) -> Point:
+    def _speed(self, model) -> float:
+        report = self._report(model)
+        return self.evaluations / (report["evaluations"] * report["mac_share"])
+
+    def _psnr(self, latents: torch.Tensor) -> float:
         miss = (latents - self._exact).square().mean((1, 2, 3))
         peak = self._exact.amax((1, 2, 3)) - self._exact.amin((1, 2, 3))
-        psnr = (10 * torch.log10(peak.square() / miss.clamp(min=1e-12))).mean().item()
-        return Point(self.evaluations / (report["evaluations"] * report["mac_share"]), psnr)
+        return (10 * torch.log10(peak.square() / miss.clamp(min=1e-12))).mean().item()
 
     def as_said(self, model) -> bool:
         """Whether the report of the last run of `model` names the work that it did."""

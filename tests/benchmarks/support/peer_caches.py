@@ -27,23 +27,34 @@ class FirstBlockForward:
         self._pack, self._diffusion_model = pack, model.model.diffusion_model
         self._unet = pack.hosted_unet.hosted_unet(model.model).unet
         self._rule = FirstBlockRule(threshold)
-        self._sigma = float("inf")
+        self._sigma = -1.0
+        self._done = self._full = 0  # multiply-accumulates of this run, and those of one that skips nothing
         self._rest = None  # last block's output minus the first one's, of the last computed call
         names = [name for name, _, _ in self._unet.leaves()]
         self._modules = [self._diffusion_model.get_submodule(name) for name in names]
         self._watched = {names.index(name): name for name in (BEFORE_FIRST_BLOCK, AFTER_FIRST_BLOCK, BEFORE_OUTPUT)}
-        leaves = [None if index in self._watched else (module.weight, getattr(module, "bias", None))
-                  for index, module in enumerate(self._modules)]
-        self._weights = pack.native.native_module().HostWeights(self._unet, leaves, self._fetch)
+        self._weights = None  # of this run: the host puts patched ones in their place when it begins
 
     def __deepcopy__(self, memo):
         return self
 
-    def _forward(self, x, timesteps, context, y, options):
+    def _begin_run(self):
+        self._rule.reset()
+        self._done = self._full = 0
+        leaves = [None if index in self._watched else (module.weight, getattr(module, "bias", None))
+                  for index, module in enumerate(self._modules)]
+        self._weights = self._pack.native.native_module().HostWeights(self._unet, leaves, self._fetch)
+
+    def _forward(self, x, timesteps, context, y, control, options):
         hooks = self._pack.hooks.HostHooks(options, self._diffusion_model.model_channels, None)
-        return self._unet.forward(x=x, timesteps=timesteps.float(), context=context.to(x.dtype), y=y, control={},
-                                  weights=self._weights, hooks=hooks,
-                                  features=self._pack.native.native_module().CallFeatures())
+        features = self._pack.native.native_module().CallFeatures()
+        try:
+            return self._unet.forward(x=x, timesteps=timesteps.float(), context=context.to(x.dtype), y=y,
+                                      control=self._pack.control.control_lists(control), weights=self._weights,
+                                      hooks=hooks, features=features)
+        finally:
+            done, full = self._unet.call_macs(features, x.shape[2], x.shape[3], context.shape[1])
+            self._done, self._full = self._done + done * x.shape[0], self._full + full * x.shape[0]
 
     def _fetch(self, leaf: int, value: torch.Tensor):
         name = self._watched[leaf]
@@ -58,14 +69,19 @@ class FirstBlockForward:
         module = self._modules[leaf]
         return module.weight.to(value.dtype), module.bias.to(value.dtype), None
 
+    @property
+    def share(self) -> float:
+        """Of the UNet's work that the last run did."""
+        return self._done / self._full
+
     def __call__(self, executor, x, timesteps=None, context=None, y=None, control=None, transformer_options=None,
                  **kwargs):
         sigma = float(transformer_options["sigmas"].max())
         if sigma > self._sigma:  # another run
-            self._rule.reset()
+            self._begin_run()
         self._sigma = sigma
         try:
-            return self._forward(x, timesteps, context, y, transformer_options)
+            return self._forward(x, timesteps, context, y, control, transformer_options)
         except _Skip as skip:
             return self._diffusion_model.out(skip.h + self._rest)
 
@@ -77,6 +93,12 @@ def with_first_block_cache(pack, model, threshold: float):
     wrappers = clone.model_options["transformer_options"]["wrappers"]
     wrappers["diffusion_model"] = {KEY: [FirstBlockForward(pack, model, threshold)]}
     return clone
+
+
+def first_block_cache_of(model) -> FirstBlockForward | None:
+    """The one that `model` runs behind."""
+    (forward,) = model.model_options["transformer_options"]["wrappers"]["diffusion_model"].get(KEY, (None,))
+    return forward
 
 
 def with_spectrum(model, **constants):

@@ -41,6 +41,11 @@ class Trajectory:
                                                  torch.zeros_like(noise), disable_pbar=True, seed=1)
         return self._native.model.process_latent_in(latents)  # on the sampler's scale
 
+    @property
+    def peaks(self) -> torch.Tensor:
+        """[pictures]: the range of the final latents of each, on the sampler's scale."""
+        return self._latents.amax(dim=(1, 2, 3)) - self._latents.amin(dim=(1, 2, 3))
+
     def carried(self, slope=None) -> list[tuple]:
         """The evaluations of the run as the dial sees them; with a denoiser of that slope where it is given."""
         glue = importlib.import_module(f"{self._pack.host.__package__}.speed")
