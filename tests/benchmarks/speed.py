@@ -7,7 +7,8 @@ A setting that skipped nothing in a condition is left out there: no line is draw
 loses.
 
 --ours: the dial alone, against the points of peers that are stored, which take most of the time and change with nothing
-of ours; conditions without such points are left for later. Each process takes a condition at a time.
+of ours; conditions without such points are left for later. --add METHOD: that peer alone, beside what is stored. Each
+process takes a condition at a time.
 """
 
 import argparse
@@ -26,18 +27,24 @@ from support.dial import Dial  # noqa: E402
 from support.dial_conditions import CONDITIONS, DialCondition  # noqa: E402
 from support.frontier import Point, psnr_at  # noqa: E402
 from support.methods import with_method  # noqa: E402
-from support.quality_settings import OURS, SETTINGS  # noqa: E402
+from support.quality_settings import PEER_SETTINGS, SADA_SETTINGS  # noqa: E402
 from support.scenes_model import scenes_model  # noqa: E402
 
 SPEEDS = {"1.5x": 1.5, "2x": 2.0, "3x": 3.0}
 LEAST_SPEED = 1.02  # of a setting that skips anything
 MEAN_GAIN, LEAST_GAIN, WORK_MARGIN = 6.0, 1.0, 0.05
-PEERS = [setting for setting in SETTINGS if setting.method != OURS]
+PEERS = PEER_SETTINGS + SADA_SETTINGS
 
 
-def peers_of(pack, dial: Dial) -> list[Point]:
-    points = [dial.point(with_method(pack, dial.model, setting, dial.evaluations)) for setting in PEERS]
+def peers_of(pack, dial: Dial, settings) -> list[Point]:
+    points = [dial.point(with_method(pack, dial.model, setting, dial.evaluations)) for setting in settings]
     return [point for point in points if point.speed > LEAST_SPEED]
+
+
+def against(row: dict, peers: list[Point]) -> dict:
+    """`row`, with what `peers` reach at its work."""
+    peer = psnr_at(peers, row["work"])
+    return row | {"peers": peer and round(peer, 2), "gain_db": peer and round(row["psnr"] - peer, 2)}
 
 
 def measured(dial: Dial, condition: DialCondition, peers: list[Point]) -> list[dict]:
@@ -46,11 +53,10 @@ def measured(dial: Dial, condition: DialCondition, peers: list[Point]) -> list[d
     for name, asked in SPEEDS.items():
         model = dial.at(name)
         ours, ssim = dial.judged(model)
-        peer = psnr_at(peers, ours.speed)
-        rows.append({"condition": condition.name, "speed": name, "work": round(ours.speed, 3),
-                     "as_asked": abs(ours.speed / asked - 1) <= WORK_MARGIN, "as_said": dial.as_said(model),
-                     "psnr": round(ours.psnr, 2), "ssim": round(ssim, 4),
-                     "peers": peer and round(peer, 2), "gain_db": peer and round(ours.psnr - peer, 2)})
+        rows.append(against({
+            "condition": condition.name, "speed": name, "work": round(ours.speed, 3),
+            "as_asked": abs(ours.speed / asked - 1) <= WORK_MARGIN, "as_said": dial.as_said(model),
+            "psnr": round(ours.psnr, 2), "ssim": round(ssim, 4)}, peers))
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
@@ -65,23 +71,36 @@ def started():
 
 
 def of_condition(task: tuple) -> tuple[list[Point], list[dict]]:
-    """(the peers' points, our rows) of (a condition, the points that are known, None where they are to be measured)."""
-    condition, known = task
+    """(the peers' points, our rows) of (a condition, points that are known, settings of peers to measure besides, our
+    rows, None where they are to be measured)."""
+    condition, known, settings, rows = task
     pack, demo = started()
     dial = Dial(pack, demo, condition)
-    peers = peers_of(pack, dial) if known is None else known
-    return peers, measured(dial, condition, peers)
+    peers = known + peers_of(pack, dial, settings)
+    return peers, measured(dial, condition, peers) if rows is None else [against(row, peers) for row in rows]
+
+
+def tasks_of(options) -> list[tuple]:
+    """Of `of_condition`."""
+    if not (options.ours or options.add):
+        return [(condition, [], PEERS, None) for condition in CONDITIONS]
+    before = stored.load()["speed"]
+    points = {name: [Point(*point) for point in found] for name, found in before["peers"].items()}
+    settings = [setting for setting in PEERS if setting.method == options.add]
+    rows = {name: [row for row in before["rows"] if row["condition"] == name] if options.add else None
+            for name in points}
+    return [(condition, points[condition.name], settings, rows[condition.name])
+            for condition in CONDITIONS if condition.name in points]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", action="store_true", help="the dial alone, against the stored points of peers")
+    parser.add_argument("--add", choices=sorted({setting.method for setting in PEERS}), help="a peer that lacks")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    known = stored.load()["speed"]["peers"] if options.ours else {}
-    chosen = [condition for condition in CONDITIONS if condition.name in known or not options.ours]
-    tasks = [(condition, [Point(*point) for point in known[condition.name]] if options.ours else None)
-             for condition in chosen]
+    tasks = tasks_of(options)
+    chosen = [condition for condition, *_ in tasks]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         found = pool.map(of_condition, tasks, chunksize=1)
     peers = {condition.name: points for condition, (points, _) in zip(chosen, found, strict=True)}

@@ -12,6 +12,7 @@ from support.frontier import Point  # noqa: E402
 from support.peer_rules import FirstBlockRule, SpectrumRule  # noqa: E402
 from support.quality_cells import Cells, Key  # noqa: E402
 from support.quality_settings import SETTINGS  # noqa: E402
+from support.sada_rule import SadaRule  # noqa: E402
 
 POINTS = [Point(2.0, 40.0), Point(1.5, 39.0), Point(3.0, 30.0), Point(2.5, 29.0), Point(1.2, 50.0)]
 
@@ -87,6 +88,35 @@ def test_spectrum_skips_in_windows_that_grow():
             rule.computed(torch.zeros(1))
     # The window is 2, 2.5, 3, 3.5 and 4; four evaluations of warm-up, and none is skipped from 90 % on.
     assert skipped == [4, 6, 8, 9, 11, 12, 14, 15, 16]
+
+
+def walked(rule, steps, latent_of, denoised_of=lambda evaluation: 0.0):
+    """{skipped evaluation: what stood in} of a run at sigma 1, on latents and denoised latents of one number."""
+    rule.reset(steps)
+    found = {}
+    for evaluation in range(steps):
+        at = torch.tensor([float(latent_of(evaluation))])
+        value = rule.stand_in(at, 1.0)
+        if value is not None:
+            found[evaluation] = float(value)
+        denoised = torch.tensor([float(denoised_of(evaluation))]) if value is None else value
+        rule.evaluated(at, 1.0, denoised, beta=0.01, skipped=value is not None)
+    return found
+
+
+def test_sada_skips_while_the_run_is_stable():
+    """A latent of zeros bends nowhere: all is skipped from the fifth evaluation of 20 on, four at most in a row."""
+    still = walked(SadaRule(lagrange=False), 20, lambda evaluation: 0.0)
+    assert list(still) == [5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 17, 18]
+    # Where a latent runs away from what is expected, the way that its derivatives bend, nothing is.
+    assert walked(SadaRule(lagrange=False), 20, lambda evaluation: -(evaluation ** 3.0)) == {}
+
+
+def test_sada_follows_denoised_latents_along_a_polynomial():
+    """Through evaluations 1, 5, 9 and 13 of 20, of which three behind the eighth are skipped and one computed."""
+    found = walked(SadaRule(), 20, lambda evaluation: -(evaluation ** 3.0), lambda evaluation: evaluation + 1.0)
+    assert list(found) == [10, 11, 12, 14, 15, 16, 18, 19]
+    assert list(found.values()) == pytest.approx([evaluation + 1.0 for evaluation in found])
 
 
 def test_spectrum_forecasts_by_a_ridge_fit_and_half_a_difference():

@@ -19,6 +19,8 @@ def with_method(pack, model, setting: Setting, steps: int):
         return peer_caches.with_host_cache(setting.method, model, **inputs)
     if setting.method == "first-block cache":
         return peer_caches.with_first_block_cache(pack, model, **inputs)
+    if setting.method == "SADA":
+        return peer_caches.with_sada(model, **inputs)
     if setting.method == "spectrum":
         return peer_caches.with_spectrum(model, **inputs)
     return run_node("ASDMFeatureInheritance", pack, model, inputs)["outputs"][0]

@@ -1,8 +1,9 @@
-"""First-block cache and spectrum as wrappers around a MODEL that runs in the native engine, so that they and the pack
-differ in what they skip alone. EasyCache and LazyCache are the host's own nodes."""
+"""First-block cache, spectrum and SADA as wrappers around a MODEL that runs in the native engine, so that they and the
+pack differ in what they skip alone. EasyCache and LazyCache are the host's own nodes."""
 
 import torch
 from support.peer_rules import FirstBlockRule, SpectrumRule
+from support.sada_rule import SadaRule
 
 KEY = "peer_cache"
 # Leaves whose inputs are the values that first-block cache is defined on; in SD UNets input_blocks[1] is that block.
@@ -119,6 +120,36 @@ def with_spectrum(model, **constants):
         prediction = executor(*args, **kwargs)
         rule.computed(prediction)
         return prediction
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, predict_noise)
+    return clone
+
+
+def with_sada(model, **constants):
+    """A clone of `model` with SADA; `constants` are those of SadaRule."""
+    from comfy.patcher_extension import WrappersMP
+    rule = SadaRule(**constants)
+    sampling = model.get_model_object("model_sampling")
+    kept = 1.0 / (1.0 + sampling.sigmas.double() ** 2)  # of the variance, by timestep
+    betas = 1.0 - kept / torch.cat((kept.new_ones(1), kept[:-1]))
+
+    def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
+        rule.reset(len(sigmas) - 1)
+        try:
+            return executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
+        finally:
+            rule.reset(0)
+
+    def predict_noise(executor, x, timestep, *args, **kwargs):
+        sigma = float(timestep.max())
+        denoised = stand_in = rule.stand_in(x, sigma)
+        if stand_in is None:
+            denoised = executor(x, timestep, *args, **kwargs)
+        beta = float(betas[int(sampling.timestep(timestep.max()))])
+        rule.evaluated(x, sigma, denoised, beta, skipped=stand_in is not None)
+        return denoised
 
     clone = model.clone()
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)

@@ -116,3 +116,6 @@ PEER_SETTINGS = (
     _faster_diffusion("uniform 2", mode="uniform", interval=2),
 )
 SETTINGS = OUR_SETTINGS + PEER_SETTINGS
+# Skips by evaluations, of which the benchmark `quality` has other peers with as little to set.
+SADA_SETTINGS = (Setting("SADA", "polynomial from 24 of 50 steps", {"lagrange": True}),
+                 Setting("SADA", "without the polynomial", {"lagrange": False}))
