@@ -84,7 +84,7 @@ def test_smaller_unets_are_shown_alone_in_a_run_and_as_they_load():
     assert "| `s0_s1` | 3.2 s (2.88–3.52) | 320 | 1.25 | 1.35 |" in text
     assert "| bf16 | 20 | 60 s (54–66) | 49 s (44.1–53.9) | 1.22 | 1.25 |" in text
     assert "| 50 | 50.00 | 0.8750 |" in text
-    assert "32 pictures of the demo model, its small UNet (a student) first" in text
+    assert "32 pictures of the emoji model, its small UNet (a student) first" in text
     assert "| native | 1.5 s (1.35–1.65) | 1.01 |" in text
 
 

@@ -76,7 +76,7 @@ def _quality_section(results: dict[str, dict]) -> list[str]:
     if result is None:
         return []
     introduction = (
-        f"The demo model, {result['pictures']}: PSNR and SSIM to the picture of the native engine alone, against the "
+        f"The emoji model, {result['pictures']}: PSNR and SSIM to the picture of the native engine alone, against the "
         "speed-up over it, both as means; the speed is that of the model's evaluations. Peers run on the same engine, "
         "with the constants of their sources where these leave no choice. A condition is sampler, steps, and what "
         "sampling starts from. Gains are ours over the best peer at equal speed, on straight lines between the points "
@@ -93,7 +93,7 @@ def _tried_section(results: dict[str, dict]) -> list[str]:
     result = results.get("tried")
     if result is None:
         return []
-    introduction = (f"The demo model, {result['pictures']} pictures, each at one setting; in brackets the decibels to "
+    introduction = (f"The emoji model, {result['pictures']} pictures, each at one setting; in brackets the decibels to "
                     "the frontier of these and of the settings above at the same speed.")
     return ["## Modes, values and sites tried", introduction, tables.tried(result)]
 
@@ -122,7 +122,7 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
                   tables.assembled(result)]
     if "distilled" in results:
         result = results["distilled"]
-        parts += ["## Distilled UNets", f"The demo model and its `{result['preset']}`: loss of the noise prediction, "
+        parts += ["## Distilled UNets", f"The emoji model and its `{result['preset']}`: loss of the noise prediction, "
                   f"how much of the gap between cut and teacher is recovered, {result['pictures']} pictures of "
                   f"{result['steps']} steps against the teacher's. The teacher's own pictures are equal to themselves: "
                   "100 dB stand for that.", tables.distilled(result)]
@@ -136,7 +136,7 @@ def _smaller_unets_section(results: dict[str, dict]) -> list[str]:
         curve = result["curve"]
         parts += ["## Two UNets in one run",
                   f"`{result['early']}` for the first {result['switch_percent']:g} % of the steps, then the full "
-                  f"{result['model']}, both native. Below: {curve['pictures']} pictures of the demo model, its small "
+                  f"{result['model']}, both native. Below: {curve['pictures']} pictures of the emoji model, its small "
                   f"UNet ({curve['student']}) first.", "![PSNR and SSIM over the share](benchmarks/switch.svg)",
                   tables.switch(result)]
     return parts
@@ -149,7 +149,7 @@ def _stack_section(results: dict[str, dict]) -> list[str]:
     introduction = (
         f"Whole runs of {result['steps']} steps of euler over those of the host's own UNet (SD1.5, {result['dtype']}, "
         f"{result['latent']}x{result['latent']}, cond and uncond in one batch), and {result['pictures']} pictures of "
-        "the demo model against those of the engine alone. The names are those of [stack.md](stack.md).")
+        "the emoji model against those of the engine alone. The names are those of [stack.md](stack.md).")
     return ["## Everything together", introduction, tables.stack(result)]
 
 
