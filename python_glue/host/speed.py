@@ -10,7 +10,7 @@ from .hosted_unet import PROMPT_TOKENS, hosted_unet
 from .settings import EngineSettings
 
 LOSSES = Path(__file__).with_name("losses.json")
-# Predicted dB below which less is done than was asked. Runs of few steps lose up to 10 dB more than predicted.
+# Predicted dB below which less is done than was asked. Runs of few steps lose up to 11 dB more than predicted.
 _LEAST_PSNR = 30.0
 
 

@@ -102,10 +102,9 @@ def first_block_cache_of(model) -> FirstBlockForward | None:
     return forward
 
 
-def with_spectrum(model, **constants):
-    """A clone of `model` with spectrum; `constants` are those of SpectrumRule."""
+def _with_rule(model, rule, predict_noise):
+    """A clone of `model` that predicts by `predict_noise`; `rule` is reset where a run begins and ends."""
     from comfy.patcher_extension import WrappersMP
-    rule = SpectrumRule(**constants)
 
     def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
         rule.reset(len(sigmas) - 1)
@@ -113,6 +112,16 @@ def with_spectrum(model, **constants):
             return executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
         finally:
             rule.reset(0)
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, predict_noise)
+    return clone
+
+
+def with_spectrum(model, **constants):
+    """A clone of `model` with spectrum; `constants` are those of SpectrumRule."""
+    rule = SpectrumRule(**constants)
 
     def predict_noise(executor, *args, **kwargs):
         if rule.skips():
@@ -121,26 +130,15 @@ def with_spectrum(model, **constants):
         rule.computed(prediction)
         return prediction
 
-    clone = model.clone()
-    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)
-    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, predict_noise)
-    return clone
+    return _with_rule(model, rule, predict_noise)
 
 
 def with_sada(model, **constants):
     """A clone of `model` with SADA; `constants` are those of SadaRule."""
-    from comfy.patcher_extension import WrappersMP
     rule = SadaRule(**constants)
     sampling = model.get_model_object("model_sampling")
     kept = 1.0 / (1.0 + sampling.sigmas.double() ** 2)  # of the variance, by timestep
     betas = 1.0 - kept / torch.cat((kept.new_ones(1), kept[:-1]))
-
-    def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
-        rule.reset(len(sigmas) - 1)
-        try:
-            return executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
-        finally:
-            rule.reset(0)
 
     def predict_noise(executor, x, timestep, *args, **kwargs):
         sigma = float(timestep.max())
@@ -151,10 +149,7 @@ def with_sada(model, **constants):
         rule.evaluated(x, sigma, denoised, beta, skipped=stand_in is not None)
         return denoised
 
-    clone = model.clone()
-    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, outer_sample)
-    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, predict_noise)
-    return clone
+    return _with_rule(model, rule, predict_noise)
 
 
 def with_host_cache(node: str, model, threshold: float):
