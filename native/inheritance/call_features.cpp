@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 namespace asdm {
@@ -157,6 +158,28 @@ void CallFeatures::repeat(const CallFeatures& captured, const std::map<NodeId, a
   for (const auto& [node, value] : kept) {
     ledger_.kept.emplace(node, KeptValue(value, order_.storage));
   }
+}
+
+std::string CallFeatures::kind() const {
+  std::ostringstream text;
+  for (const std::set<NodeId>* nodes : {&order_.sites, &order_.wanted, &order_.whole_outputs}) {
+    for (const NodeId node : *nodes) {
+      text << node << ' ';
+    }
+    text << "; ";
+  }
+  if (order_.cond_rows && (holds(order_.guidance) || wants(order_.guidance))) {
+    text << "cond in rows from " << order_.cond_rows->first;
+  }
+  return text.str();
+}
+
+void CallFeatures::drop_values() {
+  order_.stored.reset();
+  buffers_.clear();
+  ledger_.kept.clear();
+  ledger_.derived.clear();
+  ledger_.control.clear();
 }
 
 void CallFeatures::abandon_inheritance(std::string reason) {

@@ -83,6 +83,11 @@ class CallFeatures {
   /// which copies are made.
   void repeat(const CallFeatures& captured, const std::map<NodeId, at::Tensor>& kept);
 
+  /// What beside the shapes of its tensors decides on the work of this call, before it runs.
+  [[nodiscard]] std::string kind() const;
+  /// Lets go of all values of a call that was captured: repeat() asks for none.
+  void drop_values();
+
   /// Turns the call into a full one, after an inherited value did not fit.
   void abandon_inheritance(std::string reason);
 

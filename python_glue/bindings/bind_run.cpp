@@ -124,16 +124,8 @@ void bind_call_features(py::module_& m) {
           },
           py::arg("control"), py::arg("rows"), "ControlNets gave these for a batch of `rows`, or a row for all.")
       .def("holds", &CallFeatures::holds, py::arg("node"), "Whether something stands in for the node of this id.")
-      .def_property_readonly("wanted_nodes", &CallFeatures::wanted_nodes, "Nodes whose values are kept.")
       .def_property_readonly("searches", &CallFeatures::searches,
                              "Whether it depends on the values of this call which part of the UNet runs.")
-      .def_property_readonly(
-          "guided_rows",
-          [](const CallFeatures& call) {
-            const auto rows = call.guided_rows();
-            return rows ? std::optional(std::pair(rows->first, rows->count)) : std::nullopt;
-          },
-          "(first, count) of the rows of the batch that run, where the others follow; None = all run.")
       .def_property_readonly("inherited_values", &CallFeatures::inherited_values, "{node: value that stands in}")
       .def_property_readonly(
           "kept_values", [](const CallFeatures& call) { return call.ledger().kept_values(); },
@@ -157,6 +149,9 @@ void bind_call_features(py::module_& m) {
       .def("abandon_inheritance", &CallFeatures::abandon_inheritance, py::arg("reason"), "Makes it a full call.")
       .def("on", &CallFeatures::on, py::arg("buffers"),
            "This call, before it runs, on other memory: it inherits `buffers`.")
+      .def_property_readonly("kind", &CallFeatures::kind,
+                             "What beside the shapes of its tensors decides on the work of this call, before it runs.")
+      .def("drop_values", &CallFeatures::drop_values, "Lets go of all values of a call that was captured.")
       .def("repeat", &CallFeatures::repeat, py::arg("captured"), py::arg("kept"),
            "Books that the work of `captured`, a call of this kind, was done again for this one, and left `kept` "
            "behind, of which copies are made.")

@@ -5,9 +5,9 @@ import weakref
 
 from .. import native
 from .chunks import hook_signature
-from .cuda_graphs import RunGraphs
 from .host_modules import Place
-from .hosted_unet import HostedUNet, adopted_unet, hosted_unet
+from .hosted_unet import HostedUNet, adopted_unet, drops_graphs, hosted_unet
+from .run_graphs import RunGraphs
 from .structure import Structure, closed_addresses, replaced_forward
 from .weights import Binding, bind, residency
 
@@ -23,7 +23,7 @@ class BoundUNet:
         self._residency = None
         self._structure = None
         self._bindings = {}
-        self.graphs = RunGraphs()
+        self.graphs = RunGraphs(hosted.graphs)
         self.projected = native.native_module().ProjectionCache()
         self._projected_by = None  # the binding that they are of
         self.places: dict[str, Place] = {}
@@ -104,9 +104,9 @@ class BoundUNet:
         self._projected_by = None
 
     def release(self):
-        """Drops all but what reports tell."""
+        """Drops all but what reports tell, and graphs that the next run may find."""
         self.clear()
-        self.graphs.close()
+        self.graphs.close(lasting=drops_graphs(self.patcher))
         self._bindings.clear()
         self._structure = None
         self._residency = None

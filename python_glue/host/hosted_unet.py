@@ -8,9 +8,11 @@ import threading
 import weakref
 
 import torch
+from comfy.patcher_extension import CallbacksMP
 
 from .. import native
 from .assembled_unet import AssembledUNet
+from .run_graphs import KeptGraphs
 from .settings import EngineSettings
 from .unet_config import SD_FAMILIES, describe
 
@@ -19,7 +21,7 @@ _known = weakref.WeakKeyDictionary()  # by the host's diffusion model
 
 
 class HostedUNet:
-    """Structure alone: no weights, and nothing that keeps the host's modules alive."""
+    """Structure, and on a GPU graphs: no weights, and nothing that keeps the host's modules alive."""
 
     def __init__(self, spec):
         self.spec = spec
@@ -30,6 +32,7 @@ class HostedUNet:
         self.blocks = self.unet.blocks()
         self.inside = [[self.addresses.index(address) for layer in block["layers"]
                         for address in (layer["address"], *layer["units"])] for block in self.blocks]
+        self.graphs = KeptGraphs()
         # One call at a time: a UNet's working memory, and the state of a run, are for one thread.
         self.lock = threading.RLock()
         self._settings = weakref.WeakKeyDictionary()
@@ -73,6 +76,19 @@ def hosted_unet(base_model, where: str = "ASDM") -> HostedUNet:
     if found is None or found.spec != described["spec"]:
         found = _known[module] = HostedUNet(described["spec"])
     return found
+
+
+def drop_graphs(patcher, weights_leave: bool):
+    """The host calls it when it unloads a model by `patcher`, and when another clone takes over weights that stay. The
+    memory of its graphs goes with the weights."""
+    found = _known.get(patcher.model.diffusion_model) if weights_leave else None
+    if found is not None:
+        found.graphs.drop()
+
+
+def drops_graphs(patcher) -> bool:
+    """Whether the host will call `drop_graphs` when it unloads the weights by `patcher`, which a run may not know."""
+    return patcher is not None and drop_graphs in patcher.get_all_callbacks(CallbacksMP.ON_DETACH)
 
 
 def adopted_unet(module, spec) -> HostedUNet | None:

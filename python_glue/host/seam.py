@@ -9,7 +9,7 @@ import threading
 from functools import partial
 
 import torch
-from comfy.patcher_extension import WrapperExecutor, WrappersMP
+from comfy.patcher_extension import CallbacksMP, WrapperExecutor, WrappersMP
 
 from .. import native
 from .assembled_unet import AssembledUNet
@@ -18,7 +18,7 @@ from .cuda_graphs import has_room, obstacle
 from .dynamic_vram import outside_allocation_graph
 from .hooks import HostHooks, attention_precision, unread_by_engine
 from .host_walk import HostWalk
-from .hosted_unet import HostedUNet, adopted_unet, hosted_unet
+from .hosted_unet import HostedUNet, adopted_unet, drop_graphs, hosted_unet
 from .run_wrappers import install_run
 from .sampling_run import run_of
 from .settings import KEY, EngineSettings
@@ -190,6 +190,8 @@ class EngineCall:
         if run is None or reason:
             if inputs["x"].device.type == "cuda" and run is not None:
                 run.without_graphs[reason] += 1
+                if not binding.all_resident and binding.pages is None:  # memory is short, and weights come and go
+                    self._bound.graphs.drop()
             return forward(inputs, features)
         hooks.poll()  # a graph asks nobody
         return self._bound.graphs.forward(forward, inputs, features, binding,
@@ -232,5 +234,7 @@ def add_seam(options: dict, settings: EngineSettings, spec):
 def install(patcher, settings: EngineSettings):
     """Puts the engine into `patcher`, a fresh clone, in place of what an earlier node of this pack installed."""
     patcher.set_attachments(KEY, settings)
+    patcher.remove_callbacks_with_key(CallbacksMP.ON_DETACH, KEY)
+    patcher.add_callback_with_key(CallbacksMP.ON_DETACH, KEY, drop_graphs)
     add_seam(patcher.model_options, settings, hosted_unet(patcher.model).spec)
     install_run(patcher, settings)

@@ -31,6 +31,7 @@ class Binding:
     pages: PagedWeights | None = None  # where all that the host is asked for may lie in pages of the device
     _filled: tuple = (0, None)  # (how often the pages were found filled, the binding to what is in them)
     _filled_source: object = None  # native WeightSource of weights in pages, by their (weight, bias)
+    _given: list = field(default_factory=list)  # (weight, bias) of each leaf where all lie where they lie
     _sampled: list = field(default_factory=list)  # weights
     _places: list = field(default_factory=list)  # where they lay
     _samples: list = field(default_factory=list)  # views into them
@@ -50,6 +51,13 @@ class Binding:
             yield self._filled[1]
         finally:
             self.pages.unpin()
+
+    def places(self) -> tuple | None:
+        """Where and in which form all weights lie; None where the host may move them at any time."""
+        if not self._given:
+            return None
+        return tuple((tensor.data_ptr(), tensor.dtype, tensor.stride()) for pair in self._given for tensor in pair
+                     if tensor is not None)
 
     def wrote(self) -> bool:
         """Whether somebody wrote into a weight since this was asked last. Looks at those weights alone that a run makes
@@ -126,6 +134,8 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
     if asked and binding.host is None and all(is_paged(modules[index]) for index in asked):
         binding.pages = PagedWeights([modules[index] for index in asked], device)
         binding._filled_source = partial(_with_pages, source, given, asked)
+    if not asked and binding.host is None and None not in given:
+        binding._given = given
     names = [name for name, _, _ in unet.leaves()]
     binding._sampled = [tensor for name, leaf in zip(names, given, strict=True)
                         if leaf is not None and name.endswith(_DERIVED_FROM)

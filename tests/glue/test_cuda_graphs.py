@@ -1,4 +1,4 @@
-"""CUDA graphs of forward calls: which calls are captured and when, what goes in and out, and when graphs are dropped.
+"""CUDA graphs of forward calls: which calls are captured and when, and what goes in and out, in one run.
 
 Without a GPU the engine's work is captured by `Repeater`, which keeps to a graph's terms; with one, by CUDA.
 """
@@ -8,66 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from captured_calls import SIGMAS, Calls, Refuser, Repeater, sample
 from tiny_unet import NoHooks, TinyUNet
 
 SETTINGS = {"level": "block", "mode": "uniform", "interval": 3}
-SIGMAS = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
-
-
-class Repeater:
-    """Does work again on the memory of its first time, which it leaves without values, as a capture does."""
-
-    def __init__(self):
-        self.captures = 0
-
-    def __call__(self, work):
-        self.captures += 1
-        given = work()
-        output, kept, _ = given
-        for tensor in (output, *kept.values()):
-            tensor.fill_(float("nan"))
-
-        def replay():
-            output_again, kept_again, _ = work()
-            output.copy_(output_again)
-            for node, value in kept_again.items():
-                kept[node].copy_(value)
-
-        return given, replay
-
-
-class Refuser:
-    """A device that cannot capture."""
-
-    def __init__(self, error):
-        self._error = error
-        self.tries = 0
-
-    def __call__(self, work):
-        self.tries += 1
-        raise self._error
 
 
 @pytest.fixture
 def graphs_module(glue):
-    return glue("host.cuda_graphs")
-
-
-class Calls:
-    """Calls of a tiny UNet through the graphs of a run."""
-
-    def __init__(self, graphs_module, native, record):
-        self.tiny = TinyUNet(native)
-        self.record = record
-        self.graphs = graphs_module.RunGraphs(record)
-        self._native = native
-
-    def __call__(self, room=True, features=None, **inputs):
-        features = features or self._native.CallFeatures()
-        inputs = self.tiny.inputs(**inputs)
-        output = self.graphs.forward(self.tiny.call, inputs, features, self.tiny.weights, room=lambda: room)
-        assert torch.equal(output, self.tiny.call(inputs))
-        return output
+    return glue("host.run_graphs")
 
 
 @pytest.fixture
@@ -105,24 +54,10 @@ def test_a_call_that_keeps_features_is_another_kind(calls, native):
     assert calls.record.captures == 2
 
 
-def sample(native, forward, tiny, sites="out.8", **changes):
-    """Outputs of an inheriting run whose calls are `forward(inputs, features)`, and the run's record."""
-    run = native.Run(tiny.settings(SETTINGS | {"sites": sites} | changes), SIGMAS, tiny.unet)
-    outputs = []
-    for index, sigma in enumerate(SIGMAS[:-1]):
-        run.begin_evaluation(sigma)
-        inputs = tiny.inputs(batch=2, seed=index)
-        features = run.begin_call(["uncond", "cond"], [1, 0], 2)
-        outputs.append(forward(inputs, features))
-        run.end_call(features, outputs[-1])
-    return outputs, run.record
-
-
-def plain_and_replayed(native, tiny, graphs, **changes):
+def plain_and_replayed(calls, **changes):
     """Outputs and record of the same inheriting run, without graphs and with them."""
-    replayed = sample(native, lambda inputs, features: graphs.forward(
-        tiny.call, inputs, features, tiny.weights, room=lambda: True), tiny, **changes)
-    return *sample(native, tiny.call, tiny, **changes), *replayed
+    changes = SETTINGS | {"sites": "out.8"} | changes
+    return *sample(calls.native, calls.tiny.call, calls.tiny, **changes), *calls.sample(**changes)
 
 
 @pytest.mark.parametrize(("changes", "captures", "inherited"), [
@@ -131,8 +66,8 @@ def plain_and_replayed(native, tiny, graphs, **changes):
     # Calls that choose their cut by values are not captured.
     ({"sites": "auto", "mode": "adaptive", "threshold": 10.0}, 0, 7),
 ])
-def test_an_inheriting_run_gives_and_books_the_same(calls, native, changes, captures, inherited):
-    plain, plain_record, replayed, record = plain_and_replayed(native, calls.tiny, calls.graphs, **changes)
+def test_an_inheriting_run_gives_and_books_the_same(calls, changes, captures, inherited):
+    plain, plain_record, replayed, record = plain_and_replayed(calls, **changes)
     assert calls.record.captures == captures
     assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
     assert record == plain_record
@@ -142,7 +77,7 @@ def test_an_inheriting_run_gives_and_books_the_same(calls, native, changes, capt
 def test_other_weights_drop_the_graphs_for_the_rest_of_the_run(calls, caplog):
     for _ in range(3):
         calls()
-    calls.tiny.weights = calls.tiny.make_weights()
+    calls.move_weights("there")
     for _ in range(3):
         calls()
     assert calls.record.captures == 1
@@ -152,7 +87,7 @@ def test_other_weights_drop_the_graphs_for_the_rest_of_the_run(calls, caplog):
 
 def test_other_weights_before_a_capture_start_the_count_anew(calls):
     calls()
-    calls.tiny.weights = calls.tiny.make_weights()
+    calls.move_weights("there")
     calls()
     assert calls.record.captures == 0
     calls()
@@ -199,12 +134,9 @@ def test_kinds_beyond_the_limit_run_as_ever(graphs_module, calls, monkeypatch):
     assert calls.record.captures == 1
 
 
-def test_a_closed_run_holds_no_graph(calls):
-    for _ in range(2):
-        calls()
-    calls.graphs.close()
-    calls()
-    assert calls.record.captures == 1
+@pytest.fixture
+def cuda_graphs(glue):
+    return glue("host.cuda_graphs")
 
 
 class Binding(SimpleNamespace):
@@ -229,9 +161,9 @@ class Watching(NoHooks):
         ({}, "not on a CUDA device"),
     ],
 )
-def test_obstacles(graphs_module, native, change, reason):
+def test_obstacles(cuda_graphs, native, change, reason):
     call = {"control": None, "hooks": NoHooks(), "profile": None, "binding": Binding()} | change
-    assert graphs_module.obstacle(inputs=TinyUNet(native).inputs(), **call) == reason
+    assert cuda_graphs.obstacle(inputs=TinyUNet(native).inputs(), **call) == reason
 
 
 class Model:
@@ -245,23 +177,24 @@ class Model:
         return self._call_bytes
 
 
-def test_room_is_several_calls_worth_of_what_the_host_counts_as_free(graphs_module, comfy):
+def test_room_is_several_calls_worth_of_what_the_host_counts_as_free(cuda_graphs, comfy):
     import comfy.model_management
     x = torch.zeros(1, 4, 8, 8)
     free = comfy.model_management.get_free_memory(x.device)
-    assert graphs_module.has_room(SimpleNamespace(model=Model(free / 10)), x)
-    assert not graphs_module.has_room(SimpleNamespace(model=Model(free)), x)
+    assert cuda_graphs.has_room(SimpleNamespace(model=Model(free / 10)), x)
+    assert not cuda_graphs.has_room(SimpleNamespace(model=Model(free)), x)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_cuda_replays_what_the_engine_computes(graphs_module, native, dtype):
+def test_cuda_replays_what_the_engine_computes(graphs_module, cuda_graphs, native, dtype):
     tiny = TinyUNet(native, torch.device("cuda", torch.cuda.current_device()), dtype)
-    assert graphs_module.obstacle(tiny.inputs(), None, NoHooks(), None, Binding()) == ""
-    graphs = graphs_module.RunGraphs()
-    plain, plain_record, replayed, record = plain_and_replayed(native, tiny, graphs)
-    assert not graphs.stopped
-    assert record == plain_record
-    for value, reference in zip(replayed, plain, strict=True):
-        assert (value - reference).norm() <= 1e-3 * reference.norm()
-    graphs.close()
+    assert cuda_graphs.obstacle(tiny.inputs(), None, NoHooks(), None, Binding()) == ""
+    calls = Calls(graphs_module, native, None, tiny)
+    for _ in range(2):  # the second run finds the graphs of the first
+        plain, plain_record, replayed, record = plain_and_replayed(calls)
+        assert not calls.graphs.stopped
+        assert record == plain_record
+        for value, reference in zip(replayed, plain, strict=True):
+            assert (value - reference).norm() <= 1e-3 * reference.norm()
+        calls.next_run()
