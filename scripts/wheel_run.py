@@ -23,7 +23,7 @@ class NoHooks:
     """What the engine asks of a call without hooks (native/unet/hooks.h)."""
 
     follows_blocks = hooks_embedding = hooks_input_blocks = hooks_output_blocks = False
-    hooks_middle_block = hooks_transformers = False
+    hooks_middle_block = hooks_transformers = overrides_attention = False
 
     def poll(self):
         pass

@@ -68,9 +68,9 @@ at::Tensor CrossAttention::attend(const at::Tensor& q, const at::Tensor& k, cons
     if (at::Tensor replaced = layer.hooks.replace_attention(unit_, q, k, v); replaced.defined()) {
       return replaced;
     }
-    if (at::Tensor overridden = layer.hooks.override_attention(q, k, v, heads_); overridden.defined()) {
-      return overridden;
-    }
+  }
+  if (layer.hooks.overrides_attention()) {
+    return layer.hooks.override_attention(q, k, v, heads_);
   }
   return scaled_dot_product(q, k, v, heads_, layer.workspace);
 }

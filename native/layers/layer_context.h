@@ -44,7 +44,9 @@ class TransformerHooks {
                                        const at::Tensor& /*v*/) {
     return {};
   }
-  /// optimized_attention_override; undefined = not overridden.
+  /// True where override_attention must be asked, with or without other hooks.
+  [[nodiscard]] virtual bool overrides_attention() const { return false; }
+  /// What optimized_attention_override or the host's chosen attention makes of projected q, k, v.
   virtual at::Tensor override_attention(const at::Tensor& /*q*/, const at::Tensor& /*k*/, const at::Tensor& /*v*/,
                                         int64_t /*heads*/) {
     return {};

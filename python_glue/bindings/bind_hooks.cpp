@@ -29,7 +29,8 @@ PyHooks::PyHooks(py::object hooks)
       input_blocks_(hooks_.attr("hooks_input_blocks").cast<bool>()),
       output_blocks_(hooks_.attr("hooks_output_blocks").cast<bool>()),
       middle_block_(hooks_.attr("hooks_middle_block").cast<bool>()),
-      transformers_(hooks_.attr("hooks_transformers").cast<bool>()) {}
+      transformers_(hooks_.attr("hooks_transformers").cast<bool>()),
+      attention_(hooks_.attr("overrides_attention").cast<bool>()) {}
 
 void PyHooks::poll() {
   const py::gil_scoped_acquire gil;
@@ -95,7 +96,7 @@ at::Tensor PyHooks::replace_attention(AttentionUnit unit, const at::Tensor& q, c
 
 at::Tensor PyHooks::override_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads) {
   const py::gil_scoped_acquire gil;
-  return tensor_or_none(hooks_.attr("override_attention")(q, k, v, heads));
+  return hooks_.attr("override_attention")(q, k, v, heads).cast<at::Tensor>();
 }
 
 at::Tensor PyHooks::attention_output(AttentionUnit unit, at::Tensor output) {

@@ -8,7 +8,7 @@
 namespace asdm::python {
 
 /// Forwards each hook to the attribute of the same name; takes the GIL for the time of a call. Which hooks exist is
-/// read once, so that a forward without hooks never waits for Python but to poll for an interrupt.
+/// read once, so that a forward without any never waits for Python but to poll for an interrupt.
 class PyHooks final : public Hooks {
  public:
   /// `hooks`: a HostHooks object; called with the GIL held.
@@ -20,6 +20,7 @@ class PyHooks final : public Hooks {
   [[nodiscard]] bool hooks_output_blocks() const override { return output_blocks_; }
   [[nodiscard]] bool hooks_middle_block() const override { return middle_block_; }
   [[nodiscard]] bool hooks_transformers() const override { return transformers_; }
+  [[nodiscard]] bool overrides_attention() const override { return attention_; }
 
   void enter_block(BlockKind kind, int64_t number) override;
   at::Tensor embedding(at::Tensor emb) override;
@@ -45,6 +46,7 @@ class PyHooks final : public Hooks {
   bool output_blocks_;
   bool middle_block_;
   bool transformers_;
+  bool attention_;
 };
 
 }  // namespace asdm::python

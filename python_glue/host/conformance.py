@@ -14,7 +14,7 @@ from comfy.ldm.modules import attention
 from comfy.ldm.modules.diffusionmodules import openaimodel
 
 from .. import native
-from .hooks import HostHooks
+from .hooks import HostHooks, options_for_cpu
 from .host_code import CONTAINERS, LEAVES, HostCode
 from .hosted_unet import HostedUNet
 from .structure import structure_of
@@ -94,7 +94,7 @@ class _Twin:
 
     def _by_host(self) -> torch.Tensor:
         given = {name: tensor.clone() for name, tensor in self._inputs.items()}
-        return self._module._forward(**given, transformer_options={})
+        return self._module._forward(**given, transformer_options=options_for_cpu())
 
     def agrees(self, distrusted: dict) -> bool:
         """Whether the engine, which leaves the `distrusted` classes to the host, gives what the host does."""
@@ -102,11 +102,12 @@ class _Twin:
         if structure.walk_reason:
             return True  # another pack's doing, which every call sees for itself
         binding = bind(self._module, self._hosted.unet, structure, torch.device("cpu"), {})
-        options = {}
         if binding.host is not None:
-            binding.host.begin(options, {})
+            binding.host.begin(options_for_cpu(), {})
+        hooks = HostHooks({}, self._module.model_channels, None)
+        hooks.overrides_attention = False
         found = self._hosted.unet.forward(
             **{"y": None} | self._inputs, control={}, weights=binding.source,
-            hooks=HostHooks(options, self._module.model_channels, None), features=native.native_module().CallFeatures(),
+            hooks=hooks, features=native.native_module().CallFeatures(),
             host=None if binding.host is None else binding.host.native)
         return float((found - self._expected).norm() / self._expected.norm()) <= _TOLERANCE

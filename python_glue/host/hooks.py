@@ -1,6 +1,7 @@
 """The host's hooks inside a UNet, offered to the native engine one by one, in the host's order and with its arguments.
 
-Only calls that carry hooks come here; a plain call asks for nothing but `poll`.
+Only calls that carry hooks come here; a plain call asks for nothing but `poll`, and the host's attention where the user
+chose one.
 """
 
 import comfy.model_management
@@ -16,6 +17,9 @@ TRANSFORMER_PATCHES = (
 )
 KNOWN_PATCHES = frozenset(BLOCK_PATCHES + TRANSFORMER_PATCHES)
 KNOWN_REPLACEMENTS = frozenset(("attn1", "attn2"))
+# Attention of the host's that computes what the engine's does, on any device or on some.
+_EXACT_ANYWHERE = frozenset(("attention_basic", "attention_sub_quad", "attention_split", "attention_pytorch"))
+_EXACT = _EXACT_ANYWHERE | {"attention_xformers"}
 # What the engine reads or sets in transformer options as the host does.
 _KNOWN_OPTIONS = frozenset((
     "patches", "patches_replace", "wrappers", "callbacks", "block", "block_index", "transformer_index",
@@ -42,6 +46,25 @@ def unread_by_engine(transformer_options: dict, named: dict, arguments: tuple) -
     return ", ".join(walk), ", ".join(layers), ", ".join(transformers)
 
 
+def _attention_name() -> str:
+    return getattr(attention.optimized_attention, "__name__", "")
+
+
+def chosen_attention() -> str | None:
+    """The attention of the host's that the user chose and that computes something else than the engine's exact one:
+    SageAttention, FlashAttention, one in 8 bits. None where it computes the same."""
+    name = _attention_name()
+    return None if name in _EXACT else name
+
+
+def options_for_cpu() -> dict:
+    """Transformer options with which the host attends on a CPU, where it was started with an attention that may need
+    another device."""
+    if _attention_name() in _EXACT_ANYWHERE:
+        return {}
+    return {"optimized_attention_override": lambda _, *args, **named: attention.attention_pytorch(*args, **named)}
+
+
 def attention_precision(module):
     """What the host asks of the attention of a diffusion model; None where it leaves it open."""
     return next((part.attn_precision for part in module.modules() if hasattr(part, "attn_precision")), None)
@@ -59,7 +82,8 @@ class HostHooks:
         self._model_channels = model_channels
         self._attn_precision = attn_precision
         self._extra = {}
-        self._overrides_attention = "optimized_attention_override" in transformer_options
+        overrides = "optimized_attention_override" in transformer_options
+        self.overrides_attention = overrides or chosen_attention() is not None
         self.hooks_embedding = bool(self._patches.get("emb_patch"))
         self.hooks_input_blocks = any(self._patches.get(name) for name in
                                       ("input_block_patch", "input_block_patch_after_skip"))
@@ -67,7 +91,7 @@ class HostHooks:
         # Older hosts have no such place, and so must the engine.
         self.hooks_middle_block = ("middle_block_after_patch" in vocabulary().walk
                                    and bool(self._patches.get("middle_block_after_patch")))
-        self.hooks_transformers = (self._overrides_attention
+        self.hooks_transformers = (overrides
                                    or any(self._patches.get(name) for name in TRANSFORMER_PATCHES)
                                    or any(self._replace.get(name) for name in KNOWN_REPLACEMENTS))
         self.follows_blocks = (self.hooks_embedding or self.hooks_input_blocks or self.hooks_output_blocks
@@ -131,8 +155,6 @@ class HostHooks:
         return None if replacement is None else replacement(q, k, v, self._extra)
 
     def override_attention(self, q, k, v, heads: int):
-        if not self._overrides_attention:
-            return None
         return attention.optimized_attention(q, k, v, heads, attn_precision=self._attn_precision,
                                              transformer_options=self._options)
 

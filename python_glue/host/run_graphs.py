@@ -4,23 +4,35 @@ first call, for as long as its weights stay where they are. Not yet measured on 
 import logging
 
 import torch
+from comfy.ldm.modules import attention
 
 from .cuda_graphs import CapturedCall, CudaRecorder
 
 _MOST_KINDS = 16  # of calls; area conds and context windows bring many, and each graph takes memory
 _MOST_BYTES = 1 << 29  # that last between runs: torch counts what of them is not in use at the moment as free, and the
 # host with it; less than what it leaves free for surprises
+_SETTINGS = (
+    (torch.backends.cuda.matmul, ("allow_tf32", "fp32_precision", "allow_fp16_reduced_precision_reduction",
+                                  "allow_bf16_reduced_precision_reduction", "allow_fp16_accumulation")),
+    (torch.backends.cudnn, ("enabled", "benchmark", "deterministic", "allow_tf32", "fp32_precision")),
+    (torch.backends.cuda, ("flash_sdp_enabled", "mem_efficient_sdp_enabled", "math_sdp_enabled", "cudnn_sdp_enabled")),
+    (torch, ("are_deterministic_algorithms_enabled",)),
+)
 log = logging.getLogger("asdm")
 
 
+def _setting(owner, name: str):
+    """As torch says it; None where it knows none, or refuses as its old and new names for one were mixed."""
+    try:
+        value = getattr(owner, name, None)
+    except RuntimeError:
+        return None
+    return value() if callable(value) else value
+
+
 def _arithmetic() -> tuple:
-    """What torch chooses kernels by, beside the tensors; packs and nodes change it between runs."""
-    matmul, cudnn, cuda = torch.backends.cuda.matmul, torch.backends.cudnn, torch.backends.cuda
-    return (matmul.allow_tf32, matmul.allow_fp16_reduced_precision_reduction,
-            matmul.allow_bf16_reduced_precision_reduction, getattr(matmul, "allow_fp16_accumulation", None),
-            cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32,
-            cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled(),
-            cuda.cudnn_sdp_enabled(), torch.are_deterministic_algorithms_enabled())
+    """What kernels are chosen by, beside the tensors; packs and nodes change it between runs."""
+    return attention.optimized_attention, *(_setting(owner, name) for owner, names in _SETTINGS for name in names)
 
 
 def _kind(inputs: dict, features, inherited: dict) -> tuple:

@@ -140,6 +140,7 @@ class RecordingHooks final : public TransformerHooks {
   bool swap_context = false;  ///< attn2 gets its context halved
 
   [[nodiscard]] bool hooks_transformers() const override { return true; }
+  [[nodiscard]] bool overrides_attention() const override { return override_result.defined(); }
   void enter_transformer(int64_t index, at::IntArrayRef shape) override {
     calls.push_back("transformer " + std::to_string(index) + " of " + std::to_string(shape[2]) + "x" +
                     std::to_string(shape[3]));
@@ -194,16 +195,8 @@ TEST(TransformerHooks, ComeInTheHostsOrderAndChangeNothingByThemselves) {
   LayerContext hooked{weights, hooks, workspace};
   EXPECT_EQ(difference(transformer(x, context, hooked), transformer(x, context, plain)), 0.0);
   const auto block = [](const std::string& number) {
-    return std::vector<std::string>{"block 5." + number + " 2x16",
-                                    "inputs1",
-                                    "replace1",
-                                    "override 2",
-                                    "output1",
-                                    "middle",
-                                    "inputs2",
-                                    "replace2",
-                                    "override 2",
-                                    "output2"};
+    return std::vector<std::string>{
+        "block 5." + number + " 2x16", "inputs1", "replace1", "output1", "middle", "inputs2", "replace2", "output2"};
   };
   std::vector<std::string> expected = {"transformer 5 of 3x4"};
   for (const char* number : {"0", "1"}) {
@@ -242,6 +235,31 @@ TEST(TransformerHooks, WhatTheyReturnIsUsed) {
   const at::Tensor attended =
       scaled_dot_product(leaf(x, 4), leaf(context * 0.5, 5), leaf(context * 0.25, 6), 2, workspace);
   EXPECT_LE(difference(attn2(x, context, x, layer), x + leaf(attended, 7) + 2.0), 1e-5);
+}
+
+/// A host that was started with an attention of its own.
+class ChosenAttention final : public TransformerHooks {
+ public:
+  at::Tensor result;
+
+  [[nodiscard]] bool overrides_attention() const override { return true; }
+  at::Tensor override_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t) override {
+    return result;
+  }
+};
+
+TEST(TransformerHooks, AnAttentionIsOverriddenWithoutAnyOtherHook) {
+  ModuleTable table;
+  const CrossAttention attn2(table, "a", AttentionUnit::kAttn2, 24, 12, 2, 8);
+  const std::vector<LeafTensors> tensors = random_weights(table.leaves(), 1);
+  ResidentWeights weights(table.leaves(), tensors);
+  const at::Tensor x = noise({2, 6, 24}, 2);
+  ChosenAttention hooks;
+  hooks.result = noise({2, 6, 16}, 4);
+  Workspace workspace;
+  LayerContext layer{weights, hooks, workspace};
+  const at::Tensor expected = x + at::matmul(hooks.result, tensors[3].weight.t()) + tensors[3].bias;
+  EXPECT_LE(difference(attn2(x, noise({2, 4, 12}, 3), x, layer), expected), 1e-5);
 }
 
 TEST(TransformerHooks, TheMiddlePatchSitsBetweenTheAttentions) {
