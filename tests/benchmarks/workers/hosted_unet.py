@@ -60,7 +60,8 @@ class HostedUNet:
         if self._run is None:
             return {}
         self._run.begin_evaluation(self._inputs["timesteps"])
-        self._run.begin_pass([])  # nothing of it is scheduled
+        whole = self._pack.canvas.Canvas(self._inputs["x"], as_input=lambda x: x, wrapped=False)
+        self._run.begin_pass([], whole)  # nothing of it is scheduled
         return {self._pack.sampling_run.RUN_KEY: self._run}
 
     def _macs(self, case) -> int:

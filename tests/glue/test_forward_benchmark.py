@@ -1,0 +1,31 @@
+"""The workers of the benchmarks "forward" and "profiler" follow the pack: on a small UNet they answer, and agree."""
+
+import sys
+
+import pytest
+from repository import REPO
+
+sys.path.append(str(REPO / "tests" / "benchmarks"))
+from closeness import relative_error  # noqa: E402
+from support.case import Case  # noqa: E402
+from support.competition import Competitor, Worker, known_competitors  # noqa: E402
+
+
+@pytest.mark.parametrize("model", ["sd15", "sdxl"])
+def test_a_forward_of_a_run_is_the_hosts(native, model):
+    import torch
+    case = Case(model, width=32, latent=8, threads=1)
+    outputs = {}
+    for name in ("native", "host"):
+        with Worker(known_competitors("cpu")[name], threads=1) as worker:
+            worker.prepare(case)
+            assert worker.run()["seconds"] > 0
+            outputs[name] = torch.from_numpy(worker.output())
+    assert relative_error(outputs["host"], outputs["native"]) < 1e-5
+
+
+def test_a_watched_forward_tells_of_every_part(native):
+    with Worker(Competitor("profiled", "profiled_unet.py", ("cpu",)), threads=1) as worker:
+        macs = worker.prepare(Case(width=32, latent=8, threads=1))["address_macs"]
+        seconds = worker.run(way="watched")["seconds_by_address"]
+    assert macs.keys() <= seconds.keys()
