@@ -17,15 +17,18 @@ using simd::kHalfPanel;
 using simd::kPanelColumns;
 using simd::kTileRows;
 using simd::PanelHalf;
+using simd::WinogradKernels;
 
-constexpr int64_t kPositions = 16;
-constexpr int64_t kSmallestTiles = 32;  // below, transforming the weights costs more than it saves
-constexpr int64_t kBlockRows = 8;       // rows of kTileRows tiles that are transformed together
-constexpr int64_t kFilterPanels = 2;    // panels that share a chunk of them in the second cache
+constexpr int64_t kMostPositions = 36;
+constexpr int64_t kMostOutputs = 16;
+constexpr int64_t kFewestTiles = 32;  // below, transforming the weights costs more than it saves
+constexpr int64_t kBlockRows = 8;     // rows of kTileRows tiles that are transformed together
+constexpr int64_t kFilterPanels = 2;  // panels that share a chunk of them in the second cache
 
-/// One convolution: tiles of 2x2 outputs, counted through all images row by row.
+/// One convolution: square tiles of outputs, counted through all images row by row.
 struct Filtering {
   const Kernels& kernels;
+  const WinogradKernels& form;
   const ImageView& image;
   int64_t images;
   int64_t channels;
@@ -37,11 +40,11 @@ struct Filtering {
   float* out;                 ///< the same
   Workspace& workspace;
 
-  [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), 2); }
-  [[nodiscard]] int64_t tiles_wide() const { return ceil_div(image.width(), 2); }
+  [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), form.side); }
+  [[nodiscard]] int64_t tiles_wide() const { return ceil_div(image.width(), form.side); }
   [[nodiscard]] TileGrid grid() const { return {images * tiles_high() * tiles_wide(), weight.kernels()}; }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, kPanelColumns); }
-  [[nodiscard]] int64_t panel_lanes() const { return kPositions * channels * kPanelColumns; }
+  [[nodiscard]] int64_t panel_lanes() const { return form.positions() * channels * kPanelColumns; }
 };
 
 /// Place of a tile.
@@ -53,7 +56,8 @@ struct TilePlace {
 
 TilePlace place_of(const Filtering& f, int64_t tile) {
   const int64_t in_image = tile % (f.tiles_high() * f.tiles_wide());
-  return {tile / (f.tiles_high() * f.tiles_wide()), in_image / f.tiles_wide() * 2, in_image % f.tiles_wide() * 2};
+  return {tile / (f.tiles_high() * f.tiles_wide()), in_image / f.tiles_wide() * f.form.side,
+          in_image % f.tiles_wide() * f.form.side};
 }
 
 /// One thread's share: a range of tile rows times a range of panels.
@@ -66,8 +70,8 @@ class FilteringTask {
         blocks_(grid_, share, kBlockRows),
         group_(blocks_.one_block() ? 1 : kFilterPanels),
         packed_(blocks_, share, f_.panel_lanes(), f_.workspace),
-        patches_(f_.workspace.lanes(kPositions * patch_stride())),
-        sums_(f_.workspace.lanes(group_ * kPositions * sum_stride())) {}
+        patches_(f_.workspace.lanes(f_.form.positions() * patch_stride())),
+        sums_(f_.workspace.lanes(group_ * f_.form.positions() * sum_stride())) {}
 
   void run() {
     blocks_([&](const TileBlock& block) {
@@ -86,15 +90,17 @@ class FilteringTask {
   /// Transformed inputs of a block, [position, tile, channel]. Tiles past the end are left as they are: what becomes
   /// of them is not read.
   void transform(const TileBlock& block) {
-    std::array<const void*, kPositions> pixels{};
+    std::array<const void*, kMostPositions> pixels{};
+    const int64_t width = f_.form.width();
     for (int64_t row = block.first; row < block.last; ++row) {
       for (int64_t i = 0; i < grid_.row_count(row); ++i) {
         const TilePlace place = place_of(f_, grid_.first_row(row) + i);
-        for (int64_t p = 0; p < kPositions; ++p) {
-          pixels[static_cast<size_t>(p)] = f_.image.pixel(place.image, place.y - 1 + p / 4, place.x - 1 + p % 4);
+        for (int64_t p = 0; p < f_.form.positions(); ++p) {
+          pixels[static_cast<size_t>(p)] =
+              f_.image.pixel(place.image, place.y - 1 + p / width, place.x - 1 + p % width);
         }
         const int64_t tile = (row - block.first) * kTileRows + i;
-        f_.kernels.winograd_inputs(pixels.data(), f_.channels, values(patches_) + tile * f_.channels, patch_stride());
+        f_.form.inputs(pixels.data(), f_.channels, values(patches_) + tile * f_.channels, patch_stride());
       }
     }
   }
@@ -104,9 +110,8 @@ class FilteringTask {
       return PanelHalf{first, std::clamp<int64_t>(f_.outputs - first, 0, kHalfPanel)};
     };
     const int64_t column = panel * kPanelColumns;
-    f_.kernels.winograd_weights(
-        f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalfPanel)), f_.channels,
-        packed_.of(panel));
+    f_.form.weights(f_.weight.panel(block.first_kernel, block.last_kernel, half(column), half(column + kHalfPanel)),
+                    f_.channels, packed_.of(panel));
   }
 
   void run_group(const TileBlock& block, int64_t panel, int64_t last) {
@@ -114,16 +119,16 @@ class FilteringTask {
       pack(block, i);
     }
     const int64_t chunk = ceil_div(f_.channels, ceil_div(f_.channels, f_.kernels.chunk));
-    for (int64_t position = 0; position < kPositions; ++position) {
+    for (int64_t position = 0; position < f_.form.positions(); ++position) {
       for (int64_t from = 0; from < f_.channels; from += chunk) {
         for (int64_t i = panel; i < last; ++i) {
           multiply(block, position, from, std::min(chunk, f_.channels - from), i,
-                   values(sums_) + (i - panel) * kPositions * sum_stride());
+                   values(sums_) + (i - panel) * f_.form.positions() * sum_stride());
         }
       }
     }
     for (int64_t i = panel; i < last; ++i) {
-      finish(block, i, values(sums_) + (i - panel) * kPositions * sum_stride());
+      finish(block, i, values(sums_) + (i - panel) * f_.form.positions() * sum_stride());
     }
   }
 
@@ -151,10 +156,11 @@ class FilteringTask {
   }
 
   void finish_tile(const TilePlace& place, int64_t column, const float* sums) {
-    FinishRow rows[4];
-    for (int64_t o = 0; o < 4; ++o) {
-      const int64_t y = place.y + o / 2;
-      const int64_t x = place.x + o % 2;
+    FinishRow rows[kMostOutputs];
+    const int64_t side = f_.form.side;
+    for (int64_t o = 0; o < side * side; ++o) {
+      const int64_t y = place.y + o / side;
+      const int64_t x = place.x + o % side;
       if (y >= f_.image.height() || x >= f_.image.width()) {
         continue;
       }
@@ -163,7 +169,7 @@ class FilteringTask {
       rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
       rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
     }
-    f_.kernels.winograd_outputs(sums, sum_stride(), rows, std::min(kPanelColumns, f_.outputs - column));
+    f_.form.outputs(sums, sum_stride(), rows, std::min(kPanelColumns, f_.outputs - column));
   }
 
   const Filtering& f_;
@@ -176,9 +182,18 @@ class FilteringTask {
   at::Tensor sums_;
 };
 
-bool pays(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight, int64_t stride, int64_t tiles) {
-  return kernels.winograd_inputs != nullptr && stride == 1 && weight.size(2) == 3 && x.size(1) % kHalfPanel == 0 &&
-         weight.size(0) % kHalfPanel == 0 && tiles >= kSmallestTiles;
+/// The kernels to filter by; null where the plain sum is as fast.
+const WinogradKernels* form_of(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight, int64_t stride,
+                               const ImageView& image) {
+  const bool runs = kernels.small_winograd.side > 0 && stride == 1 && weight.size(2) == 3 &&
+                    x.size(1) % kHalfPanel == 0 && weight.size(0) % kHalfPanel == 0;
+  const auto tiles = [&](const WinogradKernels& form) {
+    return ceil_div(image.height(), form.side) * ceil_div(image.width(), form.side);
+  };
+  if (runs && x.size(0) / weight.kernels() * tiles(kernels.large_winograd) >= kFewestTiles) {
+    return &kernels.large_winograd;
+  }
+  return runs && x.size(0) * tiles(kernels.small_winograd) >= kFewestTiles ? &kernels.small_winograd : nullptr;
 }
 
 }  // namespace
@@ -190,8 +205,8 @@ at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at
     return {};
   }
   const ImageView image(x, extras.size);
-  const int64_t tiles = x.size(0) * ceil_div(image.height(), 2) * ceil_div(image.width(), 2);
-  if (!pays(*kernels, x, weight, stride, tiles)) {
+  const WinogradKernels* form = form_of(*kernels, x, weight, stride, image);
+  if (form == nullptr) {
     return {};
   }
   const at::Tensor shift = pixel_shift(bias, extras.shift);
@@ -200,10 +215,18 @@ at::Tensor cpu_winograd(const at::Tensor& x, const MixedWeight& weight, const at
   at::Tensor out =
       workspace.empty({x.size(0), outputs, image.height(), image.width()}, x.options(), at::MemoryFormat::ChannelsLast);
   const PanelSource source(weight);
-  const Filtering filtering{
-      *kernels, image,         x.size(0),           x.size(1),        outputs,
-      source,   floats(shift), shift_stride(shift), floats(residual), out.mutable_data_ptr<float>(),
-      workspace};
+  const Filtering filtering{*kernels,
+                            *form,
+                            image,
+                            x.size(0),
+                            x.size(1),
+                            outputs,
+                            source,
+                            floats(shift),
+                            shift_stride(shift),
+                            floats(residual),
+                            out.mutable_data_ptr<float>(),
+                            workspace};
   share_out(filtering.grid(), filtering.panels(),
             [&](const WorkShare& share) { FilteringTask(filtering, share).run(); });
   return out;

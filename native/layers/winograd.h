@@ -1,4 +1,4 @@
-// 3x3 convolutions in fp32 by Winograd's minimal filtering: 2.25 times fewer products than the plain sum.
+// 3x3 convolutions in fp32 by Winograd's minimal filtering: 2.25 or 4 times fewer products than the plain sum.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -169,7 +169,7 @@ TEST(ProductTest, LeavesWhatItCannotReadOrMustNotHideToTorch) {
 
 bool filters_by_winograd(at::ScalarType dtype) {
   const simd::Kernels* kernels = cpu_kernels(dtype);
-  return kernels != nullptr && kernels->winograd_inputs != nullptr;
+  return kernels != nullptr && kernels->small_winograd.side > 0;
 }
 
 class WinogradProduct : public testing::TestWithParam<std::tuple<ConvolutionShape, at::ScalarType>> {};
@@ -199,6 +199,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WinogradProduct,
                          testing::Combine(testing::Values(ConvolutionShape{2, 32, 48, 8, 8, 3, 1},
                                                           ConvolutionShape{1, 16, 16, 15, 9, 3, 1},
                                                           ConvolutionShape{3, 48, 64, 32, 33, 3, 1},
+                                                          ConvolutionShape{1, 32, 48, 22, 23, 3, 1},
+                                                          ConvolutionShape{2, 1280, 32, 16, 16, 3, 1},
                                                           ConvolutionShape{1, 336, 160, 40, 40, 3, 1}),
                                           testing::Values(at::kFloat, at::kBFloat16)));
 

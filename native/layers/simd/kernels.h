@@ -55,6 +55,22 @@ struct FinishRow {
   const void* residual = nullptr;
 };
 
+/// Winograd F(side x side, 3x3), whose tiles have (side + 2)^2 positions, row by row; fp32 only, channels a multiple of
+/// 16.
+struct WinogradKernels {
+  int64_t side = 0;  ///< 0 where there are none
+  /// out[position * position_stride + c]: the transform of a patch of as many pixels.
+  void (*inputs)(const void* const* pixels, int64_t channels, float* out, int64_t position_stride) = nullptr;
+  /// Transformed weights of 32 output channels as panels of [positions, channels] rows of 32 lanes, one for each
+  /// kernel; a half has 16 or none.
+  void (*weights)(const PanelWeights& weights, int64_t channels, const Panels& panels) = nullptr;
+  /// The outputs, row by row, of a tile whose sums lie `position_stride` apart. A null `out` is left out.
+  void (*outputs)(const float* sums, int64_t position_stride, const FinishRow* rows, int64_t columns) = nullptr;
+
+  [[nodiscard]] int64_t width() const { return side + 2; }
+  [[nodiscard]] int64_t positions() const { return width() * width(); }
+};
+
 /// The kernels of one dtype. Packed operands are counted in lanes of 32 bits: fp32 values, or `group` neighbours.
 struct Kernels {
   int64_t group;          ///< elements in a lane: 1 for fp32, 2 for bf16
@@ -90,14 +106,8 @@ struct Kernels {
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
   void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
 
-  /// Winograd F(2x2, 3x3), fp32 only (null elsewhere); channels a multiple of 16.
-  /// out[position * position_stride + c]: the transform of a 4x4 patch of pixels.
-  void (*winograd_inputs)(const void* const* pixels, int64_t channels, float* out, int64_t position_stride);
-  /// Transformed weights of 32 output channels as panels of [16, channels] rows of 32 lanes, one for each kernel; a
-  /// half has 16 or none.
-  void (*winograd_weights)(const PanelWeights& weights, int64_t channels, const Panels& panels);
-  /// The 2x2 outputs, row by row, of a tile whose 16 sums lie `position_stride` apart. A null `out` is left out.
-  void (*winograd_outputs)(const float* sums, int64_t position_stride, const FinishRow (&rows)[4], int64_t columns);
+  WinogradKernels small_winograd;  ///< F(2x2, 3x3)
+  WinogradKernels large_winograd;  ///< F(4x4, 3x3)
 
   /// sums and squares [channels] of x - pivot over `pixels` pixels of x [pixels, channels].
   void (*channel_sums)(const void* x, int64_t pixels, int64_t channels, const float* pivot, float* sums,

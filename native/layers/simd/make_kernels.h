@@ -29,15 +29,13 @@ constexpr Kernels make_kernels() {
                   .multiply_rows = &Product::multiply_rows,
                   .finish = &Product::finish,
                   .finish_gated = &Product::finish_gated,
-                  .winograd_inputs = nullptr,
-                  .winograd_weights = nullptr,
-                  .winograd_outputs = nullptr,
+                  .small_winograd = {},
+                  .large_winograd = {},
                   .channel_sums = &Norm::channel_sums,
                   .scale_shift = &Norm::scale_shift};
   if constexpr (Element::kGroup == 1) {  // pairs of bf16 would lose too many digits in the transforms
-    kernels.winograd_inputs = &WinogradTile::inputs;
-    kernels.winograd_weights = &WinogradTile::pack;
-    kernels.winograd_outputs = &WinogradTile::outputs;
+    kernels.small_winograd = WinogradTile<SmallFiltering>::kernels();
+    kernels.large_winograd = WinogradTile<LargeFiltering>::kernels();
   }
   return kernels;
 }

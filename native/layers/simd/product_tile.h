@@ -192,7 +192,7 @@ struct ProductTile {
       row[r] = static_cast<const uint32_t*>(rows[r]) + offset;
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
-        acc[r][v] = first ? zero() : load(sums + r * kPanel + v * kVector);
+        acc[r][v] = zero();  // what was summed before is added last: shorter sums round less
       }
     }
     multiply<Element>([&](int64_t r, int64_t d) { return row[r][d]; }, panel, kPanel, depth, acc);
@@ -200,7 +200,8 @@ struct ProductTile {
     for (int64_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectorsAtOnce; ++v) {
-        store(sums + r * kPanel + v * kVector, acc[r][v]);
+        float* to = sums + r * kPanel + v * kVector;
+        store(to, first ? acc[r][v] : add(load(to), acc[r][v]));
       }
     }
   }

@@ -1,5 +1,6 @@
-// Winograd's minimal filtering F(2x2, 3x3) in fp32 (Lavin and Gray, arXiv 1509.09308): 16 products for the 36 of
-// four outputs of a 3x3 convolution. Positions count the 4x4 transformed tile row by row.
+// Winograd's minimal filtering in fp32 (Lavin and Gray, arXiv 1509.09308) of one tile: F(2x2, 3x3) makes four outputs
+// of a 3x3 convolution with 16 products for 36, F(4x4, 3x3) sixteen with 36 for 144. Positions count a transformed tile
+// row by row.
 #pragma once
 
 #include "native/layers/simd/kernels.h"
@@ -8,38 +9,18 @@
 
 namespace asdm::simd::ASDM_SIMD {
 
-struct WinogradTile {
-  static constexpr int64_t kPositions = 16;
-  static constexpr int64_t kTaps = 9;
+/// The transforms of F(2, 3) along one axis: the polynomial at 0, 1, -1 and infinity.
+struct SmallFiltering {
+  static constexpr int64_t kSide = 2;
 
-  static void inputs(const void* const* pixels, int64_t channels, float* out, int64_t position_stride) {
-    for (int64_t c = 0; c < channels; c += kVector) {
-      Vec rows[4][4];
-#pragma GCC unroll 4
-      for (int64_t x = 0; x < 4; ++x) {
-        const auto pixel = [=](int64_t y) { return load(static_cast<const float*>(pixels[y * 4 + x]) + c); };
-        const Vec d0 = pixel(0);
-        const Vec d1 = pixel(1);
-        const Vec d2 = pixel(2);
-        const Vec d3 = pixel(3);
-        rows[0][x] = sub(d0, d2);
-        rows[1][x] = add(d1, d2);
-        rows[2][x] = sub(d2, d1);
-        rows[3][x] = sub(d1, d3);
-      }
-#pragma GCC unroll 4
-      for (int64_t y = 0; y < 4; ++y) {
-        float* to = out + y * 4 * position_stride + c;
-        store(to, sub(rows[y][0], rows[y][2]));
-        store(to + position_stride, add(rows[y][1], rows[y][2]));
-        store(to + 2 * position_stride, sub(rows[y][2], rows[y][1]));
-        store(to + 3 * position_stride, sub(rows[y][1], rows[y][3]));
-      }
-    }
+  static void pixels(const Vec (&d)[4], Vec (&out)[4]) {
+    out[0] = sub(d[0], d[2]);
+    out[1] = add(d[1], d[2]);
+    out[2] = sub(d[2], d[1]);
+    out[3] = sub(d[1], d[3]);
   }
 
-  /// G g of one column of a kernel.
-  static void spread(const Vec (&g)[3], Vec (&out)[4]) {
+  static void taps(const Vec (&g)[3], Vec (&out)[4]) {
     const Vec half = splat(0.5F);
     const Vec ends = mul(add(g[0], g[2]), half);
     const Vec middle = mul(g[1], half);
@@ -49,24 +30,116 @@ struct WinogradTile {
     out[3] = g[2];
   }
 
-  /// One channel of 16 output channels: taps [9][16] -> the 16 positions of the panel, `stride` apart.
+  static void sums(const Vec (&m)[4], Vec (&out)[2]) {
+    out[0] = add(m[0], add(m[1], m[2]));
+    out[1] = sub(sub(m[1], m[2]), m[3]);
+  }
+};
+
+/// The transforms of F(4, 3) along one axis: the polynomial at 0, a, -a, b, -b and infinity. With a = 5/8 and b = 3/2
+/// the rounding error is less than half of that with the usual 1 and 2, and all coefficients of pixels are exact.
+struct LargeFiltering {
+  static constexpr int64_t kSide = 4;
+  static constexpr float kA = 0.625F;
+  static constexpr float kB = 1.5F;
+  static constexpr float kA2 = kA * kA;
+  static constexpr float kB2 = kB * kB;
+
+  static void pixels(const Vec (&d)[6], Vec (&out)[6]) {
+    const Vec a2 = splat(kA2);
+    const Vec b2 = splat(kB2);
+    const Vec product = splat(kA2 * kB2);
+    const Vec sum = splat(kA2 + kB2);
+    out[0] = fmadd(product, d[0], sub(d[4], mul(sum, d[2])));
+    pair(fnmadd(b2, d[2], d[4]), mul(splat(kA), fnmadd(b2, d[1], d[3])), out[1], out[2]);
+    pair(fnmadd(a2, d[2], d[4]), mul(splat(kB), fnmadd(a2, d[1], d[3])), out[3], out[4]);
+    out[5] = fmadd(product, d[1], sub(d[5], mul(sum, d[3])));
+  }
+
+  static void taps(const Vec (&g)[3], Vec (&out)[6]) {
+    constexpr float kOfA = 1.0F / (2 * kA2 * (kA2 - kB2));
+    constexpr float kOfB = 1.0F / (2 * kB2 * (kB2 - kA2));
+    out[0] = mul(g[0], splat(1.0F / (kA2 * kB2)));
+    pair(mul(splat(kOfA), fmadd(splat(kA2), g[2], g[0])), mul(splat(kA * kOfA), g[1]), out[1], out[2]);
+    pair(mul(splat(kOfB), fmadd(splat(kB2), g[2], g[0])), mul(splat(kB * kOfB), g[1]), out[3], out[4]);
+    out[5] = g[2];
+  }
+
+  static void sums(const Vec (&m)[6], Vec (&out)[4]) {
+    Vec even_a;
+    Vec odd_a;
+    pair(m[1], m[2], even_a, odd_a);
+    Vec even_b;
+    Vec odd_b;
+    pair(m[3], m[4], even_b, odd_b);
+    out[0] = add(m[0], add(even_a, even_b));
+    out[1] = fmadd(splat(kA), odd_a, mul(splat(kB), odd_b));
+    out[2] = fmadd(splat(kA2), even_a, mul(splat(kB2), even_b));
+    out[3] = fmadd(splat(kA * kA2), odd_a, fmadd(splat(kB * kB2), odd_b, m[5]));
+  }
+
+ private:
+  static void pair(Vec even, Vec odd, Vec& sum, Vec& difference) {
+    sum = add(even, odd);
+    difference = sub(even, odd);
+  }
+  /// c - a * b
+  static Vec fnmadd(Vec a, Vec b, Vec c) { return sub(c, mul(a, b)); }
+};
+
+template <class Filtering>
+struct WinogradTile {
+  static constexpr int64_t kSide = Filtering::kSide;
+  static constexpr int64_t kWidth = kSide + 2;
+  static constexpr int64_t kTaps = 9;
+
+  static void inputs(const void* const* pixels, int64_t channels, float* out, int64_t position_stride) {
+    for (int64_t c = 0; c < channels; c += kVector) {
+      Vec rows[kWidth][kWidth];  // [x][y]: columns are transformed first
+#pragma GCC unroll 6
+      for (int64_t x = 0; x < kWidth; ++x) {
+        Vec column[kWidth];
+#pragma GCC unroll 6
+        for (int64_t y = 0; y < kWidth; ++y) {
+          column[y] = load(static_cast<const float*>(pixels[y * kWidth + x]) + c);
+        }
+        Filtering::pixels(column, rows[x]);
+      }
+#pragma GCC unroll 6
+      for (int64_t y = 0; y < kWidth; ++y) {
+        Vec row[kWidth];
+#pragma GCC unroll 6
+        for (int64_t x = 0; x < kWidth; ++x) {
+          row[x] = rows[x][y];
+        }
+        Vec transformed[kWidth];
+        Filtering::pixels(row, transformed);
+#pragma GCC unroll 6
+        for (int64_t x = 0; x < kWidth; ++x) {
+          store(out + (y * kWidth + x) * position_stride + c, transformed[x]);
+        }
+      }
+    }
+  }
+
+  /// One channel of 16 output channels: taps [9][16] -> the positions of the panel, `stride` apart.
   template <bool kLater>
   static void weights_of_channel(const uint32_t* taps, float* panel, int64_t stride) {
-    Vec columns[3][4];
+    Vec columns[3][kWidth];
 #pragma GCC unroll 3
     for (int64_t x = 0; x < 3; ++x) {
       const auto tap = [=](int64_t y) { return as_floats(load_bits(taps + (3 * y + x) * kVector)); };
       const Vec g[3] = {tap(0), tap(1), tap(2)};
-      spread(g, columns[x]);
+      Filtering::taps(g, columns[x]);
     }
-#pragma GCC unroll 4
-    for (int64_t y = 0; y < 4; ++y) {
+#pragma GCC unroll 6
+    for (int64_t y = 0; y < kWidth; ++y) {
       const Vec g[3] = {columns[0][y], columns[1][y], columns[2][y]};
-      Vec row[4];
-      spread(g, row);
-#pragma GCC unroll 4
-      for (int64_t x = 0; x < 4; ++x) {
-        float* to = panel + (y * 4 + x) * stride;
+      Vec row[kWidth];
+      Filtering::taps(g, row);
+#pragma GCC unroll 6
+      for (int64_t x = 0; x < kWidth; ++x) {
+        float* to = panel + (y * kWidth + x) * stride;
         if constexpr (kLater) {
           stream(to, row[x]);
         } else {
@@ -103,34 +176,42 @@ struct WinogradTile {
     }
   }
 
-  static void outputs(const float* sums, int64_t position_stride, const FinishRow (&rows)[4], int64_t columns) {
+  static void outputs(const float* sums, int64_t position_stride, const FinishRow* rows, int64_t columns) {
     for (int64_t column = 0; column < columns; column += kVector) {
       const Mask mask = first_lanes(columns - column);
-      Vec across[4][2];
-#pragma GCC unroll 4
-      for (int64_t y = 0; y < 4; ++y) {
-        const float* from = sums + y * 4 * position_stride + column;
-        const Vec m0 = load(from);
-        const Vec m1 = load(from + position_stride);
-        const Vec m2 = load(from + 2 * position_stride);
-        const Vec m3 = load(from + 3 * position_stride);
-        across[y][0] = add(m0, add(m1, m2));
-        across[y][1] = sub(sub(m1, m2), m3);
+      Vec across[kWidth][kSide];
+#pragma GCC unroll 6
+      for (int64_t y = 0; y < kWidth; ++y) {
+        Vec row[kWidth];
+#pragma GCC unroll 6
+        for (int64_t x = 0; x < kWidth; ++x) {
+          row[x] = load(sums + (y * kWidth + x) * position_stride + column);
+        }
+        Filtering::sums(row, across[y]);
       }
-#pragma GCC unroll 2
-      for (int64_t x = 0; x < 2; ++x) {
-        const Vec inner = add(across[1][x], across[2][x]);
-        const Vec outer = sub(across[1][x], across[2][x]);
-        finish(rows[x], column, mask, add(across[0][x], inner));
-        finish(rows[2 + x], column, mask, sub(outer, across[3][x]));
+#pragma GCC unroll 4
+      for (int64_t x = 0; x < kSide; ++x) {
+        Vec down[kWidth];
+#pragma GCC unroll 6
+        for (int64_t y = 0; y < kWidth; ++y) {
+          down[y] = across[y][x];
+        }
+        Vec made[kSide];
+        Filtering::sums(down, made);
+#pragma GCC unroll 4
+        for (int64_t y = 0; y < kSide; ++y) {
+          finish(rows[y * kSide + x], column, mask, made[y]);
+        }
       }
     }
   }
 
+  static constexpr WinogradKernels kernels() { return {kSide, &inputs, &pack, &outputs}; }
+
  private:
   static void finish(const FinishRow& row, int64_t column, Mask mask, Vec value) {
     if (row.out == nullptr) {
-      return;  // past the edge of an image of odd size
+      return;  // past the edge of an image whose size is no multiple of the side
     }
     if (row.bias != nullptr) {
       value = add(value, load_first(row.bias + column, mask));
