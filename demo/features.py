@@ -68,6 +68,12 @@ class Encoder:
             latents = torch.cat([self._vae.encode(batch) for batch in pixels.split(16)])
         return self._format.process_in(latents).float()
 
+    def give_back(self, pictures):
+        """Pictures [N, 3, H, W] in [0, 1] as they come out of the autoencoder."""
+        with torch.no_grad():
+            decoded = self._vae.decode(self._vae.encode(pictures.permute(0, 2, 3, 1)))
+        return decoded.permute(0, 3, 1, 2).float().clamp(0, 1)
+
 
 def encode_pictures(vae_path, pictures):
     """UNet latents [N, 4, H/8, W/8] of uint8 pictures [N, 3, H, W]."""

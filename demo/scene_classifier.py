@@ -1,4 +1,5 @@
-"""A small convnet that says which objects a picture shows, trained on painted scenes alone: it judges the samples."""
+"""A small convnet that says which objects a picture shows. Trained on painted scenes, as they are and as the
+autoencoder gives them back, it judges the samples."""
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -12,6 +13,7 @@ WIDTHS = (32, 64, 128, 192)
 BATCH, PEAK_LR, TEST_COUNT = 32, 2e-3, 1000
 THRESHOLD = 0.5  # of the probability that an object is there
 COARSEST = 3  # a scene is seen as sharp as painted, or as blurred as at 1 / COARSEST of its size
+DECODED = 1024  # scenes that went through the autoencoder; half of each batch is drawn from them
 LOG_EVERY = 100  # batches
 
 
@@ -66,15 +68,38 @@ def test_scores(net, drawings):
             "named_of_found": (seen & named).sum().item() / max(1, seen.sum().item())}
 
 
-def train_classifier(drawings, batches, log_path, seed=3):
-    """A classifier trained on `batches` batches of scenes, each painted for one step."""
+class _Lessons:
+    """Batches of scenes: one half painted for one step, the other of DECODED that `decoded` gave back."""
+
+    def __init__(self, drawings, decoded):
+        self._drawings, self._next = drawings, CLASSIFIER_SCENES
+        pictures, self._named = self._paint(DECODED)
+        self._decoded = torch.cat([decoded(batch) for batch in pictures.split(BATCH)])
+
+    def _paint(self, count):
+        self._next += count
+        return _scenes(self._drawings, self._next - count, count)
+
+    def batch(self):
+        """(pictures [BATCH, 3, 128, 128], which objects [BATCH, objects])"""
+        picked = torch.randint(DECODED, (BATCH // 2,))
+        again = self._decoded[picked]
+        pictures, named = self._paint(BATCH // 2)
+        mirrored = again.flip(-1) if torch.rand(()) < 0.5 else again
+        return torch.cat([pictures, mirrored]), torch.cat([named, self._named[picked]])
+
+
+def train_classifier(drawings, decoded, batches, log_path, seed=3):
+    """A classifier trained on `batches` batches of scenes. `decoded`: what the autoencoder makes of pictures
+    [N, 3, 128, 128] in [0, 1]."""
     torch.manual_seed(seed)
+    lessons = _Lessons(drawings, decoded)
     net = SceneClassifier(len(drawings))
     optimizer = torch.optim.AdamW(net.parameters(), lr=PEAK_LR, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=batches, pct_start=0.1)
     log, clock, recent = TrainingLog(log_path), Stopwatch(), []
     for step in range(1, batches + 1):
-        pictures, named = _scenes(drawings, CLASSIFIER_SCENES + (step - 1) * BATCH, BATCH)
+        pictures, named = lessons.batch()
         loss = F.binary_cross_entropy_with_logits(net(_blurred(pictures)), named)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -82,10 +82,12 @@ def run_scene_unet(options):
 
 def run_scene_classifier(options):
     """The judge of the model of scenes, trained on what was painted."""
+    from features import Encoder
     from scene_classifier import save_classifier, train_classifier
 
     drawings = load_drawings(options.work_dir)
-    net = train_classifier(drawings, options.batches, options.work_dir / "scene_log.jsonl")
+    net = train_classifier(drawings, Encoder(options.work_dir / "scene_vae.safetensors").give_back, options.batches,
+                           options.work_dir / "scene_log.jsonl")
     save_classifier(net, list(drawings), options.work_dir / "scene_classifier.safetensors")
 
 

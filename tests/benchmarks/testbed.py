@@ -17,6 +17,7 @@ from support import hosted, measure  # noqa: E402
 LIMITS = {"seeds_db": 16.0, "steps_db": 32.0, "samplers_db": 28.0, "nearest_scene_db": 25.0, "recognised": 0.8}
 PROMPT_SHARES = (0.5, 0.3, 0.2)  # with one, two and three objects, as in training
 STEPS, MORE_STEPS = 20, 40
+CFG = 8.0  # what a KSampler begins with
 BATCH, SCENE_BATCH = 8, 256
 SCRATCH = hosted.ROOT / ".test" / "scenes"
 
@@ -47,7 +48,7 @@ def mean(values) -> float:
 
 
 class Samples:
-    """Draws pictures [N, height, width, 3] in 0..1 of prompts, seed by seed."""
+    """Draws pictures [N, height, width, 3] in 0..1 of prompts, seed by seed, at the CFG above."""
 
     def __init__(self, demo, prompts: list[str]):
         self._demo, self._prompts = demo, prompts
@@ -58,7 +59,8 @@ class Samples:
         for start in range(0, len(self._prompts), BATCH):
             prompts = self._prompts[start:start + BATCH]
             seeds = [1000 * seed + start + place for place in range(len(prompts))]
-            pictures.append(self._demo.decode(self._demo.sample(self._demo.host_model, prompts, seeds, sampler, steps)))
+            pictures.append(self._demo.decode(self._demo.sample(self._demo.host_model, prompts, seeds, sampler, steps,
+                                                                cfg=CFG)))
         print(f"drawn: seed {seed}, {sampler}, {steps} steps", file=sys.stderr, flush=True)
         return torch.cat(pictures).clamp(0, 1)
 

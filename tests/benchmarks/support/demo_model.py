@@ -48,14 +48,14 @@ class DemoModel:
         return torch.cat([comfy.sample.prepare_noise(empty, seed) for seed in seeds])
 
     def sample(self, model, prompts: list[str], seeds: list[int], sampler: str, steps: int,
-               latents: torch.Tensor | None = None, denoise: float = 1.0) -> torch.Tensor:
+               latents: torch.Tensor | None = None, denoise: float = 1.0, cfg: float = CFG) -> torch.Tensor:
         """Latents of one run of the host's KSampler; `latents` are what image-to-image starts from."""
         import comfy.sample
         noise = self.noise(seeds)
         start = torch.zeros_like(noise) if latents is None else latents
         with torch.inference_mode():
             return comfy.sample.sample(
-                model, noise, steps, CFG, sampler, SCHEDULER, self.conditioning(prompts),
+                model, noise, steps, cfg, sampler, SCHEDULER, self.conditioning(prompts),
                 self.conditioning([""] * len(prompts)), start, denoise=denoise, disable_pbar=True, seed=seeds[0])
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
