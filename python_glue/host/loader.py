@@ -21,6 +21,7 @@ _FAMILIES = {
     "sdxl": comfy.supported_models.SDXL, "sdxl_refiner": comfy.supported_models.SDXLRefiner,
 }
 _MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
+_AT_A_TIME = 1 << 26  # bytes of a file that lie in memory beside the copies of its tensors
 log = logging.getLogger("asdm")
 
 
@@ -78,6 +79,32 @@ def _read(path: str, names: dict) -> tuple[dict, dict, dict]:
         raise ValueError(f"{path}: expected a whole safetensors file, got {fault}") from fault
 
 
+def _batches(tensors: dict) -> list[list[str]]:
+    """Names of tensors, so many together as are read at a time."""
+    batches, left = [], 0
+    for name, tensor in tensors.items():
+        if tensor.nbytes > left:
+            batches.append([])
+            left = _AT_A_TIME
+        batches[-1].append(name)
+        left -= tensor.nbytes
+    return batches
+
+
+def _copy(path: str, names: dict, tensors: dict, copied):
+    """Puts `copied(name, tensor)` in the place of each of the `tensors` of a file, which are promised and not read yet.
+    What was read is let go batch by batch: pages of the file count as memory of this process for as long as any tensor
+    of their opening lives. ValueError where the file is not what it was."""
+    for batch in _batches(tensors):
+        read, _, _ = _read(path, {name: names[name] for name in batch})
+        for name in batch:
+            was, now = tensors[name], read[name]
+            if (now.shape, now.dtype) != (was.shape, was.dtype):
+                raise ValueError(f"{path}: expected {name} to stay {was.dtype} of shape {tuple(was.shape)} while it is "
+                                 f"read, got {now.dtype} of shape {tuple(now.shape)}")
+            tensors[name] = copied(name, now)
+
+
 def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable_dynamic: bool = False):
     """A ModelPatcher of the host with the UNet of the safetensors file at `path`. `layout`: {"spec", "names": name
     in the full UNet -> name in the file, "carries_spec"}, as native/format/unet_file.h reads it.
@@ -102,9 +129,9 @@ def load_unet(path: str, layout: dict, weight_dtype: torch.dtype | None, disable
         model_params=comfy.utils.calculate_parameters(tensors), supported_dtypes=supported,
         weight_dtype=comfy.utils.weight_dtype(_unpacked(tensors) if layout["carries_spec"] or scales else tensors))
     config.set_inference_dtype(stored, comfy.model_management.unet_manual_cast(stored, load_device, supported))
-    for name, tensor in tensors.items():
-        # Copies: a file may be cut or written over while its UNet is in use.
-        tensors[name] = scales.applied(name, tensor).to(tensor.dtype if is_note(name) else stored, copy=True)
+    # Copies: a file may be cut or written over while its UNet is in use.
+    _copy(path, layout["names"], tensors, lambda name, tensor: scales.applied(name, tensor).to(
+        tensor.dtype if is_note(name) else stored, copy=True))
     if spec.removed:
         log.info("%s: a UNet without %s", path, ", ".join(spec.removed))
     offload_device = comfy.model_management.unet_offload_device()

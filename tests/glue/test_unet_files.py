@@ -232,6 +232,32 @@ def test_what_the_formats_own_library_refuses_is_an_error_that_names_the_file(fu
         load(full_unet("sd15")[1], spoil=spoil)
 
 
+def test_a_file_is_read_batch_by_batch(full_unet, load, glue, monkeypatch):
+    _, tensors = full_unet("sd15")
+    openings = []
+    loader = glue("host.loader")
+    plain = loader._read
+    monkeypatch.setattr(loader, "_AT_A_TIME", 1 << 20)
+    monkeypatch.setattr(loader, "_read", lambda path, names: openings.append(len(names)) or plain(path, names))
+    expect_loaded(load(tensors), tensors, [])
+    assert openings[0] == sum(openings[1:]) == len(tensors)
+    assert len(openings) > 10
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(full_unet, load, glue, monkeypatch):
+    _, tensors = full_unet("sd15")
+    loader = glue("host.loader")
+    plain = loader.check_family
+
+    def check_family(path, spec):
+        save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, path)
+        plain(path, spec)
+
+    monkeypatch.setattr(loader, "check_family", check_family)
+    with pytest.raises(ValueError, match="to stay torch.float32 of shape .* while it is read, got torch.float16"):
+        load(tensors)
+
+
 def test_the_host_tells_the_prediction_by_the_weights(full_unet, load):
     import comfy.model_base
 

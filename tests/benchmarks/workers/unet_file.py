@@ -22,6 +22,9 @@ class UNetFileLoader:
     def __init__(self, loader: str):
         hosted.start_host()
         self._pack = hosted.load_pack()
+        import comfy.sd  # noqa: F401 - all that either loader is made of lies in memory before it is asked
+        self._pack.host.comfy_host()
+        self._pack.native.native_module()
         self._loader = loader
 
     def run(self, path: str) -> dict:
