@@ -37,7 +37,7 @@ def measured(options) -> tuple[dict, dict]:
         timed_forward(patcher, inputs)  # the first call finds memory and code
     runs = take_turns({name: lambda patcher=patcher: timed_forward(patcher, inputs)
                        for name, patcher in patchers.items()}, options.rounds)
-    macs = {name: patcher.get_attachment("asdm").unet.full_macs(options.latent, options.latent, 77)
+    macs = {name: pack.hosted_unet.hosted_unet(patcher.model).unet.full_macs(options.latent, options.latent, 77)
             for name, patcher in patchers.items()}
     return runs, macs
 

@@ -48,7 +48,7 @@ def measured_speed(pack, options) -> dict:
     runs = take_turns({name: lambda patcher=patcher: timed_run(patcher, options.steps, options.latent)
                        for name, patcher in patchers.items()}, options.rounds)
     seconds = {name: [run["seconds"] for run in answers] for name, answers in runs.items()}
-    macs = {name: patcher.get_attachment("asdm").unet.full_macs(options.latent, options.latent, 77)
+    macs = {name: pack.hosted_unet.hosted_unet(patcher.model).unet.full_macs(options.latent, options.latent, 77)
             for name, patcher in (("late", late), ("early", early))}
     return {"speedup": measure.median_ratio(seconds["late"], seconds["switched"]),
             "arithmetic": macs["late"] / (SHARE * macs["early"] + (1 - SHARE) * macs["late"]),

@@ -1,11 +1,15 @@
-"""The workers of the benchmarks "forward" and "profiler" follow the pack: on a small UNet they answer, and agree."""
+"""Benchmarks that nothing else runs follow the pack: on a small UNet they answer, and agree."""
 
+import json
+import os
+import subprocess
 import sys
 
 import pytest
 from repository import REPO
 
-sys.path.append(str(REPO / "tests" / "benchmarks"))
+BENCHMARKS = REPO / "tests" / "benchmarks"
+sys.path.append(str(BENCHMARKS))
 from closeness import relative_error  # noqa: E402
 from support.case import Case  # noqa: E402
 from support.competition import Competitor, Worker, known_competitors  # noqa: E402
@@ -29,3 +33,15 @@ def test_a_watched_forward_tells_of_every_part(native):
         macs = worker.prepare(Case(width=32, latent=8, threads=1))["address_macs"]
         seconds = worker.run(way="watched")["seconds_by_address"]
     assert macs.keys() <= seconds.keys()
+
+
+@pytest.mark.parametrize(("name", "only"), [
+    ("assembled", ["--presets", "s0_s1"]), ("switch", ["--quick", "--steps", "4", "--pictures", "2"]),
+    ("reused", ["--sizes", "16"])])
+def test_a_benchmark_makes_its_figures(native, comfy, name, only):
+    small = [] if name == "reused" else ["--latent", "16", "--threads", "1"]
+    ran = subprocess.run(
+        [sys.executable, BENCHMARKS / f"{name}.py", "--width", "32", "--rounds", "1", *small, *only],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert ran.returncode in (0, 1), ran.stderr  # whether figures of a small UNet hold says nothing
+    assert json.loads(ran.stdout.splitlines()[-1])["benchmark"] == name
