@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
 from support import hosted, measure  # noqa: E402
+from support.scenes_model import UNET, VAE  # noqa: E402
 
 # Upper bounds in dB, but for the share of samples in which all named objects are recognised.
 LIMITS = {"seeds_db": 16.0, "steps_db": 32.0, "samplers_db": 28.0, "nearest_scene_db": 25.0, "recognised": 0.8}
@@ -120,9 +121,9 @@ def parse_options():
     parser.add_argument("--prompts", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--scenes", type=int, default=8192, help="how many training scenes samples are compared with")
-    parser.add_argument("--unet", type=Path, required=True)
-    parser.add_argument("--vae", type=Path, required=True)
-    parser.add_argument("--classifier", type=Path, required=True)
+    parser.add_argument("--unet", type=Path, default=UNET)
+    parser.add_argument("--vae", type=Path, default=VAE)
+    parser.add_argument("--classifier", type=Path, required=True, help="made by demo/train.py scene-classifier")
     parser.add_argument("--work-dir", type=Path, default=SCRATCH, help="where the emoji packages are or go")
     return parser.parse_args()
 

@@ -168,6 +168,9 @@ def _other_sections(results: dict[str, dict]) -> list[str]:
     parity = list(_prefixed(results, "parity").values())
     if parity:
         parts += ["## Parity with the host", tables.parity(parity)]
+    if "testbed" in results:
+        parts += ["## The model of scenes as a ruler", f"{results['testbed']['pictures']} samples at cfg 8: the noise, "
+                  "the steps and the sampler must show in its pictures.", tables.testbed(results["testbed"])]
     if "load" in results:
         parts += ["## Loading", f"A {results['load']['model']} UNet in fp16 from the page cache, until every page of "
                   "it is there.", tables.load(results["load"])]

@@ -156,6 +156,24 @@ def distilled(result: dict) -> str:
     return table(["UNet", "loss", "gap recovered", "PSNR, dB", "SSIM", "speed-up"], rows)
 
 
+_RULERS = {"seeds_db": "two seeds of one prompt", "steps_db": "20 and 40 steps of euler",
+           "samplers_db": "euler and dpmpp_2m", "nearest_scene_db": "a sample and the nearest scene of the training"}
+
+
+def testbed(result: dict) -> str:
+    """How far apart pictures of the model of scenes are, and what is recognised in them."""
+    def row(name: str, words: str, value: str) -> list[str]:
+        return [words, value if result["each_holds"][name] else f"**{value}**"]
+
+    rows = [row(name, words, f"{result[name]:.1f} dB (≤ {result['limits'][name]:g})")
+            for name, words in _RULERS.items()]
+    rows.append(row("recognised", "samples in which all named objects are recognised",
+                    f"{result['recognised']:.0%} (≥ {result['limits']['recognised']:.0%})"))
+    rows.append(["the same of painted scenes behind the autoencoder",
+                 f"{result['through_the_autoencoder']['recognised']:.0%}"])
+    return table(["pair, or share", "seen"], rows)
+
+
 def load(result: dict) -> str:
     rows = [[name, seconds(result[name]), f"{result[name]['peak_over_weights']:.2f}"] for name in ("native", "host")]
     return table(["loader", "time", "peak memory / weights"], rows)
