@@ -31,21 +31,24 @@ def without_graphs(graphs, run, monkeypatch):
 
 def runs_of(hosted) -> dict:
     """Runs by name, each a function that gives its latent."""
+    def sample(*arguments, **named):
+        return hosted.sample(*arguments, steps=6, **named)
+
     plain, inheriting = hosted.exact(), hosted.inheriting()
     patched = with_lora(plain)
     hooked = hosted.cond(1, hooks=lora_schedule(lora(hosted.patcher)))
     wide = torch.zeros(1, 4, 16, 24)
     return {
-        "exact": lambda: hosted.sample(plain),
-        "other prompt": lambda: hosted.sample(plain, positive=hosted.cond(5)),
-        "inheriting": lambda: hosted.sample(inheriting),
-        "guidance": lambda: hosted.sample(hosted.inheriting(sites="out.8, guidance")),
-        "forecast": lambda: hosted.sample(hosted.inheriting(value="taylor1")),
-        "wide": lambda: hosted.sample(plain, latent=wide),
-        "lora": lambda: hosted.sample(patched),
-        "lora by hooks": lambda: hosted.sample(plain, positive=hooked, negative=hooked),
-        "heun": lambda: hosted.sample(inheriting, hosted.sampler("heun")),
-        "wrapped sampler": lambda: hosted.sample(
+        "exact": lambda: sample(plain),
+        "other prompt": lambda: sample(plain, positive=hosted.cond(5)),
+        "inheriting": lambda: sample(inheriting),
+        "guidance": lambda: sample(hosted.inheriting(sites="out.8, guidance")),
+        "forecast": lambda: sample(hosted.inheriting(value="taylor1")),
+        "wide": lambda: sample(plain, latent=wide),
+        "lora": lambda: sample(patched),
+        "lora by hooks": lambda: sample(plain, positive=hooked, negative=hooked),
+        "heun": lambda: sample(inheriting, hosted.sampler("heun")),
+        "wrapped sampler": lambda: sample(
             hosted.patcher, hosted.wrap_sampler(hosted.sampler(), {"level": "block", "sites": "out.5"})),
     }
 

@@ -15,10 +15,9 @@ from support.case import Case  # noqa: E402
 from support.competition import Competitor, Worker, known_competitors  # noqa: E402
 
 
-@pytest.mark.parametrize("model", ["sd15", "sdxl"])
-def test_a_forward_of_a_run_is_the_hosts(native, model):
+def test_a_forward_of_a_run_is_the_hosts(native):
     import torch
-    case = Case(model, width=32, latent=8, threads=1)
+    case = Case(width=32, latent=8, threads=1)
     outputs = {}
     for name in ("native", "host"):
         with Worker(known_competitors("cpu")[name], threads=1) as worker:
