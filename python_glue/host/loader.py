@@ -83,7 +83,7 @@ def _batches(tensors: dict) -> list[list[str]]:
     """Names of tensors, so many together as are read at a time."""
     batches, left = [], 0
     for name, tensor in tensors.items():
-        if tensor.nbytes > left:
+        if not batches or tensor.nbytes > left:
             batches.append([])
             left = _AT_A_TIME
         batches[-1].append(name)

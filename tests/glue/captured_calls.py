@@ -88,10 +88,20 @@ class Calls:
         assert torch.equal(output, self.tiny.call(inputs))
         return output
 
-    def sample(self, **settings):
-        """See sample()."""
-        return sample(self.native, lambda inputs, features: self.graphs.forward(
-            self.tiny.call, inputs, features, self.weights, room=lambda: True), self.tiny, **settings)
+    def plain_and_replayed(self, **settings):
+        """Outputs and record of the same inheriting run, without graphs and with them; see sample()."""
+        def replayed(inputs, features):
+            return self.graphs.forward(self.tiny.call, inputs, features, self.weights, room=lambda: True)
+
+        return (*sample(self.native, self.tiny.call, self.tiny, **settings),
+                *sample(self.native, replayed, self.tiny, **settings))
+
+    def expect_the_same(self, **settings) -> dict:
+        """The run gives and books the same without graphs and with them: what is booked."""
+        plain, plain_record, replayed, record = self.plain_and_replayed(**settings)
+        assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
+        assert record == plain_record
+        return record
 
     def move_weights(self, places):
         """The same weights, elsewhere."""

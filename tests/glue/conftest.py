@@ -94,6 +94,19 @@ def forgetful(glue, monkeypatch):
     return do
 
 
+@pytest.fixture
+def graphs_module(glue):
+    """Which calls of a run are CUDA graphs."""
+    return glue("host.run_graphs")
+
+
+@pytest.fixture
+def calls(graphs_module, native):
+    """Calls of a tiny UNet, captured without a GPU."""
+    from captured_calls import Calls, Repeater
+    return Calls(graphs_module, native, Repeater())
+
+
 @pytest.fixture(scope="module")
 def hosted(glue, native):
     """A small random UNet that the host samples in this process."""

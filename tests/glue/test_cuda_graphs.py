@@ -8,20 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from captured_calls import SIGMAS, Calls, Refuser, Repeater, sample
+from captured_calls import SIGMAS, Calls, Refuser
 from tiny_unet import NoHooks, TinyUNet
 
 SETTINGS = {"level": "block", "mode": "uniform", "interval": 3}
-
-
-@pytest.fixture
-def graphs_module(glue):
-    return glue("host.run_graphs")
-
-
-@pytest.fixture
-def calls(graphs_module, native):
-    return Calls(graphs_module, native, Repeater())
 
 
 def test_the_second_call_of_a_kind_is_captured_and_later_ones_follow_their_inputs(calls):
@@ -54,12 +44,6 @@ def test_a_call_that_keeps_features_is_another_kind(calls, native):
     assert calls.record.captures == 2
 
 
-def plain_and_replayed(calls, **changes):
-    """Outputs and record of the same inheriting run, without graphs and with them."""
-    changes = SETTINGS | {"sites": "out.8"} | changes
-    return *sample(calls.native, calls.tiny.call, calls.tiny, **changes), *calls.sample(**changes)
-
-
 @pytest.mark.parametrize(("changes", "captures", "inherited"), [
     ({}, 2, 5), ({"value": "taylor1"}, 2, 5), ({"sites": "transformers", "value": "affine"}, 2, 5),
     ({"sites": "out"}, 2, 5), ({"sites": "out.8, guidance", "value": "taylor2"}, 2, 5), ({"storage": "bf16"}, 2, 5),
@@ -67,10 +51,8 @@ def plain_and_replayed(calls, **changes):
     ({"sites": "auto", "mode": "adaptive", "threshold": 10.0}, 0, 7),
 ])
 def test_an_inheriting_run_gives_and_books_the_same(calls, changes, captures, inherited):
-    plain, plain_record, replayed, record = plain_and_replayed(calls, **changes)
+    record = calls.expect_the_same(**SETTINGS | {"sites": "out.8"} | changes)
     assert calls.record.captures == captures
-    assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
-    assert record == plain_record
     assert record["inherited"] == inherited
 
 
@@ -192,7 +174,7 @@ def test_cuda_replays_what_the_engine_computes(graphs_module, cuda_graphs, nativ
     assert cuda_graphs.obstacle(tiny.inputs(), None, NoHooks(), None, Binding()) == ""
     calls = Calls(graphs_module, native, None, tiny)
     for _ in range(2):  # the second run finds the graphs of the first
-        plain, plain_record, replayed, record = plain_and_replayed(calls)
+        plain, plain_record, replayed, record = calls.plain_and_replayed(**SETTINGS, sites="out.8")
         assert not calls.graphs.stopped
         assert record == plain_record
         for value, reference in zip(replayed, plain, strict=True):

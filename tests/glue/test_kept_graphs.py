@@ -10,16 +10,6 @@ from captured_calls import SIGMAS, Calls, Places, Repeater, sample
 BLOCK = {"level": "block", "mode": "uniform", "interval": 3, "sites": "out.8"}
 
 
-@pytest.fixture
-def graphs_module(glue):
-    return glue("host.run_graphs")
-
-
-@pytest.fixture
-def calls(graphs_module, native):
-    return Calls(graphs_module, native, Repeater())
-
-
 def end_run(calls, lasting=True):
     calls.graphs.close(lasting)
     calls.next_run()
@@ -47,21 +37,15 @@ def test_a_kind_that_was_met_once_before_is_captured_at_once(calls):
     BLOCK, BLOCK | {"value": "taylor1"}, BLOCK | {"sites": "transformers", "value": "affine"},
     BLOCK | {"sites": "out.8, guidance"}, BLOCK | {"storage": "bf16"}])
 def test_runs_that_inherit_share_graphs_and_give_and_book_the_same(calls, settings):
-    plain, plain_record = sample(calls.native, calls.tiny.call, calls.tiny, **settings)
     for _ in range(3):
-        replayed, record = calls.sample(**settings)
-        assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
-        assert record == plain_record
+        calls.expect_the_same(**settings)
         end_run(calls)
     assert calls.record.captures == 2
 
 
 def test_runs_with_other_settings_are_other_kinds(calls):
     for settings in (BLOCK, BLOCK | {"sites": "out.5"}, BLOCK):
-        plain, plain_record = sample(calls.native, calls.tiny.call, calls.tiny, **settings)
-        replayed, record = calls.sample(**settings)
-        assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
-        assert record == plain_record
+        calls.expect_the_same(**settings)
         end_run(calls)
     assert calls.record.captures == 4
 
@@ -80,11 +64,8 @@ def test_what_is_kept_of_a_layer_makes_a_kind(calls):
 def test_cond_and_uncond_in_the_other_order_are_another_kind(calls, sites):
     settings = BLOCK | {"sites": sites, "interval": 2}
     roles = ((1, 0), (0, 1), (0, 1), (1, 0))
-    plain, plain_record = sample(calls.native, calls.tiny.call, calls.tiny, roles, **settings)
     for _ in range(2):
-        replayed, record = calls.sample(roles=roles, **settings)
-        assert all(torch.equal(a, b) for a, b in zip(replayed, plain, strict=True))
-        assert record == plain_record
+        calls.expect_the_same(roles=roles, **settings)
         end_run(calls)
 
 
