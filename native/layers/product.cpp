@@ -19,9 +19,11 @@ namespace {
 using simd::FinishRow;
 using simd::Kernels;
 using simd::kHalfPanel;
+using simd::kMostTaps;
+using simd::kMostTileRows;
 using simd::kPanelColumns;
-using simd::kTileRows;
 using simd::PanelHalf;
+using simd::RowsPart;
 
 // Below, packing the weights costs more than it saves: against torch's linears, and against its convolutions, which
 // reorder all weights for however few pixels.
@@ -29,7 +31,7 @@ constexpr int64_t kSmallestLinear = 24;
 constexpr int64_t kSmallestConvolution = 4;
 constexpr int64_t kFewRows = 96;     // up to so many, packing them and not the weights is faster
 constexpr int64_t kBlockTiles = 32;  // tiles of rows that share what the second cache holds
-constexpr int64_t kGroupPanels = 4;  // panels that share a chunk of rows in the second cache
+constexpr int64_t kGroupPanels = 4;  // the most panels that share a chunk of rows in the second cache
 
 /// Where the rows of the left operand lie: one pointer per (tap, row).
 class RowSource {
@@ -55,11 +57,22 @@ struct Product {
   char* out;             ///< [rows, outputs]
   Workspace& workspace;
 
-  [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels()}; }
+  [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels(), kernels.tile_rows}; }
   [[nodiscard]] int64_t depth() const { return channels / kernels.group; }
+  /// Lanes of a tap in a panel.
+  [[nodiscard]] int64_t panel_depth() const { return ceil_div(depth(), kernels.depth_step) * kernels.depth_step; }
+  /// Lanes of a tap, and taps, that are multiplied at a time.
+  [[nodiscard]] int64_t chunk() const {
+    const int64_t steps = panel_depth() / kernels.depth_step;
+    return ceil_div(steps, ceil_div(panel_depth(), kernels.chunk)) * kernels.depth_step;
+  }
+  [[nodiscard]] int64_t chunk_taps() const {
+    const int64_t most = std::clamp<int64_t>(kernels.chunk / panel_depth(), 1, kMostTaps);
+    return ceil_div(taps, ceil_div(taps, most));
+  }
   [[nodiscard]] int64_t columns() const { return gated ? kHalfPanel : kPanelColumns; }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, columns()); }
-  [[nodiscard]] int64_t panel_lanes() const { return taps * depth() * kPanelColumns; }
+  [[nodiscard]] int64_t panel_lanes() const { return taps * panel_depth() * kPanelColumns; }
 };
 
 /// One thread's share: a range of row tiles times a range of panels.
@@ -70,11 +83,12 @@ class ProductTask {
         share_(share),
         grid_(product.grid()),
         blocks_(grid_, share, kBlockTiles),
-        group_(blocks_.one_block() ? 1 : kGroupPanels),
-        packed_(blocks_, share, p_.panel_lanes(), p_.workspace),
-        scratch_(p_.workspace.lanes(p_.kernels.packing_scratch(p_.taps))),
-        sums_(p_.workspace.lanes(group_ * kBlockTiles * kTileRows * kPanelColumns)),
-        pointers_(static_cast<size_t>(p_.taps * kBlockTiles * kTileRows)) {}
+        group_(panels_at_once()),
+        packed_(blocks_, share, group_, p_.panel_lanes(), p_.workspace),
+        scratch_(p_.workspace.lanes(
+            std::max(p_.kernels.packing_scratch(p_.taps), p_.kernels.gathered_rows * p_.kernels.chunk))),
+        sums_(p_.workspace.lanes(group_ * sums_stride())),
+        pointers_(static_cast<size_t>(p_.taps * kBlockTiles * grid_.tile_rows)) {}
 
   void run() {
     blocks_([&](const TileBlock& block) {
@@ -86,19 +100,30 @@ class ProductTask {
   }
 
  private:
-  [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
-    return static_cast<float*>(sums_.mutable_data_ptr()) + (in_group * kBlockTiles + tile) * kTileRows * kPanelColumns;
+  /// Panels that are multiplied together: what the second cache holds of them, which is as much as a block meets, and
+  /// where each is packed just before, all of it.
+  [[nodiscard]] int64_t panels_at_once() const {
+    const int64_t lanes = blocks_.one_block() ? p_.panel_lanes() : p_.chunk_taps() * p_.chunk() * kPanelColumns;
+    return std::clamp<int64_t>(p_.kernels.group_lanes / lanes, 1, kGroupPanels);
   }
+
+  /// Floats from panel to panel.
+  [[nodiscard]] int64_t sums_stride() const { return kBlockTiles * grid_.tile_rows * kPanelColumns; }
+  [[nodiscard]] float* sums_of(int64_t in_group, int64_t tile) const {
+    return static_cast<float*>(sums_.mutable_data_ptr()) + in_group * sums_stride() +
+           tile * grid_.tile_rows * kPanelColumns;
+  }
+  [[nodiscard]] uint32_t* scratch() const { return static_cast<uint32_t*>(scratch_.mutable_data_ptr()); }
 
   /// Fills the pointers of a block; rows past the end of a tile repeat its last one.
   void point(const TileBlock& block) {
-    const int64_t stride = kBlockTiles * kTileRows;
+    const int64_t stride = kBlockTiles * grid_.tile_rows;
     for (int64_t t = 0; t < block.tiles(); ++t) {
       const int64_t count = grid_.row_count(block.first + t);
-      const void** rows = pointers_.data() + t * kTileRows;
+      const void** rows = pointers_.data() + t * grid_.tile_rows;
       p_.source.point(grid_.first_row(block.first + t), count, rows, stride);
-      for (int64_t tap = 0; tap < p_.taps && count < kTileRows; ++tap) {
-        std::fill(rows + tap * stride + count, rows + tap * stride + kTileRows, rows[tap * stride + count - 1]);
+      for (int64_t tap = 0; tap < p_.taps && count < grid_.tile_rows; ++tap) {
+        std::fill(rows + tap * stride + count, rows + tap * stride + grid_.tile_rows, rows[tap * stride + count - 1]);
       }
     }
   }
@@ -111,7 +136,7 @@ class ProductTask {
                                ? PanelHalf{p_.outputs + column, low.count}
                                : PanelHalf{column + kHalfPanel, std::clamp<int64_t>(left - kHalfPanel, 0, kHalfPanel)};
     p_.kernels.pack_panel(p_.weight.panel(block.first_kernel, block.last_kernel, low, high), p_.channels, p_.taps,
-                          packed_.of(panel), static_cast<uint32_t*>(scratch_.mutable_data_ptr()));
+                          packed_.of(panel), scratch());
   }
 
   void run_group(const TileBlock& block, int64_t panel, int64_t last) {
@@ -126,30 +151,40 @@ class ProductTask {
     }
   }
 
-  /// Tiles of a block from `t` on that are multiplied in one call: those of one kernel.
-  [[nodiscard]] int64_t tiles_at_once(const TileBlock& block, int64_t t) const {
-    const int64_t kernel_end = (grid_.kernel_of(block.first + t) + 1) * grid_.kernel_tiles() - block.first;
-    return std::min({p_.kernels.tiles_at_once, block.tiles() - t, kernel_end - t});
+  /// Where the tiles of a block that meet the kernel of tile `t` end.
+  [[nodiscard]] int64_t kernel_end(const TileBlock& block, int64_t t) const {
+    return std::min(block.tiles(), (grid_.kernel_of(block.first + t) + 1) * grid_.kernel_tiles() - block.first);
   }
 
   void multiply(const TileBlock& block, int64_t panel, int64_t last) {
-    const int64_t depth = p_.depth();
-    const int64_t chunk = ceil_div(depth, ceil_div(depth, p_.kernels.chunk));
-    for (int64_t tap = 0; tap < p_.taps; ++tap) {
-      const void** rows = pointers_.data() + tap * kBlockTiles * kTileRows;
-      for (int64_t from = 0; from < depth; from += chunk) {
-        const int64_t length = std::min(chunk, depth - from);
-        for (int64_t i = panel; i < last; ++i) {
-          for (int64_t t = 0, tiles = 0; t < block.tiles(); t += tiles) {
-            tiles = tiles_at_once(block, t);
-            const int64_t count = (tiles - 1) * kTileRows + grid_.row_count(block.first + t + tiles - 1);
-            const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, i);
-            p_.kernels.multiply_rows(rows + t * kTileRows, count, from, weights + (tap * depth + from) * kPanelColumns,
-                                     length, sums_of(i - panel, t), tap == 0 && from == 0);
-          }
+    const int64_t chunk = p_.chunk();
+    const int64_t chunk_taps = p_.chunk_taps();
+    for (int64_t tap = 0; tap < p_.taps; tap += chunk_taps) {
+      for (int64_t from = 0; from < p_.depth(); from += chunk) {
+        for (int64_t t = 0, end = 0; t < block.tiles(); t = end) {
+          end = kernel_end(block, t);
+          multiply_part({.rows = pointers_.data() + (tap * kBlockTiles + t) * grid_.tile_rows,
+                         .tap_stride = kBlockTiles * grid_.tile_rows,
+                         .taps = std::min(chunk_taps, p_.taps - tap),
+                         .count = (end - t - 1) * grid_.tile_rows + grid_.row_count(block.first + end - 1),
+                         .offset = from,
+                         .depth = std::min(chunk, p_.depth() - from)},
+                        block, t, tap, panel, last);
         }
       }
     }
+  }
+
+  /// `rows` from tile `t` of a block and from tap `tap` on.
+  void multiply_part(const RowsPart& rows, const TileBlock& block, int64_t t, int64_t tap, int64_t panel,
+                     int64_t last) {
+    const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, panel);
+    p_.kernels.multiply(rows,
+                        {.first = weights + (tap * p_.panel_depth() + rows.offset) * kPanelColumns,
+                         .tap_stride = p_.panel_depth() * kPanelColumns,
+                         .panel_stride = packed_.panel_stride(),
+                         .count = last - panel},
+                        sums_of(0, t), sums_stride(), tap == 0 && rows.offset == 0, scratch());
   }
 
   void finish(const float* sums, int64_t tile, int64_t panel) {
@@ -157,7 +192,7 @@ class ProductTask {
     const int64_t count = grid_.row_count(tile);
     const int64_t column = panel * p_.columns();
     const int64_t size = p_.kernels.element_size;
-    FinishRow rows[kTileRows];
+    FinishRow rows[kMostTileRows];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t at = ((first + r) * p_.outputs + column) * size;
       rows[r].out = p_.out + at;

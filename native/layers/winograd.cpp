@@ -15,14 +15,13 @@ using simd::FinishRow;
 using simd::Kernels;
 using simd::kHalfPanel;
 using simd::kPanelColumns;
-using simd::kTileRows;
 using simd::PanelHalf;
 using simd::WinogradKernels;
 
 constexpr int64_t kMostPositions = 36;
 constexpr int64_t kMostOutputs = 16;
 constexpr int64_t kFewestTiles = 32;  // below, transforming the weights costs more than it saves
-constexpr int64_t kBlockRows = 8;     // rows of kTileRows tiles that are transformed together
+constexpr int64_t kBlockRows = 8;     // rows of tiles that are transformed together
 constexpr int64_t kFilterPanels = 2;  // panels that share a chunk of them in the second cache
 
 /// One convolution: square tiles of outputs, counted through all images row by row.
@@ -42,7 +41,9 @@ struct Filtering {
 
   [[nodiscard]] int64_t tiles_high() const { return ceil_div(image.height(), form.side); }
   [[nodiscard]] int64_t tiles_wide() const { return ceil_div(image.width(), form.side); }
-  [[nodiscard]] TileGrid grid() const { return {images * tiles_high() * tiles_wide(), weight.kernels()}; }
+  [[nodiscard]] TileGrid grid() const {
+    return {images * tiles_high() * tiles_wide(), weight.kernels(), kernels.tile_rows};
+  }
   [[nodiscard]] int64_t panels() const { return ceil_div(outputs, kPanelColumns); }
   [[nodiscard]] int64_t panel_lanes() const { return form.positions() * channels * kPanelColumns; }
 };
@@ -69,7 +70,7 @@ class FilteringTask {
         grid_(filtering.grid()),
         blocks_(grid_, share, kBlockRows),
         group_(blocks_.one_block() ? 1 : kFilterPanels),
-        packed_(blocks_, share, f_.panel_lanes(), f_.workspace),
+        packed_(blocks_, share, group_, f_.panel_lanes(), f_.workspace),
         patches_(f_.workspace.lanes(f_.form.positions() * patch_stride())),
         sums_(f_.workspace.lanes(group_ * f_.form.positions() * sum_stride())) {}
 
@@ -84,8 +85,8 @@ class FilteringTask {
 
  private:
   [[nodiscard]] static float* values(const at::Tensor& lanes) { return static_cast<float*>(lanes.mutable_data_ptr()); }
-  [[nodiscard]] int64_t patch_stride() const { return blocks_.block_tiles() * kTileRows * f_.channels; }
-  [[nodiscard]] int64_t sum_stride() const { return blocks_.block_tiles() * kTileRows * kPanelColumns; }
+  [[nodiscard]] int64_t patch_stride() const { return blocks_.block_tiles() * grid_.tile_rows * f_.channels; }
+  [[nodiscard]] int64_t sum_stride() const { return blocks_.block_tiles() * grid_.tile_rows * kPanelColumns; }
 
   /// Transformed inputs of a block, [position, tile, channel]. Tiles past the end are left as they are: what becomes
   /// of them is not read.
@@ -99,7 +100,7 @@ class FilteringTask {
           pixels[static_cast<size_t>(p)] =
               f_.image.pixel(place.image, place.y - 1 + p / width, place.x - 1 + p % width);
         }
-        const int64_t tile = (row - block.first) * kTileRows + i;
+        const int64_t tile = (row - block.first) * grid_.tile_rows + i;
         f_.form.inputs(pixels.data(), f_.channels, values(patches_) + tile * f_.channels, patch_stride());
       }
     }
@@ -134,15 +135,16 @@ class FilteringTask {
 
   void multiply(const TileBlock& block, int64_t position, int64_t from, int64_t length, int64_t panel, float* sums) {
     const float* patch = values(patches_) + position * patch_stride();
-    std::array<const void*, kTileRows> pointers{};
+    std::array<const void*, simd::kMostTileRows> pointers{};
     for (int64_t t = 0; t < block.tiles(); ++t) {
-      for (int64_t r = 0; r < kTileRows; ++r) {
-        pointers[static_cast<size_t>(r)] = patch + (t * kTileRows + r) * f_.channels;
+      for (int64_t r = 0; r < grid_.tile_rows; ++r) {
+        pointers[static_cast<size_t>(r)] = patch + (t * grid_.tile_rows + r) * f_.channels;
       }
       const uint32_t* weights = packed_.at(grid_.kernel_of(block.first + t) - block.first_kernel, panel);
-      f_.kernels.multiply_rows(pointers.data(), grid_.row_count(block.first + t), from,
-                               weights + (position * f_.channels + from) * kPanelColumns, length,
-                               sums + position * sum_stride() + t * kTileRows * kPanelColumns, from == 0);
+      f_.kernels.multiply(
+          {.rows = pointers.data(), .count = grid_.row_count(block.first + t), .offset = from, .depth = length},
+          {.first = weights + (position * f_.channels + from) * kPanelColumns},
+          sums + position * sum_stride() + t * grid_.tile_rows * kPanelColumns, 0, from == 0, nullptr);
     }
   }
 
@@ -150,7 +152,7 @@ class FilteringTask {
     for (int64_t row = block.first; row < block.last; ++row) {
       for (int64_t i = 0; i < grid_.row_count(row); ++i) {
         finish_tile(place_of(f_, grid_.first_row(row) + i), panel * kPanelColumns,
-                    sums + ((row - block.first) * kTileRows + i) * kPanelColumns);
+                    sums + ((row - block.first) * grid_.tile_rows + i) * kPanelColumns);
       }
     }
   }

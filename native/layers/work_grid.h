@@ -14,21 +14,22 @@ namespace asdm {
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Rows in tiles of simd::kTileRows that meet one kernel each: an even part of the rows belongs to each kernel.
+/// Rows in tiles that meet one kernel each: an even part of the rows belongs to each kernel.
 struct TileGrid {
   int64_t rows;
   int64_t kernels;
+  int64_t tile_rows;
 
   [[nodiscard]] int64_t kernel_rows() const { return rows / kernels; }
-  [[nodiscard]] int64_t kernel_tiles() const { return ceil_div(kernel_rows(), simd::kTileRows); }
+  [[nodiscard]] int64_t kernel_tiles() const { return ceil_div(kernel_rows(), tile_rows); }
   [[nodiscard]] int64_t tiles() const { return kernels * kernel_tiles(); }
   [[nodiscard]] int64_t kernel_of(int64_t tile) const { return tile / kernel_tiles(); }
   [[nodiscard]] int64_t first_row(int64_t tile) const {
-    return kernel_of(tile) * kernel_rows() + tile % kernel_tiles() * simd::kTileRows;
+    return kernel_of(tile) * kernel_rows() + tile % kernel_tiles() * tile_rows;
   }
   /// Rows of a tile; the last one of a kernel may have fewer.
   [[nodiscard]] int64_t row_count(int64_t tile) const {
-    return std::min(simd::kTileRows, kernel_rows() - tile % kernel_tiles() * simd::kTileRows);
+    return std::min(tile_rows, kernel_rows() - tile % kernel_tiles() * tile_rows);
   }
 };
 
@@ -92,26 +93,30 @@ class BlockWalk {
   bool one_block_;
 };
 
-/// The packed weights of a share: the panels of each kernel that is packed at a time. One that a single block meets is
-/// not kept.
+/// The packed weights of a share: the panels of each kernel that is packed at a time. Those that a single block meets
+/// are kept for the time of a group.
 class PackedPanels {
  public:
-  PackedPanels(const BlockWalk& blocks, const WorkShare& share, int64_t panel_lanes, Workspace& workspace)
+  PackedPanels(const BlockWalk& blocks, const WorkShare& share, int64_t group, int64_t panel_lanes,
+               Workspace& workspace)
       : first_panel_(share.first_panel),
-        panel_stride_(blocks.one_block() ? 0 : panel_lanes),
-        kernel_stride_((blocks.one_block() ? 1 : share.last_panel - share.first_panel) * panel_lanes),
+        kept_(blocks.one_block() ? group : share.last_panel - share.first_panel),
+        panel_stride_(panel_lanes),
+        kernel_stride_(kept_ * panel_lanes),
         lanes_(workspace.lanes(blocks.kernels() * kernel_stride_)) {}
 
   /// Of the kernel `kernel` among those that are packed.
   [[nodiscard]] uint32_t* at(int64_t kernel, int64_t panel) const {
     return static_cast<uint32_t*>(lanes_.mutable_data_ptr()) + kernel * kernel_stride_ +
-           (panel - first_panel_) * panel_stride_;
+           (panel - first_panel_) % kept_ * panel_stride_;
   }
+  [[nodiscard]] int64_t panel_stride() const { return panel_stride_; }
   /// Where a panel of all kernels is packed to.
   [[nodiscard]] simd::Panels of(int64_t panel) const { return {at(0, panel), kernel_stride_}; }
 
  private:
   int64_t first_panel_;
+  int64_t kept_;  ///< panels; groups begin at whole multiples of those of one
   int64_t panel_stride_;
   int64_t kernel_stride_;  ///< from one kernel's panels to the next one's
   at::Tensor lanes_;

@@ -74,7 +74,8 @@ TEST_P(LinearProduct, EqualsTheFormulaWhereTheProcessorHasIt) {
 INSTANTIATE_TEST_SUITE_P(Shapes, LinearProduct,
                          testing::Combine(testing::Values(LinearShape{24, 4, 4}, LinearShape{25, 32, 33},
                                                           LinearShape{64, 320, 96}, LinearShape{112, 64, 48},
-                                                          LinearShape{400, 320, 96}, LinearShape{193, 1030, 40}),
+                                                          LinearShape{400, 320, 96}, LinearShape{193, 1030, 40},
+                                                          LinearShape{100, 5800, 70}),
                                           testing::Values(at::kFloat, at::kBFloat16)));
 
 class GatedProduct : public testing::TestWithParam<std::tuple<LinearShape, at::ScalarType>> {};
@@ -131,7 +132,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(ConvolutionShape{2, 32, 48, 8, 8, 3, 1}, ConvolutionShape{1, 6, 33, 5, 7, 3, 1},
                                      ConvolutionShape{3, 16, 16, 9, 5, 3, 2}, ConvolutionShape{2, 64, 32, 4, 4, 1, 1},
                                      ConvolutionShape{1, 64, 96, 8, 8, 3, 1}, ConvolutionShape{2, 32, 48, 8, 8, 3, 2},
-                                     ConvolutionShape{1, 320, 160, 20, 20, 3, 1}),
+                                     ConvolutionShape{1, 320, 160, 20, 20, 3, 1},
+                                     ConvolutionShape{2, 1314, 130, 7, 9, 3, 1},
+                                     ConvolutionShape{1, 64, 40, 33, 64, 3, 1}),
                      testing::Values(at::kFloat, at::kBFloat16)));
 
 TEST(ConvolutionProductTest, EnlargesItsInputLikeNearestNeighbour) {

@@ -1,4 +1,5 @@
-#include "native/layers/simd/amx_tile.h"
+#include "native/layers/simd/amx_attention.h"
+#include "native/layers/simd/amx_product.h"
 #include "native/layers/simd/make_kernels.h"
 
 namespace asdm::simd::amx {
@@ -11,9 +12,13 @@ const Kernels& bf16_kernels() {
     kernels.packed_values_size = &Attention::packed_values_size;
     kernels.attention_scratch_size = &Attention::scratch_size;
     kernels.attend_tile = &Attention::attend;
+    kernels.tile_rows = AmxProduct::kTileRows;
+    kernels.depth_step = kVector;
     kernels.chunk = AmxProduct::kChunk;
-    kernels.tiles_at_once = AmxProduct::kTilesAtOnce;
-    kernels.multiply_rows = &AmxProduct::multiply_rows;
+    kernels.group_lanes = AmxProduct::kGroupLanes;
+    kernels.gathered_rows = AmxProduct::kGatheredRows;
+    kernels.pack_panel = &ProductTile<Bf16, kVector>::pack;
+    kernels.multiply = &AmxProduct::multiply;
     return kernels;
   }();
   return kKernels;

@@ -10,8 +10,8 @@ namespace asdm::simd {
 /// Queries that one call of `attend_tile` handles.
 inline constexpr int64_t kTileQueries = 32;
 
-/// Rows of a tile.
-inline constexpr int64_t kTileRows = 12;
+/// The most rows that a tile has.
+inline constexpr int64_t kMostTileRows = 16;
 
 /// A [rows, columns] matrix whose columns lie together; elements are fp32, or bf16 as raw bits.
 struct Matrix {
@@ -47,6 +47,27 @@ struct Panels {
   int64_t stride = 0;
 };
 
+/// The most taps that are multiplied at a time.
+inline constexpr int64_t kMostTaps = 9;
+
+/// A part of the depth of a product: the same lanes of some taps. Rows of its left side, a pointer for each (tap, row).
+struct RowsPart {
+  const void* const* rows = nullptr;  ///< of the first tap; whole tiles, all readable
+  int64_t tap_stride = 0;             ///< pointers from tap to tap
+  int64_t taps = 1;                   ///< at most kMostTaps
+  int64_t count = 0;                  ///< rows, of which at least the sums are made
+  int64_t offset = 0;                 ///< of the part's first lane in each row
+  int64_t depth = 0;                  ///< lanes of each tap, at most `Kernels::chunk` of all taps together
+};
+
+/// The same part of packed panels.
+struct PanelsPart {
+  const uint32_t* first = nullptr;
+  int64_t tap_stride = 0;    ///< lanes from tap to tap
+  int64_t panel_stride = 0;  ///< lanes from panel to panel
+  int64_t count = 1;
+};
+
 /// What becomes of one row of sums. Pointers at the panel's first column; null = none.
 struct FinishRow {
   void* out = nullptr;
@@ -75,8 +96,11 @@ struct WinogradKernels {
 struct Kernels {
   int64_t group;          ///< elements in a lane: 1 for fp32, 2 for bf16
   int64_t element_size;   ///< bytes
-  int64_t chunk;          ///< lanes of a panel that the first cache holds beside what they are multiplied with
-  int64_t tiles_at_once;  ///< tiles of rows that `multiply_rows` takes
+  int64_t tile_rows;      ///< rows of a tile
+  int64_t depth_step;     ///< of the lanes of a tap in a panel: more than it has are zeros
+  int64_t chunk;          ///< lanes of a panel, of all taps together, that are best multiplied at a time
+  int64_t group_lanes;    ///< lanes of panels that the second cache holds beside what they are multiplied with
+  int64_t gathered_rows;  ///< rows of a chunk that `multiply` needs scratch for
 
   /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.
   void (*pack_values)(const Matrix& values, uint32_t* packed);
@@ -93,14 +117,14 @@ struct Kernels {
 
   /// Lanes of scratch that `pack_panel` needs.
   int64_t (*packing_scratch)(int64_t taps);
-  /// Weights of 32 output channels as panels of [taps, channels / group] rows of 32 lanes, one for each kernel.
+  /// Weights of 32 output channels as panels of [taps, channels / group to a whole depth_step] rows of 32 lanes, one
+  /// for each kernel.
   void (*pack_panel)(const PanelWeights& weights, int64_t channels, int64_t taps, const Panels& panels,
                      uint32_t* scratch);
-  /// sums[r][j] (+)= the sum over `depth` lanes of rows[r][offset + d] * panel[d][j] for at most tiles_at_once tiles;
-  /// rows to the end of a tile, all readable, and sums [rows, 32], of which at least the first `count` are made.
-  /// `first`: the sums start at 0.
-  void (*multiply_rows)(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel, int64_t depth,
-                        float* sums, bool first);
+  /// sums[p][r][j] (+)= the sum over taps and lanes of the part of rows[tap][r][offset + d] * panel p[tap][d][j]; sums
+  /// [panels, rows of whole tiles, 32], `sums_stride` floats from panel to panel. `first`: they start at 0.
+  void (*multiply)(const RowsPart& rows, const PanelsPart& panels, float* sums, int64_t sums_stride, bool first,
+                   uint32_t* scratch);
   /// out = sums + bias + residual for `count` rows and the first `columns` columns.
   void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.

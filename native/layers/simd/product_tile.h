@@ -25,10 +25,12 @@ static inline Vec gelu(Vec x) {
   return mul(x, select_negative(x, half, sub(one, half)));
 }
 
-template <class Element>
+/// `kDepthStep` as Kernels has it.
+template <class Element, int64_t kDepthStep = 1>
 struct ProductTile {
   using Stored = typename Element::Stored;
   static constexpr int64_t kGroup = Element::kGroup;
+  static constexpr int64_t kTileRows = 12;
 
   /// Channels that are summed or interleaved at a time: their rows stay in the first caches.
   static constexpr int64_t kSomeChannels = 2 * kVector;
@@ -123,6 +125,7 @@ struct ProductTile {
     const bool as_it_lies = weights.shares == nullptr && (kGroup == 1 || taps == 1);
     const int64_t step = as_it_lies ? channels : kSomeChannels;
     auto* sums = reinterpret_cast<Stored*>(scratch + kVector * kSomeChannels * taps);
+    const int64_t depth = round_up(channels / kGroup, kDepthStep);
     for (int64_t h = 0; h < 2; ++h) {
       const PanelHalf& half = weights.halves[h];
       for (int64_t c = 0; c < channels; c += step) {
@@ -131,19 +134,24 @@ struct ProductTile {
           const auto rows = MixTile<Element>::rows(weights, half, kernel, channels * taps, c * taps, some * taps, sums);
           uint32_t* panel = panels.first + kernel * panels.stride + h * kVector;
           place_rows(in_lanes(rows, half.count, some, taps, scratch), half.count, some / kGroup * taps,
-                     Place{panel, channels / kGroup, taps, c / kGroup});
+                     Place{panel, depth, taps, c / kGroup});
         }
+      }
+    }
+    for (int64_t kernel = 0; kernel < weights.kernels && depth > channels / kGroup; ++kernel) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        uint32_t* rest = panels.first + kernel * panels.stride + (tap * depth + channels / kGroup) * kPanel;
+        std::memset(rest, 0, static_cast<size_t>((depth - channels / kGroup) * kPanel) * sizeof(uint32_t));
       }
     }
   }
 
-  static void multiply_rows(const void* const* rows, int64_t count, int64_t offset, const uint32_t* panel,
-                            int64_t depth, float* sums, bool first) {
-    for (int64_t from = 0; from < count; from += kRowsAtOnce) {
-      for (int64_t column = 0; column < kPanel; column += kVectorsAtOnce * kVector) {
-        const bool few = count - from <= kFewRowsAtOnce;
-        const auto block = few ? &multiply_block<kFewRowsAtOnce> : &multiply_block<kRowsAtOnce>;
-        block(rows + from, offset, panel + column, depth, sums + from * kPanel + column, first);
+  static void multiply_part(const RowsPart& rows, const PanelsPart& panels, float* sums, int64_t sums_stride,
+                            bool first, uint32_t* /*scratch*/) {
+    for (int64_t tap = 0; tap < rows.taps; ++tap) {
+      for (int64_t p = 0; p < panels.count; ++p) {
+        multiply_tap(rows, tap, panels.first + p * panels.panel_stride + tap * panels.tap_stride,
+                     sums + p * sums_stride, first && tap == 0);
       }
     }
   }
@@ -180,6 +188,18 @@ struct ProductTile {
  private:
   /// What is left of a tile where rows end: two chains of sums to a row still keep the units busy.
   static constexpr int kFewRowsAtOnce = 4;
+
+  /// One tap with one panel. Rows past the last are not multiplied, tile by tile.
+  static void multiply_tap(const RowsPart& part, int64_t tap, const uint32_t* panel, float* sums, bool first) {
+    const void* const* rows = part.rows + tap * part.tap_stride;
+    for (int64_t from = 0; from < part.count; from += kRowsAtOnce) {
+      for (int64_t column = 0; column < kPanel; column += kVectorsAtOnce * kVector) {
+        const bool few = part.count - from <= kFewRowsAtOnce;
+        const auto block = few ? &multiply_block<kFewRowsAtOnce> : &multiply_block<kRowsAtOnce>;
+        block(rows + from, part.offset, panel + column, part.depth, sums + from * kPanel + column, first);
+      }
+    }
+  }
 
   /// As many rows and columns as the registers hold, or fewer rows.
   template <int kRows>

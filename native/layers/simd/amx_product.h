@@ -1,0 +1,153 @@
+// Products of rows and panels by the tile registers of AMX.
+#pragma once
+
+#include "native/layers/simd/amx_tile.h"
+#include "native/layers/simd/product_tile.h"
+
+namespace asdm::simd::ASDM_SIMD {
+
+/// Two tiles of rows meet two of a panel at a time, and their sums stay in registers for a whole part: 0 to 3 hold
+/// them, 4 and 5 the rows, 6 and 7 the panel. An instruction takes its time for sixteen rows also where there are
+/// fewer.
+class AmxProduct {
+ public:
+  static constexpr int64_t kTileRows = kVector;
+  static constexpr int64_t kChunk = 2880;  ///< lanes: a panel of 3x3 taps on 640 channels
+  static constexpr int64_t kGroupLanes = 4 * kChunk * kPanel / 2;
+  static constexpr int64_t kGatheredRows = 2 * kTileRows;
+
+  /// Kernels::multiply.
+  static void multiply(const RowsPart& part, const PanelsPart& panels, float* sums, int64_t sums_stride, bool first,
+                       uint32_t* scratch) {
+    const TileRegisters registers(whole_tiles());
+    TileRows rows[2][kMostTaps];
+    for (int64_t from = 0; from < part.count; from += 2 * kTileRows) {
+      const bool two = part.count - from > kTileRows;
+      uint32_t* gathered = scratch;
+      for (int64_t tap = 0; tap < part.taps; ++tap) {
+        const void* const* of_tap = part.rows + tap * part.tap_stride + from;
+        rows[0][tap] = tile_rows(of_tap, part, gathered);
+        rows[1][tap] = two ? tile_rows(of_tap + kTileRows, part, gathered) : rows[0][tap];
+      }
+      for (int64_t p = 0; p < panels.count; ++p) {
+        float* to = sums + p * sums_stride + from * kPanel;
+        const uint32_t* panel = panels.first + p * panels.panel_stride;
+        two ? multiply_two(rows[0], rows[1], part, panel, panels.tap_stride, to, first)
+            : multiply_one(rows[0], part, panel, panels.tap_stride, to, first);
+      }
+    }
+  }
+
+ private:
+  static TileShapes whole_tiles() {
+    TileShapes shapes;
+    for (int tile = 0; tile < 8; ++tile) {
+      shapes.set(tile, kVector, kVector);
+    }
+    return shapes;
+  }
+
+  static void multiply_two(const TileRows* upper, const TileRows* lower, const RowsPart& part, const uint32_t* panel,
+                           int64_t tap_stride, float* sums, bool first) {
+    float* below = sums + kTileRows * kPanel;
+    if (first) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    } else {
+      _tile_loadd(0, sums, kPanelBytes);
+      _tile_loadd(1, sums + kVector, kPanelBytes);
+      _tile_loadd(2, below, kPanelBytes);
+      _tile_loadd(3, below + kVector, kPanelBytes);
+    }
+    for (int64_t tap = 0; tap < part.taps; ++tap, panel += tap_stride) {
+      const char* high = upper[tap].first;
+      const char* low = lower[tap].first;
+      const uint32_t* weights = panel;
+      for (int64_t d = 0; d < part.depth; d += kVector) {
+        _tile_loadd(4, high, upper[tap].row_stride);
+        _tile_loadd(6, weights, kPanelBytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, weights + kVector, kPanelBytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, low, lower[tap].row_stride);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        high += upper[tap].to_next;
+        low += lower[tap].to_next;
+        weights += kVector * kPanel;
+      }
+    }
+    _tile_stored(0, sums, kPanelBytes);
+    _tile_stored(1, sums + kVector, kPanelBytes);
+    _tile_stored(2, below, kPanelBytes);
+    _tile_stored(3, below + kVector, kPanelBytes);
+    seen_by_tiles();
+  }
+
+  static void multiply_one(const TileRows* rows, const RowsPart& part, const uint32_t* panel, int64_t tap_stride,
+                           float* sums, bool first) {
+    if (first) {
+      _tile_zero(0);
+      _tile_zero(1);
+    } else {
+      _tile_loadd(0, sums, kPanelBytes);
+      _tile_loadd(1, sums + kVector, kPanelBytes);
+    }
+    for (int64_t tap = 0; tap < part.taps; ++tap, panel += tap_stride) {
+      const char* lanes = rows[tap].first;
+      const uint32_t* weights = panel;
+      for (int64_t d = 0; d < part.depth; d += kVector) {
+        _tile_loadd(4, lanes, rows[tap].row_stride);
+        _tile_loadd(6, weights, kPanelBytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, weights + kVector, kPanelBytes);
+        _tile_dpbf16ps(1, 4, 7);
+        lanes += rows[tap].to_next;
+        weights += kVector * kPanel;
+      }
+    }
+    _tile_stored(0, sums, kPanelBytes);
+    _tile_stored(1, sums + kVector, kPanelBytes);
+    seen_by_tiles();
+  }
+
+  /// A tile of rows where they lie, or copied to `gathered`, which is then moved on.
+  static TileRows tile_rows(const void* const* rows, const RowsPart& part, uint32_t*& gathered) {
+    if (part.depth % kVector == 0 && lie_evenly(rows)) {
+      return {static_cast<const char*>(rows[0]) + part.offset * kLaneBytes, stride_of(rows), kTileBytes};
+    }
+    const TileRows copy{reinterpret_cast<const char*>(gathered), kTileBytes, kTileRows * kTileBytes};
+    gather(rows, part.offset, part.depth, gathered);
+    gathered += kTileRows * round_up(part.depth, kVector);
+    return copy;
+  }
+
+  static int64_t stride_of(const void* const* rows) {
+    return static_cast<const char*>(rows[1]) - static_cast<const char*>(rows[0]);
+  }
+
+  static bool lie_evenly(const void* const* rows) {
+    const int64_t stride = stride_of(rows);
+    bool even = true;
+    for (int64_t r = 2; r < kTileRows; ++r) {
+      even = even && static_cast<const char*>(rows[r]) - static_cast<const char*>(rows[r - 1]) == stride;
+    }
+    return even;
+  }
+
+  /// The rows of each sixteen lanes, one below the other, the last ones filled up with zeros.
+  static void gather(const void* const* rows, int64_t offset, int64_t depth, uint32_t* to) {
+    for (int64_t d = 0; d < depth; d += kVector) {
+      const Mask lanes = first_lanes(depth - d);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kTileRows; ++r) {
+        const uint32_t* row = static_cast<const uint32_t*>(rows[r]) + offset;
+        store_bits(to + (d * kTileRows + r * kVector), load_bits_first(row + d, lanes));
+      }
+    }
+  }
+};
+
+}  // namespace asdm::simd::ASDM_SIMD
