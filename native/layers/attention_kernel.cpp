@@ -49,15 +49,17 @@ class Heads {
   int64_t dim_head_;
 };
 
-/// Values of all units as the kernel wants them, [units, size] lanes.
-at::Tensor pack_values(const Kernels& kernels, const at::Tensor& v, int64_t heads, int64_t size, Workspace& workspace) {
+/// The context of all units as the kernel wants it, [units, size] lanes.
+at::Tensor pack_context(const Kernels& kernels, const at::Tensor& k, const at::Tensor& v, int64_t heads, int64_t size,
+                        Workspace& workspace) {
   const int64_t units = v.size(0) * heads;
   at::Tensor packed = workspace.lanes(units * size);
   auto* lanes = static_cast<uint32_t*>(packed.mutable_data_ptr());
+  const Heads keys(k, heads);
   const Heads values(v, heads);
   at::parallel_for(0, units, 1, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      kernels.pack_values(values(unit, 0, v.size(1)), lanes + unit * size);
+      kernels.pack_context(keys(unit, 0, k.size(1)), values(unit, 0, v.size(1)), lanes + unit * size);
     }
   });
   return packed;
@@ -74,9 +76,9 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   const int64_t tokens = q.size(1);
   const int64_t context = k.size(1);
   const int64_t dim_head = q.size(2) / heads;
-  const int64_t values_size = kernels->packed_values_size(context, dim_head);
-  const at::Tensor packed = pack_values(*kernels, v, heads, values_size, workspace);
-  const auto* values = static_cast<const uint32_t*>(packed.const_data_ptr());
+  const int64_t packed_size = kernels->packed_context_size(context, dim_head);
+  const at::Tensor packed = pack_context(*kernels, k, v, heads, packed_size, workspace);
+  const auto* lanes = static_cast<const uint32_t*>(packed.const_data_ptr());
   at::Tensor out = workspace.empty(q.sizes(), q.options());
   const Heads queries(q, heads);
   const Heads keys(k, heads);
@@ -90,7 +92,7 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
       const int64_t first = task % tiles * kTileQueries;
       const int64_t rows = std::min(kTileQueries, tokens - first);
       const Matrix target = targets(unit, first, rows);
-      kernels->attend_tile(queries(unit, first, rows), keys(unit, 0, context), values + unit * values_size, scale,
+      kernels->attend_tile(queries(unit, first, rows), keys(unit, 0, context), lanes + unit * packed_size, scale,
                            const_cast<void*>(target.data), target.row_stride,
                            static_cast<float*>(scratch.mutable_data_ptr()));
     }

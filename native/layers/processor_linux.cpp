@@ -23,7 +23,7 @@ Processor this_processor() {
   return {.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"),
           .avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512vl"),
-          .avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0,
+          .avx512_bf16 = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq"),
           .amx_bf16 = has_amx()};
 }
 

@@ -45,7 +45,7 @@ Processor this_processor() {
   const bool zmm = (saved & kZmm) == kZmm;
   return {.avx2 = ymm && extended.has(kEbx, 5) && basic.has(kEcx, 12),
           .avx512 = zmm && extended.has(kEbx, 16) && extended.has(kEbx, 30) && extended.has(kEbx, 31),
-          .avx512_bf16 = zmm && Answer(7, 1).has(kEax, 5),
+          .avx512_bf16 = zmm && extended.has(kEbx, 17) && Answer(7, 1).has(kEax, 5),
           .amx_bf16 = extended.has(kEdx, 22) && extended.has(kEdx, 24)};
 }
 

@@ -6,12 +6,11 @@ namespace asdm::simd::amx {
 
 const Kernels& bf16_kernels() {
   static constexpr Kernels kKernels = [] {
-    using Attention = AttentionTile<Bf16, AmxDots>;
     Kernels kernels = make_kernels<Bf16>();
-    kernels.pack_values = &Attention::pack_values;
-    kernels.packed_values_size = &Attention::packed_values_size;
-    kernels.attention_scratch_size = &Attention::scratch_size;
-    kernels.attend_tile = &Attention::attend;
+    kernels.pack_context = &AmxAttention::pack_context;
+    kernels.packed_context_size = &AmxAttention::packed_context_size;
+    kernels.attention_scratch_size = &AmxAttention::scratch_size;
+    kernels.attend_tile = &AmxAttention::attend;
     kernels.tile_rows = AmxProduct::kTileRows;
     kernels.depth_step = kVector;
     kernels.chunk = AmxProduct::kChunk;

@@ -6,6 +6,13 @@
 
 namespace asdm::simd::ASDM_SIMD {
 
+/// Rows of pairs as tiles read them: the bytes from row to row, and from the first sixteen lanes to the next.
+struct TileRows {
+  const char* first;
+  int64_t row_stride;
+  int64_t to_next;
+};
+
 /// Two tiles of rows meet two of a panel at a time, and their sums stay in registers for a whole part: 0 to 3 hold
 /// them, 4 and 5 the rows, 6 and 7 the panel. An instruction takes its time for sixteen rows also where there are
 /// fewer.
@@ -39,14 +46,6 @@ class AmxProduct {
   }
 
  private:
-  static TileShapes whole_tiles() {
-    TileShapes shapes;
-    for (int tile = 0; tile < 8; ++tile) {
-      shapes.set(tile, kVector, kVector);
-    }
-    return shapes;
-  }
-
   static void multiply_two(const TileRows* upper, const TileRows* lower, const RowsPart& part, const uint32_t* panel,
                            int64_t tap_stride, float* sums, bool first) {
     float* below = sums + kTileRows * kPanel;

@@ -40,15 +40,13 @@ class TileRegisters {
   TileRegisters& operator=(const TileRegisters&) = delete;
 };
 
-/// Rows of pairs as tiles read them: the bytes from row to row, and from the first sixteen lanes to the next.
-struct TileRows {
-  const char* first;
-  int64_t row_stride;
-  int64_t to_next;
-};
-
-inline TileRows evenly(const uint32_t* rows, int64_t stride) {
-  return {reinterpret_cast<const char*>(rows), stride * kLaneBytes, kTileBytes};
+/// Registers of sixteen rows of sixteen lanes.
+constexpr TileShapes whole_tiles() {
+  TileShapes shapes;
+  for (int tile = 0; tile < 8; ++tile) {
+    shapes.set(tile, kVector, kVector);
+  }
+  return shapes;
 }
 
 }  // namespace asdm::simd::ASDM_SIMD

@@ -20,9 +20,6 @@ class VectorDots {
  public:
   static constexpr int64_t kKeyBlock = 240;  ///< keys per softmax block: the scores of a tile stay in the first cache
   static constexpr int64_t kKeysAtOnce = 12;
-  static constexpr int64_t kColumnsAtOnce = 1;
-
-  explicit VectorDots(int64_t /*depth*/) {}
 
   /// scores[key] = k[key] . q for kKeysAtOnce keys, `stride` lanes apart; `peak` takes the largest.
   void score(const uint32_t* keys, int64_t stride, const uint32_t* queries, int64_t depth, float* scores,
@@ -105,27 +102,27 @@ class VectorDots {
 };
 
 /// Queries lie across the lanes, two vectors of them: so the softmax of a query needs no sum or maximum within a
-/// register, and keys are read as they lie. `Dots` makes the sums of products; it is there for the time of a tile, so
-/// that it may hold registers.
-template <class Element, class Dots = VectorDots<Element>>
+/// register, and keys are read as they lie.
+template <class Element>
 struct AttentionTile {
+  using Dots = VectorDots<Element>;
   using Stored = typename Element::Stored;
   static constexpr int64_t kGroup = Element::kGroup;
   static constexpr int64_t kKeyBlock = Dots::kKeyBlock;
   static constexpr int64_t kKeysAtOnce = Dots::kKeysAtOnce;
 
-  static int64_t packed_values_size(int64_t rows, int64_t columns) {
-    return round_up(columns, Dots::kColumnsAtOnce) * round_up(rows, kKeysAtOnce) / kGroup;
+  static int64_t packed_context_size(int64_t rows, int64_t columns) {
+    return columns * round_up(rows, kKeysAtOnce) / kGroup;
   }
   static int64_t scratch_size(int64_t columns) {
     return kPanel * (columns / kGroup + kKeyBlock + round_up(columns, kVector) + columns) +
            kKeysAtOnce * columns / kGroup;
   }
 
-  static void pack_values(const Matrix& values, uint32_t* packed) {
-    const auto* from = static_cast<const Stored*>(values.data);
+  /// Values by columns, keys padded with zeros.
+  static void pack_context(const Matrix& /*keys*/, const Matrix& values, uint32_t* packed) {
     const int64_t stride = round_up(values.rows, kKeysAtOnce) / kGroup;
-    const int64_t padded = round_up(values.columns, Dots::kColumnsAtOnce);
+    const auto* from = static_cast<const Stored*>(values.data);
     alignas(64) uint32_t block[kVector * kVector];
     alignas(64) uint32_t turned[kVector * kVector];
     for (int64_t lane = 0; lane < stride; lane += kVector) {
@@ -138,7 +135,7 @@ struct AttentionTile {
           store_bits(block + i * kVector, Element::rows_as_lanes(rows, values.row_stride, values.rows - row, columns));
         }
         transpose(block, kVector, turned, kVector);
-        for (int64_t i = 0; i < kVector && column + i < padded; ++i) {
+        for (int64_t i = 0; i < kVector && column + i < values.columns; ++i) {
           store_bits_first(packed + (column + i) * stride + lane, lanes, load_bits(turned + i * kVector));
         }
       }
@@ -212,7 +209,7 @@ struct AttentionTile {
     uint32_t* copy = tile + depth * kPanel;
     pack_panel(static_cast<const uint32_t*>(queries.data), queries.row_stride / kGroup, queries.rows, depth, tile);
     std::memset(sums, 0, static_cast<size_t>(round_up(queries.columns, kVector) * kPanel) * sizeof(float));
-    const Dots dots(depth);
+    const Dots dots;
     const Vec factor = splat(scale * kLog2E);
     PerQuery peak{{splat(kNothing), splat(kNothing)}};
     PerQuery total{{zero(), zero()}};

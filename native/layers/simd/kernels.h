@@ -102,14 +102,14 @@ struct Kernels {
   int64_t group_lanes;    ///< lanes of panels that the second cache holds beside what they are multiplied with
   int64_t gathered_rows;  ///< rows of a chunk that `multiply` needs scratch for
 
-  /// Values [rows, columns] by columns, rows padded with zeros; and the lanes that takes.
-  void (*pack_values)(const Matrix& values, uint32_t* packed);
-  int64_t (*packed_values_size)(int64_t rows, int64_t columns);
+  /// What attend_tile wants of keys and values [rows, columns] besides the keys as they lie; and the lanes that takes.
+  void (*pack_context)(const Matrix& keys, const Matrix& values, uint32_t* packed);
+  int64_t (*packed_context_size)(int64_t rows, int64_t columns);
   /// Floats of scratch that `attend_tile` needs.
   int64_t (*attention_scratch_size)(int64_t columns);
   /// out = softmax(scale * q K^T) V for at most kTileQueries rows of queries, with a running softmax over blocks of
   /// keys. `out` has the rows, the columns and the dtype of `queries`, row stride `out_stride`.
-  void (*attend_tile)(const Matrix& queries, const Matrix& keys, const uint32_t* values, float scale, void* out,
+  void (*attend_tile)(const Matrix& queries, const Matrix& keys, const uint32_t* packed, float scale, void* out,
                       int64_t out_stride, float* scratch);
 
   /// out = the sum of shares[i] * parts[i] over `count` parts of `length` elements, which begin `offset` elements in.

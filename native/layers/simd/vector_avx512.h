@@ -41,12 +41,19 @@ static inline Vec fmadd(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); 
 /// a * b - c
 static inline Vec fmsub(Vec a, Vec b, Vec c) { return _mm512_fmsub_ps(a, b, c); }
 static inline Vec nearest(Vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-/// a * 2^whole
+#ifdef __AVX512DQ__
+/// What is above the next whole number below.
+static inline Vec above_floor(Vec a) { return _mm512_reduce_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+#endif
+/// a * 2^whole, or a * 2^floor(whole).
 static inline Vec scale_by_power(Vec a, Vec whole) { return _mm512_scalef_ps(a, whole); }
 /// Per lane: x < 0 ? below : otherwise.
 static inline Vec select_negative(Vec x, Vec below, Vec otherwise) {
   return _mm512_mask_mov_ps(otherwise, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), below);
 }
+
+/// True where a lane of `a` is above that of `b`.
+static inline bool any_above(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 
 static inline Vec as_floats(Bits a) { return _mm512_castsi512_ps(a); }
 static inline Bits as_bits(Vec a) { return _mm512_castps_si512(a); }
