@@ -3,7 +3,6 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/im2col.h>
 
 #include <algorithm>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "native/layers/convolution_operands.h"
 #include "native/layers/cpu_kernels.h"
 #include "native/layers/image_view.h"
+#include "native/layers/row_source.h"
 #include "native/layers/work_grid.h"
 
 namespace asdm {
@@ -29,17 +29,8 @@ using simd::RowsPart;
 // reorder all weights for however few pixels.
 constexpr int64_t kSmallestLinear = 24;
 constexpr int64_t kSmallestConvolution = 4;
-constexpr int64_t kFewRows = 96;     // up to so many, packing them and not the weights is faster
 constexpr int64_t kBlockTiles = 32;  // tiles of rows that share what the second cache holds
 constexpr int64_t kGroupPanels = 4;  // the most panels that share a chunk of rows in the second cache
-
-/// Where the rows of the left operand lie: one pointer per (tap, row).
-class RowSource {
- public:
-  virtual ~RowSource() = default;
-  /// Pointers of rows [first, first + count), `stride` apart per tap.
-  virtual void point(int64_t first, int64_t count, const void** rows, int64_t stride) const = 0;
-};
 
 /// out[row][column] = sum over taps and channels of rows * weight + bias + residual, or its gated form.
 struct Product {
@@ -55,6 +46,7 @@ struct Product {
   int64_t rows_per_bias;
   const char* residual;  ///< [rows, outputs] or null
   char* out;             ///< [rows, outputs]
+  bool turned;           ///< the rows are weights, of which none is read twice, and `out` takes the sums in fp32
   Workspace& workspace;
 
   [[nodiscard]] TileGrid grid() const { return {rows, weight.kernels(), kernels.tile_rows}; }
@@ -168,7 +160,8 @@ class ProductTask {
                          .taps = std::min(chunk_taps, p_.taps - tap),
                          .count = (end - t - 1) * grid_.tile_rows + grid_.row_count(block.first + end - 1),
                          .offset = from,
-                         .depth = std::min(chunk, p_.depth() - from)},
+                         .depth = std::min(chunk, p_.depth() - from),
+                         .from_memory = p_.turned},
                         block, t, tap, panel, last);
         }
       }
@@ -191,18 +184,19 @@ class ProductTask {
     const int64_t first = grid_.first_row(tile);
     const int64_t count = grid_.row_count(tile);
     const int64_t column = panel * p_.columns();
-    const int64_t size = p_.kernels.element_size;
+    const int64_t size = p_.turned ? static_cast<int64_t>(sizeof(float)) : p_.kernels.element_size;
     FinishRow rows[kMostTileRows];
     for (int64_t r = 0; r < count; ++r) {
       const int64_t at = ((first + r) * p_.outputs + column) * size;
       rows[r].out = p_.out + at;
       rows[r].residual = p_.residual == nullptr ? nullptr : p_.residual + at;
       if (p_.bias != nullptr) {
-        rows[r].bias = p_.bias + (first + r) / p_.rows_per_bias * p_.outputs * (p_.gated ? 2 : 1) + column;
+        const int64_t number = p_.rows_per_bias < p_.rows ? (first + r) / p_.rows_per_bias : 0;
+        rows[r].bias = p_.bias + number * p_.outputs * (p_.gated ? 2 : 1) + column;
         rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
       }
     }
-    const auto kernel = p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
+    const auto kernel = p_.turned ? p_.kernels.finish_wide : p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
     kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
   }
 
@@ -229,68 +223,20 @@ bool pays(const Kernels* kernels, int64_t channels, int64_t taps, int64_t rows) 
   return rows >= (taps > 1 ? kSmallestConvolution : kSmallestLinear);
 }
 
-/// True where packing the rows and reading the weights as they lie is faster: few rows, a panel of them well filled.
-/// In fp32 alone, since sums in bf16 would be rounded before the bias is added.
-bool are_few(const Kernels& kernels, int64_t rows) {
+/// True where packing the rows and reading the weights as they lie is faster: no more of them than `few`, and a panel
+/// of them well filled.
+bool are_few(int64_t rows, int64_t few) {
   const int64_t last = rows % kPanelColumns;
-  return kernels.group == 1 && rows <= kFewRows && (last == 0 || last >= kHalfPanel);
+  return rows <= few && (last == 0 || last >= kHalfPanel);
 }
-
-/// Tokens one after the other.
-class TokenRows final : public RowSource {
- public:
-  explicit TokenRows(const at::Tensor& x) : data_(bytes(x)), stride_(x.size(-1) * x.element_size()) {}
-  void point(int64_t first, int64_t count, const void** rows, int64_t) const override {
-    for (int64_t i = 0; i < count; ++i) {
-      rows[i] = data_ + (first + i) * stride_;
-    }
-  }
-
- private:
-  const char* data_;
-  int64_t stride_;
-};
-
-/// Pixels under the taps of a same-padded convolution.
-class PixelRows final : public RowSource {
- public:
-  PixelRows(const ImageView& image, int64_t kernel, int64_t stride)
-      : image_(image),
-        kernel_(kernel),
-        stride_(stride),
-        out_height_((image.height() - 1) / stride + 1),
-        out_width_((image.width() - 1) / stride + 1) {}
-
-  [[nodiscard]] int64_t out_height() const { return out_height_; }
-  [[nodiscard]] int64_t out_width() const { return out_width_; }
-
-  void point(int64_t first, int64_t count, const void** rows, int64_t stride) const override {
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = first + i;
-      const int64_t image = row / (out_height_ * out_width_);
-      const int64_t y = row / out_width_ % out_height_ * stride_ - kernel_ / 2;
-      const int64_t x = row % out_width_ * stride_ - kernel_ / 2;
-      for (int64_t tap = 0; tap < kernel_ * kernel_; ++tap) {
-        rows[tap * stride + i] = image_.pixel(image, y + tap / kernel_, x + tap % kernel_);
-      }
-    }
-  }
-
- private:
-  const ImageView& image_;
-  int64_t kernel_;
-  int64_t stride_;
-  int64_t out_height_;
-  int64_t out_width_;
-};
 
 /// W x^T, fp32 [outputs, rows]: where the rows are few, they are packed and the weights are read as they lie, once.
 at::Tensor turned_product(const Kernels& kernels, const at::Tensor& x, const at::Tensor& weight, Workspace& workspace) {
   const int64_t rows = x.size(0);
-  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options());
+  at::Tensor out = workspace.empty({weight.size(0), rows}, x.options().dtype(at::kFloat));
   const TokenRows source(weight);
   run({kernels, source, weight.size(0), x.size(1), 1, PanelSource(x), rows, false, nullptr, weight.size(0), nullptr,
-       static_cast<char*>(out.mutable_data_ptr()), workspace});
+       static_cast<char*>(out.mutable_data_ptr()), true, workspace});
   return out;
 }
 
@@ -311,21 +257,17 @@ at::Tensor few_rows_linear(const Kernels& kernels, const at::Tensor& x, const at
 
 /// The convolution of few pixels; `shift` and `residual` as Product has them, but as tensors.
 at::Tensor few_pixels_convolution(const Kernels& kernels, const at::Tensor& x, const MixedWeight& weight,
-                                  int64_t stride, const at::Tensor& shift, const at::Tensor& residual, at::Tensor out,
-                                  Workspace& workspace) {
-  const int64_t kernel = weight.size(2);
-  const at::Tensor patches = at::im2col(x.contiguous(), {kernel, kernel}, {1, 1}, {kernel / 2, kernel / 2},
-                                        {stride, stride});  // [batch, in * kernel^2, pixels]
-  const int64_t pixels = patches.size(2);
-  const at::Tensor rows = patches.transpose(1, 2).contiguous().flatten(0, 1);
-  std::vector<at::Tensor> products;  // [out, rows of the kernel]
+                                  const PixelRows& source, const at::Tensor& shift, const at::Tensor& residual,
+                                  at::Tensor out, Workspace& workspace) {
+  const at::Tensor patches = source.patches(x.options(), workspace);
+  const int64_t count = patches.size(0) / weight.kernels();
+  std::vector<at::Tensor> products;  // [out, pixels of the kernel]
   for (int64_t k = 0; k < weight.kernels(); ++k) {
-    const int64_t count = rows.size(0) / weight.kernels();
-    products.push_back(turned_product(kernels, rows.narrow(0, k * count, count),
+    products.push_back(turned_product(kernels, patches.narrow(0, k * count, count),
                                       weight.kernel(k).whole(workspace).select(0, 0).flatten(1), workspace));
   }
   const at::Tensor product = products.size() == 1 ? products.front() : at::cat(products, 1);
-  at::Tensor sums = product.view({-1, x.size(0), pixels});
+  at::Tensor sums = product.view({-1, x.size(0), source.out_height() * source.out_width()});
   if (shift.defined()) {  // [out] or [batch, out]
     sums.add_((shift.dim() == 1 ? shift.unsqueeze(0) : shift).t().unsqueeze(2));
   }
@@ -347,7 +289,7 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   auto sizes = x.sizes().vec();
   sizes.back() = outputs;
   const at::Tensor tokens = x.contiguous();
-  if (are_few(*kernels, rows)) {
+  if (are_few(rows, kernels->few_tokens)) {
     return few_rows_linear(*kernels, tokens.view({rows, channels}), weight, bias, residual, gated, workspace)
         .view(sizes);
   }
@@ -356,7 +298,7 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   at::Tensor out = workspace.empty(sizes, x.options());
   const TokenRows source(tokens);
   run({*kernels, source, rows, channels, 1, PanelSource(weight), outputs, gated, floats(shift), rows, bytes(added),
-       static_cast<char*>(out.mutable_data_ptr()), workspace});
+       static_cast<char*>(out.mutable_data_ptr()), false, workspace});
   return out;
 }
 
@@ -378,7 +320,7 @@ at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const
     return {};
   }
   const ImageView image(x, extras.size);
-  const PixelRows source(image, weight.size(2), stride);
+  const PixelRows source(image, x.size(0), x.size(1), weight.size(2), stride);
   const int64_t pixels = source.out_height() * source.out_width();
   const int64_t rows = x.size(0) * pixels;
   const int64_t outputs = weight.size(0);
@@ -389,12 +331,12 @@ at::Tensor cpu_convolution(const at::Tensor& x, const MixedWeight& weight, const
   const at::Tensor residual = residual_in_order(extras.residual);
   at::Tensor out = workspace.empty({x.size(0), outputs, source.out_height(), source.out_width()}, x.options(),
                                    at::MemoryFormat::ChannelsLast);
-  if (are_few(*kernels, rows / weight.kernels()) && extras.size.empty()) {
-    return few_pixels_convolution(*kernels, x, weight, stride, shift, residual, out, workspace);
+  if (are_few(rows / weight.kernels(), kernels->few_pixels)) {
+    return few_pixels_convolution(*kernels, x, weight, source, shift, residual, out, workspace);
   }
   run({*kernels, source, rows, x.size(1), weight.size(2) * weight.size(3), PanelSource(weight), outputs, false,
        floats(shift), shift_stride(shift) > 0 ? pixels : rows, bytes(residual),
-       static_cast<char*>(out.mutable_data_ptr()), workspace});
+       static_cast<char*>(out.mutable_data_ptr()), false, workspace});
   return out;
 }
 

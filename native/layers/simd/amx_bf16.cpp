@@ -15,6 +15,7 @@ const Kernels& bf16_kernels() {
     kernels.depth_step = kVector;
     kernels.chunk = AmxProduct::kChunk;
     kernels.group_lanes = AmxProduct::kGroupLanes;
+    kernels.few_pixels = AmxProduct::kFewPixels;
     kernels.gathered_rows = AmxProduct::kGatheredRows;
     kernels.pack_panel = &ProductTile<Bf16, kVector>::pack;
     kernels.multiply = &AmxProduct::multiply;

@@ -21,6 +21,7 @@ class AmxProduct {
   static constexpr int64_t kTileRows = kVector;
   static constexpr int64_t kChunk = 2880;  ///< lanes: a panel of 3x3 taps on 640 channels
   static constexpr int64_t kGroupLanes = 4 * kChunk * kPanel / 2;
+  static constexpr int64_t kFewPixels = 256;
   static constexpr int64_t kGatheredRows = 2 * kTileRows;
 
   /// Kernels::multiply.
@@ -39,13 +40,18 @@ class AmxProduct {
       for (int64_t p = 0; p < panels.count; ++p) {
         float* to = sums + p * sums_stride + from * kPanel;
         const uint32_t* panel = panels.first + p * panels.panel_stride;
-        two ? multiply_two(rows[0], rows[1], part, panel, panels.tap_stride, to, first)
-            : multiply_one(rows[0], part, panel, panels.tap_stride, to, first);
+        const bool far = part.from_memory && p == 0;
+        const auto multiply = !two ? &multiply_one : far ? &multiply_two<true> : &multiply_two<false>;
+        multiply(rows[0], rows[1], part, panel, panels.tap_stride, to, first);
       }
     }
   }
 
  private:
+  static constexpr int64_t kAhead = 8 * kTileBytes;
+
+  /// `kFar`: calls the rows into the first cache, kAhead bytes ahead: the processor foresees one stream, not 32.
+  template <bool kFar>
   static void multiply_two(const TileRows* upper, const TileRows* lower, const RowsPart& part, const uint32_t* panel,
                            int64_t tap_stride, float* sums, bool first) {
     float* below = sums + kTileRows * kPanel;
@@ -73,6 +79,12 @@ class AmxProduct {
         _tile_loadd(5, low, lower[tap].row_stride);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
+        if constexpr (kFar) {
+          for (int64_t r = 0; r < kTileRows; ++r) {
+            _mm_prefetch(high + kAhead + r * upper[tap].row_stride, _MM_HINT_T0);
+            _mm_prefetch(low + kAhead + r * lower[tap].row_stride, _MM_HINT_T0);
+          }
+        }
         high += upper[tap].to_next;
         low += lower[tap].to_next;
         weights += kVector * kPanel;
@@ -85,8 +97,8 @@ class AmxProduct {
     seen_by_tiles();
   }
 
-  static void multiply_one(const TileRows* rows, const RowsPart& part, const uint32_t* panel, int64_t tap_stride,
-                           float* sums, bool first) {
+  static void multiply_one(const TileRows* rows, const TileRows* /*none*/, const RowsPart& part, const uint32_t* panel,
+                           int64_t tap_stride, float* sums, bool first) {
     if (first) {
       _tile_zero(0);
       _tile_zero(1);

@@ -58,6 +58,7 @@ struct RowsPart {
   int64_t count = 0;                  ///< rows, of which at least the sums are made
   int64_t offset = 0;                 ///< of the part's first lane in each row
   int64_t depth = 0;                  ///< lanes of each tap, at most `Kernels::chunk` of all taps together
+  bool from_memory = false;           ///< no cache holds them yet, and none but these panels meets them
 };
 
 /// The same part of packed panels.
@@ -100,6 +101,8 @@ struct Kernels {
   int64_t depth_step;     ///< of the lanes of a tap in a panel: more than it has are zeros
   int64_t chunk;          ///< lanes of a panel, of all taps together, that are best multiplied at a time
   int64_t group_lanes;    ///< lanes of panels that the second cache holds beside what they are multiplied with
+  int64_t few_tokens;     ///< up to so many, packing them and not a linear's weights is faster
+  int64_t few_pixels;     ///< the same of a convolution's outputs
   int64_t gathered_rows;  ///< rows of a chunk that `multiply` needs scratch for
 
   /// What attend_tile wants of keys and values [rows, columns] besides the keys as they lie; and the lanes that takes.
@@ -127,6 +130,8 @@ struct Kernels {
                    uint32_t* scratch);
   /// out = sums + bias + residual for `count` rows and the first `columns` columns.
   void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+  /// out = sums, as fp32.
+  void (*finish_wide)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
   void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
 
@@ -144,7 +149,7 @@ struct Kernels {
 namespace avx512 {
 /// Needs AVX512F, BW and VL.
 const Kernels& fp32_kernels();
-/// Needs AVX512-BF16 besides.
+/// Needs AVX512DQ and AVX512-BF16 besides.
 const Kernels& bf16_kernels();
 }  // namespace avx512
 

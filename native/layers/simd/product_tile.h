@@ -172,6 +172,15 @@ struct ProductTile {
     }
   }
 
+  static void finish_wide(const float* sums, const FinishRow* rows, int64_t count, int64_t columns) {
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t column = 0; column < columns; column += kVector) {
+        store_first(static_cast<float*>(rows[r].out) + column, first_lanes(columns - column),
+                    load(sums + r * kPanel + column));
+      }
+    }
+  }
+
   static void finish_gated(const float* sums, const FinishRow* rows, int64_t count, int64_t columns) {
     const Mask mask = first_lanes(columns);
     for (int64_t r = 0; r < count; ++r) {
