@@ -11,6 +11,7 @@ const VIEWPORT = { width: 2400, height: 1200 };
 // Of ComfyUI's front end, from 1.32 on.
 const SEARCH_BOX = ".comfy-vue-node-search-container input, .comfy-autocomplete input";
 const SEARCH_RESULTS = ".p-autocomplete-option, [role=option]";
+const SEARCH_TRIES = 4;
 const CHROMIUM_FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -214,15 +215,30 @@ export function addNode(page, type) {
   }, type);
 }
 
-// Opens the node search by a double click on the canvas and types; the titles that it lists, best first.
+// Opens the node search by a double click on the canvas; its input. A busy machine can take the clicks for two single
+// ones, and then a user clicks again.
+async function openSearch(page) {
+  const box = page.locator(SEARCH_BOX).last();
+  for (let left = SEARCH_TRIES; ; --left) {
+    await page.mouse.dblclick(VIEWPORT.width / 2, VIEWPORT.height - 250);
+    try {
+      await box.waitFor({ timeout: 5_000 });
+      return box;
+    } catch (error) {
+      if (left === 1) {
+        throw error;
+      }
+    }
+  }
+}
+
+// Types into the node search; the titles that it lists, best first.
 export async function searchNodes(page, words) {
   await page.evaluate(async () => {
     const { setting } = window.app.extensionManager;
     await setting.set("Comfy.NodeSearchBoxImpl", "default");
   });
-  await page.mouse.dblclick(VIEWPORT.width / 2, VIEWPORT.height - 250);
-  const box = page.locator(SEARCH_BOX).last();
-  await box.waitFor({ timeout: 10_000 });
+  const box = await openSearch(page);
   await box.fill(words);
   await page.waitForTimeout(700);
   const titles = await page.locator(SEARCH_RESULTS).allInnerTexts();
