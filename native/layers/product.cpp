@@ -16,11 +16,10 @@
 namespace asdm {
 namespace {
 
-using simd::FinishRow;
+using simd::FinishRows;
 using simd::Kernels;
 using simd::kHalfPanel;
 using simd::kMostTaps;
-using simd::kMostTileRows;
 using simd::kPanelColumns;
 using simd::PanelHalf;
 using simd::RowsPart;
@@ -180,24 +179,33 @@ class ProductTask {
                         sums_of(0, t), sums_stride(), tap == 0 && rows.offset == 0, scratch());
   }
 
+  /// Rows of a tile that share a bias at a time.
   void finish(const float* sums, int64_t tile, int64_t panel) {
-    const int64_t first = grid_.first_row(tile);
-    const int64_t count = grid_.row_count(tile);
+    const int64_t last = grid_.first_row(tile) + grid_.row_count(tile);
+    for (int64_t first = grid_.first_row(tile); first < last;) {
+      const int64_t number = p_.rows_per_bias < p_.rows ? first / p_.rows_per_bias : 0;
+      const int64_t count = std::min(last, (number + 1) * p_.rows_per_bias) - first;
+      finish_rows(sums, first, count, panel, number);
+      sums += count * kPanelColumns;
+      first += count;
+    }
+  }
+
+  void finish_rows(const float* sums, int64_t first, int64_t count, int64_t panel, int64_t bias) {
     const int64_t column = panel * p_.columns();
     const int64_t size = p_.turned ? static_cast<int64_t>(sizeof(float)) : p_.kernels.element_size;
-    FinishRow rows[kMostTileRows];
-    for (int64_t r = 0; r < count; ++r) {
-      const int64_t at = ((first + r) * p_.outputs + column) * size;
-      rows[r].out = p_.out + at;
-      rows[r].residual = p_.residual == nullptr ? nullptr : p_.residual + at;
-      if (p_.bias != nullptr) {
-        const int64_t number = p_.rows_per_bias < p_.rows ? (first + r) / p_.rows_per_bias : 0;
-        rows[r].bias = p_.bias + number * p_.outputs * (p_.gated ? 2 : 1) + column;
-        rows[r].gate_bias = p_.gated ? rows[r].bias + p_.outputs : nullptr;
-      }
+    const int64_t at = (first * p_.outputs + column) * size;
+    FinishRows rows{.out = p_.out + at,
+                    .out_stride = p_.outputs * size,
+                    .residual = p_.residual == nullptr ? nullptr : p_.residual + at,
+                    .count = count,
+                    .columns = std::min(p_.columns(), p_.outputs - column)};
+    if (p_.bias != nullptr) {
+      rows.bias = p_.bias + bias * p_.outputs * (p_.gated ? 2 : 1) + column;
+      rows.gate_bias = p_.gated ? rows.bias + p_.outputs : nullptr;
     }
     const auto kernel = p_.turned ? p_.kernels.finish_wide : p_.gated ? p_.kernels.finish_gated : p_.kernels.finish;
-    kernel(sums, rows, count, std::min(p_.columns(), p_.outputs - column));
+    kernel(sums, rows);
   }
 
   const Product& p_;

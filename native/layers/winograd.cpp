@@ -11,7 +11,7 @@
 namespace asdm {
 namespace {
 
-using simd::FinishRow;
+using simd::FilteredPixel;
 using simd::Kernels;
 using simd::kHalfPanel;
 using simd::kPanelColumns;
@@ -158,7 +158,7 @@ class FilteringTask {
   }
 
   void finish_tile(const TilePlace& place, int64_t column, const float* sums) {
-    FinishRow rows[kMostOutputs];
+    FilteredPixel pixels[kMostOutputs];
     const int64_t side = f_.form.side;
     for (int64_t o = 0; o < side * side; ++o) {
       const int64_t y = place.y + o / side;
@@ -167,11 +167,11 @@ class FilteringTask {
         continue;
       }
       const int64_t at = ((place.image * f_.image.height() + y) * f_.image.width() + x) * f_.outputs + column;
-      rows[o].out = f_.out + at;
-      rows[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
-      rows[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
+      pixels[o].out = f_.out + at;
+      pixels[o].bias = f_.bias == nullptr ? nullptr : f_.bias + place.image * f_.bias_stride + column;
+      pixels[o].residual = f_.residual == nullptr ? nullptr : f_.residual + at;
     }
-    f_.form.outputs(sums, sum_stride(), rows, std::min(kPanelColumns, f_.outputs - column));
+    f_.form.outputs(sums, sum_stride(), pixels, std::min(kPanelColumns, f_.outputs - column));
   }
 
   const Filtering& f_;

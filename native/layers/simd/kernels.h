@@ -69,12 +69,22 @@ struct PanelsPart {
   int64_t count = 1;
 };
 
-/// What becomes of one row of sums. Pointers at the panel's first column; null = none.
-struct FinishRow {
+/// What becomes of rows of sums. Pointers at the panel's first column; null = none.
+struct FinishRows {
   void* out = nullptr;
-  const float* bias = nullptr;
+  int64_t out_stride = 0;            ///< bytes from row to row
+  const float* bias = nullptr;       ///< of all rows
   const float* gate_bias = nullptr;  ///< gated panels only
-  const void* residual = nullptr;
+  const void* residual = nullptr;    ///< as `out` lies
+  int64_t count = 0;
+  int64_t columns = 0;
+};
+
+/// What becomes of one output of a Winograd tile. Pointers at the panel's first column; null = none.
+struct FilteredPixel {
+  float* out = nullptr;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
 };
 
 /// Winograd F(side x side, 3x3), whose tiles have (side + 2)^2 positions, row by row; fp32 only, channels a multiple of
@@ -87,7 +97,7 @@ struct WinogradKernels {
   /// kernel; a half has 16 or none.
   void (*weights)(const PanelWeights& weights, int64_t channels, const Panels& panels) = nullptr;
   /// The outputs, row by row, of a tile whose sums lie `position_stride` apart. A null `out` is left out.
-  void (*outputs)(const float* sums, int64_t position_stride, const FinishRow* rows, int64_t columns) = nullptr;
+  void (*outputs)(const float* sums, int64_t position_stride, const FilteredPixel* pixels, int64_t columns) = nullptr;
 
   [[nodiscard]] int64_t width() const { return side + 2; }
   [[nodiscard]] int64_t positions() const { return width() * width(); }
@@ -128,12 +138,12 @@ struct Kernels {
   /// [panels, rows of whole tiles, 32], `sums_stride` floats from panel to panel. `first`: they start at 0.
   void (*multiply)(const RowsPart& rows, const PanelsPart& panels, float* sums, int64_t sums_stride, bool first,
                    uint32_t* scratch);
-  /// out = sums + bias + residual for `count` rows and the first `columns` columns.
-  void (*finish)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+  /// out = sums + bias + residual; sums [count, 32].
+  void (*finish)(const float* sums, const FinishRows& rows);
   /// out = sums, as fp32.
-  void (*finish_wide)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+  void (*finish_wide)(const float* sums, const FinishRows& rows);
   /// GEGLU: out = (a + bias) * gelu(g + gate_bias), a in the first half of the panel, g in the second.
-  void (*finish_gated)(const float* sums, const FinishRow* rows, int64_t count, int64_t columns);
+  void (*finish_gated)(const float* sums, const FinishRows& rows);
 
   WinogradKernels small_winograd;  ///< F(2x2, 3x3)
   WinogradKernels large_winograd;  ///< F(4x4, 3x3)

@@ -49,6 +49,10 @@ struct Fp32 {
   static Vec exp2(Vec x) { return power_of_two(x, kPowerSeries); }
   static Vec load(const float* from, Mask mask) { return load_first(from, mask); }
   static void store(float* to, Mask mask, Vec value) { store_first(to, mask, value); }
+  static void store_panel(float* to, Vec low, Vec high) {
+    asdm::simd::ASDM_SIMD::store(to, low);
+    asdm::simd::ASDM_SIMD::store(to + kVector, high);
+  }
   /// Columns of one row of a matrix that has `count` more, zeros where it has none.
   static Bits rows_as_lanes(const float* row, int64_t, int64_t count, Mask columns) {
     return as_bits(count > 0 ? load_first(row, columns) : zero());
@@ -82,6 +86,9 @@ struct Bf16 {
   }
   static void store(uint16_t* to, Mask mask, Vec value) {
     _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
+  }
+  static void store_panel(uint16_t* to, Vec low, Vec high) {
+    _mm512_storeu_si512(to, reinterpret_cast<Bits>(_mm512_cvtne2ps_pbh(high, low)));
   }
   /// Columns of two rows of a matrix that has `count` more, zeros where it has none.
   static Bits rows_as_lanes(const uint16_t* row, int64_t stride, int64_t count, Mask columns) {

@@ -1,6 +1,8 @@
 // Matrix products and convolutions of one tile: rows of activations against a panel of output channels.
 #pragma once
 
+#include <type_traits>
+
 #include "native/layers/simd/kernels.h"
 #include "native/layers/simd/lanes.h"
 #include "native/layers/simd/mix_tile.h"
@@ -103,7 +105,11 @@ struct ProductTile {
   /// panel[(tap * depth + d) * kPanel + i] = lane (d, tap) of row i, for `lanes` lanes of `count` rows.
   static void place_rows(const WeightRows<uint32_t>& rows, int64_t count, int64_t lanes, Place place) {
     int64_t done = 0;
-    if (count == kVector) {
+    if (count == kVector && place.taps == 1) {
+      for (; done + kVector <= lanes; done += kVector, place.d += kVector) {
+        transpose(rows.first + done, rows.stride, place.panel + place.d * kPanel, kPanel);
+      }
+    } else if (count == kVector) {
       alignas(64) uint32_t block[kVector * kVector];
       for (; done + kVector <= lanes; done += kVector) {
         transpose(rows.first + done, rows.stride, block, kVector);
@@ -156,45 +162,65 @@ struct ProductTile {
     }
   }
 
-  static void finish(const float* sums, const FinishRow* rows, int64_t count, int64_t columns) {
-    for (int64_t r = 0; r < count; ++r) {
-      for (int64_t column = 0; column < columns; column += kVector) {
-        const Mask mask = first_lanes(columns - column);
+  static void finish(const float* sums, const FinishRows& rows) {
+    if (rows.columns == kPanel && rows.bias != nullptr && rows.residual == nullptr) {
+      finish_biased(sums, rows);
+      return;
+    }
+    for (int64_t r = 0; r < rows.count; ++r) {
+      for (int64_t column = 0; column < rows.columns; column += kVector) {
+        const Mask mask = first_lanes(rows.columns - column);
         Vec value = load(sums + r * kPanel + column);
-        if (rows[r].bias != nullptr) {
-          value = add(value, load_first(rows[r].bias + column, mask));
+        if (rows.bias != nullptr) {
+          value = add(value, load_first(rows.bias + column, mask));
         }
-        if (rows[r].residual != nullptr) {
-          value = add(value, Element::load(static_cast<const Stored*>(rows[r].residual) + column, mask));
+        if (rows.residual != nullptr) {
+          value = add(value, Element::load(row_at<const Stored>(rows.residual, r, rows) + column, mask));
         }
-        Element::store(static_cast<Stored*>(rows[r].out) + column, mask, value);
+        Element::store(row_at<Stored>(rows.out, r, rows) + column, mask, value);
       }
     }
   }
 
-  static void finish_wide(const float* sums, const FinishRow* rows, int64_t count, int64_t columns) {
-    for (int64_t r = 0; r < count; ++r) {
-      for (int64_t column = 0; column < columns; column += kVector) {
-        store_first(static_cast<float*>(rows[r].out) + column, first_lanes(columns - column),
+  static void finish_wide(const float* sums, const FinishRows& rows) {
+    for (int64_t r = 0; r < rows.count; ++r) {
+      for (int64_t column = 0; column < rows.columns; column += kVector) {
+        store_first(row_at<float>(rows.out, r, rows) + column, first_lanes(rows.columns - column),
                     load(sums + r * kPanel + column));
       }
     }
   }
 
-  static void finish_gated(const float* sums, const FinishRow* rows, int64_t count, int64_t columns) {
-    const Mask mask = first_lanes(columns);
-    for (int64_t r = 0; r < count; ++r) {
-      Vec value = load(sums + r * kPanel);
-      Vec gate = load(sums + r * kPanel + kVector);
-      if (rows[r].bias != nullptr) {
-        value = add(value, load_first(rows[r].bias, mask));
-        gate = add(gate, load_first(rows[r].gate_bias, mask));
-      }
-      Element::store(static_cast<Stored*>(rows[r].out), mask, mul(value, gelu(gate)));
+  static void finish_gated(const float* sums, const FinishRows& rows) {
+    const Mask mask = first_lanes(rows.columns);
+    const bool biased = rows.bias != nullptr;
+    const Vec bias = biased ? load_first(rows.bias, mask) : zero();
+    const Vec gate_bias = biased ? load_first(rows.gate_bias, mask) : zero();
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const Vec value = add(load(sums + r * kPanel), bias);
+      const Vec gate = add(load(sums + r * kPanel + kVector), gate_bias);
+      Element::store(row_at<Stored>(rows.out, r, rows), mask, mul(value, gelu(gate)));
     }
   }
 
  private:
+  template <class Value>
+  static Value* row_at(std::conditional_t<std::is_const_v<Value>, const void*, void*> first, int64_t row,
+                       const FinishRows& rows) {
+    using Byte = std::conditional_t<std::is_const_v<Value>, const char, char>;
+    return reinterpret_cast<Value*>(static_cast<Byte*>(first) + row * rows.out_stride);
+  }
+
+  /// What most are: whole rows, and a bias.
+  static void finish_biased(const float* sums, const FinishRows& rows) {
+    const Vec low = load(rows.bias);
+    const Vec high = load(rows.bias + kVector);
+    for (int64_t r = 0; r < rows.count; ++r) {
+      Element::store_panel(row_at<Stored>(rows.out, r, rows), add(load(sums + r * kPanel), low),
+                           add(load(sums + r * kPanel + kVector), high));
+    }
+  }
+
   /// What is left of a tile where rows end: two chains of sums to a row still keep the units busy.
   static constexpr int kFewRowsAtOnce = 4;
 

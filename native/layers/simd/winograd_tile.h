@@ -176,7 +176,7 @@ struct WinogradTile {
     }
   }
 
-  static void outputs(const float* sums, int64_t position_stride, const FinishRow* rows, int64_t columns) {
+  static void outputs(const float* sums, int64_t position_stride, const FilteredPixel* pixels, int64_t columns) {
     for (int64_t column = 0; column < columns; column += kVector) {
       const Mask mask = first_lanes(columns - column);
       Vec across[kWidth][kSide];
@@ -200,7 +200,7 @@ struct WinogradTile {
         Filtering::sums(down, made);
 #pragma GCC unroll 4
         for (int64_t y = 0; y < kSide; ++y) {
-          finish(rows[y * kSide + x], column, mask, made[y]);
+          finish(pixels[y * kSide + x], column, mask, made[y]);
         }
       }
     }
@@ -209,17 +209,17 @@ struct WinogradTile {
   static constexpr WinogradKernels kernels() { return {kSide, &inputs, &pack, &outputs}; }
 
  private:
-  static void finish(const FinishRow& row, int64_t column, Mask mask, Vec value) {
-    if (row.out == nullptr) {
+  static void finish(const FilteredPixel& pixel, int64_t column, Mask mask, Vec value) {
+    if (pixel.out == nullptr) {
       return;  // past the edge of an image whose size is no multiple of the side
     }
-    if (row.bias != nullptr) {
-      value = add(value, load_first(row.bias + column, mask));
+    if (pixel.bias != nullptr) {
+      value = add(value, load_first(pixel.bias + column, mask));
     }
-    if (row.residual != nullptr) {
-      value = add(value, Fp32::load(static_cast<const float*>(row.residual) + column, mask));
+    if (pixel.residual != nullptr) {
+      value = add(value, load_first(pixel.residual + column, mask));
     }
-    Fp32::store(static_cast<float*>(row.out) + column, mask, value);
+    store_first(pixel.out + column, mask, value);
   }
 };
 
