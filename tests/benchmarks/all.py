@@ -67,6 +67,7 @@ def write_page():
 
 def chosen_measurements(options) -> list[Measurement]:
     import torch
+    from support import measure
     known = {measurement.name: measurement for measurement in PLAN}
     unknown = [name for name in options.only if name not in known]
     if unknown:
@@ -74,7 +75,8 @@ def chosen_measurements(options) -> list[Measurement]:
     chosen = [known[name] for name in options.only] or list(PLAN)
     if options.missing:
         chosen = page.missing(stored.load(), tuple(chosen))
-    return [one for one in chosen if torch.cuda.is_available() or not one.needs_gpu]
+    there = {"": True, "gpu": torch.cuda.is_available(), "amx": measure.has_tiles()}
+    return [one for one in chosen if there[one.needs]]
 
 
 def main():

@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <c10/core/InferenceMode.h>
@@ -80,6 +81,19 @@ TEST_P(AttentionScores, FarApartAndEqualStayFinite) {
     ASSERT_TRUE(out.defined());
     EXPECT_LT(relative_error(out, reference(q, k, v, 1)), 1e-2);
   }
+}
+
+TEST_P(AttentionScores, MayRiseFromKeyToKey) {
+  const c10::InferenceMode inference;
+  const at::ScalarType dtype = GetParam();
+  ASDM_NEEDS_KERNELS(dtype);
+  const at::Tensor rise = at::linspace(-4.0, 4.0, 700).view({1, 700, 1});  // of the scores: by a power of 2^92 in all
+  const at::Tensor q = (at::randn({1, 40, 64}) * 0.1 + 1.0).to(dtype);
+  const at::Tensor k = (at::randn({1, 700, 64}) * 0.1 + rise).to(dtype);
+  const at::Tensor v = (at::randn({1, 700, 64})).to(dtype);
+  // A score of 2^5 is itself rounded by 2^-19 in fp32.
+  const double limit = dtype == at::kFloat ? 1e-5 : bound(dtype);
+  EXPECT_LT(relative_error(attend(q, k, v, 1), reference(q, k, v, 1)), limit);
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, AttentionScores, testing::Values(at::kFloat, at::kBFloat16));

@@ -37,11 +37,14 @@ def _prefixed(results: dict[str, dict], prefix: str) -> dict[str, dict]:
 def _forward_section(results: dict[str, dict]) -> list[str]:
     all_of_them = _prefixed(results, "forward-")
     gpu = [result for name, result in all_of_them.items() if name.startswith("forward-gpu-")]
-    cpu = [result for name, result in all_of_them.items() if not name.startswith("forward-gpu-")]
+    amx = [result for name, result in all_of_them.items() if name.startswith("forward-amx-")]
+    cpu = [result for name, result in all_of_them.items() if not name.startswith(("forward-gpu-", "forward-amx-"))]
     parts = []
     if cpu:
         parts += ["## One forward, CPU", "![Time of a forward over the host's](benchmarks/forward.svg)",
                   tables.forward(cpu, "openvino")]
+    if amx:
+        parts += ["## One forward, CPU with AMX", tables.forward(amx, "openvino")]
     if gpu:
         parts += ["## One forward, GPU", tables.forward(gpu, "compile")]
     return parts

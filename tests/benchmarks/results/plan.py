@@ -8,7 +8,7 @@ class Measurement:
     name: str
     benchmark: str
     arguments: tuple[str, ...] = ()
-    needs_gpu: bool = False
+    needs: str = ""  # "gpu", "amx": measured only where there is one
 
     def command(self) -> str:
         return " ".join(("bash scripts/bench.sh", self.benchmark, *self.arguments))
@@ -20,17 +20,24 @@ def _forward(latent: int, batch: int) -> Measurement:
                         "--rounds", "5"))
 
 
+def _forward_amx(latent: int, batch: int) -> Measurement:
+    return Measurement(f"forward-amx-sd15-{latent}x{latent}-b{batch}", "forward",
+                       ("--device", "cpu", "--model", "sd15", "--dtypes", "bf16", "--latent", str(latent), "--batch",
+                        str(batch), "--rounds", "11"), needs="amx")
+
+
 def _forward_gpu(model: str, batch: int) -> Measurement:
     latent = {"sd15": "64", "sdxl": "128"}[model]
     return Measurement(f"forward-gpu-{model}-{latent}x{latent}-b{batch}", "forward",
                        ("--device", "cuda", "--model", model, "--latent", latent, "--batch", str(batch)),
-                       needs_gpu=True)
+                       needs="gpu")
 
 
 PLAN = (
     Measurement("parity-full", "parity", ("--device", "cpu", "--full", "--presets", "sd15")),
     Measurement("parity-reduced", "parity", ("--device", "cpu")),
     *(_forward(latent, batch) for latent in (64, 32) for batch in (2, 1)),
+    *(_forward_amx(latent, batch) for latent in (64, 32) for batch in (2, 1)),
     # All sizes at once: four copies of these weights fill a memory, so each turn begins with a start.
     Measurement("forward-sdxl", "forward", ("--device", "cpu", "--model", "sdxl", "--latent", "64", "32", "--batch",
                                             "2", "1", "--rounds", "3")),
@@ -61,9 +68,9 @@ PLAN = (
     Measurement("hosts", "hosts"),
     Measurement("trust", "trust"),
     *(_forward_gpu(model, batch) for model in ("sd15", "sdxl") for batch in (1, 2, 4, 8)),
-    Measurement("profiler-gpu-sd15", "profiler", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
-    Measurement("scale-gpu", "scale", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
-    Measurement("inheritance-gpu", "inheritance", ("--device", "cuda", "--dtype", "fp16"), needs_gpu=True),
-    Measurement("parity-gpu-sd15", "parity", ("--device", "cuda", "--presets", "sd15"), needs_gpu=True),
-    Measurement("parity-gpu-reduced", "parity", ("--device", "cuda"), needs_gpu=True),
+    Measurement("profiler-gpu-sd15", "profiler", ("--device", "cuda", "--dtype", "fp16"), needs="gpu"),
+    Measurement("scale-gpu", "scale", ("--device", "cuda", "--dtype", "fp16"), needs="gpu"),
+    Measurement("inheritance-gpu", "inheritance", ("--device", "cuda", "--dtype", "fp16"), needs="gpu"),
+    Measurement("parity-gpu-sd15", "parity", ("--device", "cuda", "--presets", "sd15"), needs="gpu"),
+    Measurement("parity-gpu-reduced", "parity", ("--device", "cuda"), needs="gpu"),
 )

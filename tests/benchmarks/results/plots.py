@@ -96,7 +96,7 @@ def switch(result: dict, path: Path):
 def draw(results: dict[str, dict], folder: Path):
     """All plots that these results allow."""
     cpu = [result for name, result in results.items()
-           if name.startswith("forward-") and not name.startswith("forward-gpu-")]
+           if name.startswith("forward-") and not name.startswith(("forward-gpu-", "forward-amx-"))]
     if cpu:
         forward(cpu, folder / "forward.svg")
     for name, result in results.items():

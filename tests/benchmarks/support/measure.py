@@ -40,10 +40,15 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
 
 
+def has_tiles() -> bool:
+    """Whether the processor multiplies tiles of bf16 (AMX)."""
+    return torch.cpu._is_amx_tile_supported()
+
+
 def machine() -> dict:
     """What the figures belong to."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "memory_bytes": memory, "threads": torch.get_num_threads(),
-            "torch": torch.__version__, "python": platform.python_version(),
+            "amx": has_tiles(), "torch": torch.__version__, "python": platform.python_version(),
             "date": time.strftime("%Y-%m-%d"), "load_average": os.getloadavg()[0],
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
