@@ -232,6 +232,20 @@ async function openSearch(page) {
   }
 }
 
+// What `read` gives, once it has given the same twice in a row; after ten times as it is.
+async function settled(page, read) {
+  let last = null;
+  for (let left = 10; left > 0; --left) {
+    await page.waitForTimeout(700);
+    const now = await read();
+    if (JSON.stringify(now) === JSON.stringify(last)) {
+      break;
+    }
+    last = now;
+  }
+  return last;
+}
+
 // Types into the node search; the titles that it lists, best first.
 export async function searchNodes(page, words) {
   await page.evaluate(async () => {
@@ -240,8 +254,8 @@ export async function searchNodes(page, words) {
   });
   const box = await openSearch(page);
   await box.fill(words);
-  await page.waitForTimeout(700);
-  const titles = await page.locator(SEARCH_RESULTS).allInnerTexts();
+  await page.locator(SEARCH_RESULTS).first().waitFor({ timeout: 10_000 });
+  const titles = await settled(page, () => page.locator(SEARCH_RESULTS).allInnerTexts());
   await page.keyboard.press("Escape");
   await box.waitFor({ state: "hidden", timeout: 10_000 });
   return titles.map((title) => title.trim().split("\n")[0]);
