@@ -23,10 +23,11 @@ def test_a_foreign_shape_gives_what_the_host_gives(hosted, shape, engine_calls):
     inputs = models.random_inputs(hosted.patcher)
     inputs |= {name: change(inputs[name]) for name, change in SHAPES[shape].items()}
 
-    def called(patcher, off=0.0):
+    def called(patcher, off=None):
+        x = inputs["x"] if off is None else inputs["x"] * (1.0 + off)
         calls.load(patcher)
         try:
-            return calls.forward(patcher, inputs | {"x": inputs["x"] * (1.0 + off)})
+            return calls.forward(patcher, inputs | {"x": x})
         finally:
             calls.unload(patcher)
 
@@ -35,6 +36,10 @@ def test_a_foreign_shape_gives_what_the_host_gives(hosted, shape, engine_calls):
     found = called(hosted.exact())
     assert engine_calls
     assert found.shape == stock.shape
-    # Norms over one or two numbers, as of one pixel, make much of rounding: how much, the host itself shows.
-    grown = relative_error(stock, called(hosted.patcher, off=1e-6))
+    # Norms over one or two numbers, as of one pixel, make much of rounding: how much, the host itself shows. Each number
+    # is off by another share, as by rounding: a norm undoes what all have in common.
+    random = torch.Generator().manual_seed(0)
+    grown = max(relative_error(stock, called(hosted.patcher, off=1e-6 * torch.randn(inputs["x"].shape,
+                                                                                    generator=random)))
+                for _ in range(4))
     assert relative_error(stock, found) < max(1e-5, 2 * grown)
