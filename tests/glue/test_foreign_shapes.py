@@ -36,8 +36,8 @@ def test_a_foreign_shape_gives_what_the_host_gives(hosted, shape, engine_calls):
     found = called(hosted.exact())
     assert engine_calls
     assert found.shape == stock.shape
-    # Norms over one or two numbers, as of one pixel, make much of rounding: how much, the host itself shows. Each number
-    # is off by another share, as by rounding: a norm undoes what all have in common.
+    # Norms over one or two numbers, as of one pixel, make much of rounding: how much, the host itself shows. Each
+    # number is off by another share, as by rounding: a norm undoes what all have in common.
     random = torch.Generator().manual_seed(0)
     grown = max(relative_error(stock, called(hosted.patcher, off=1e-6 * torch.randn(inputs["x"].shape,
                                                                                     generator=random)))
