@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "native/layers/convolution_operands.h"
+
 namespace asdm {
 namespace {
 
@@ -22,8 +24,7 @@ void write_patch(const std::vector<const void*>& taps, int64_t channels, void* t
 
 }  // namespace
 
-TokenRows::TokenRows(const at::Tensor& x)
-    : data_(static_cast<const char*>(x.const_data_ptr())), stride_(x.size(-1) * x.element_size()) {}
+TokenRows::TokenRows(const at::Tensor& x) : data_(bytes(x)), stride_(x.size(-1) * x.element_size()) {}
 
 void TokenRows::point(int64_t first, int64_t count, const void** rows, int64_t /*stride*/) const {
   for (int64_t i = 0; i < count; ++i) {

@@ -116,7 +116,7 @@ class PackedPanels {
 
  private:
   int64_t first_panel_;
-  int64_t kept_;  ///< panels; groups begin at whole multiples of those of one
+  int64_t kept_;  ///< panels
   int64_t panel_stride_;
   int64_t kernel_stride_;  ///< from one kernel's panels to the next one's
   at::Tensor lanes_;

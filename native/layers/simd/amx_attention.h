@@ -97,8 +97,7 @@ class AmxAttention {
         sums_(scratch + 2 * kSomeKeys * kPanel),
         queries_(reinterpret_cast<uint32_t*>(sums_ + columns_ * kPanel)),
         filling_{queries_ + depth_ * kPanel},
-        waiting_{filling_.weights + kBlockLanes * kPanel},
-        registers_(whole_tiles()) {
+        waiting_{filling_.weights + kBlockLanes * kPanel} {
     const int64_t lanes = queries.columns / kGroup;
     pack_panel(static_cast<const uint32_t*>(queries.data), queries.row_stride / kGroup, queries.rows, lanes, queries_);
     std::memset(queries_ + lanes * kPanel, 0, static_cast<size_t>((depth_ - lanes) * kPanel) * sizeof(uint32_t));
@@ -127,36 +126,22 @@ class AmxAttention {
   void score(int64_t group) {
     float* scores = scores_[group % 2];
     const uint32_t* rows = keys_ + group * kSomeKeys * depth_;
-    seen_by_tiles();
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    zero_sums<2>();
     for (int64_t d = 0; d < depth_; d += kVector) {
-      multiply_step(rows + d * kSomeKeys, rows + d * kSomeKeys + kTileLanes, queries_ + d * kPanel);
-      soften(kKeysBetween);
+      multiply_step<2>(rows + d * kSomeKeys, queries_ + d * kPanel);
     }
-    _tile_stored(0, scores, kPanelBytes);
-    _tile_stored(1, scores + kVector, kPanelBytes);
-    _tile_stored(2, scores + kVector * kPanel, kPanelBytes);
-    _tile_stored(3, scores + kVector * kPanel + kVector, kPanelBytes);
-    seen_by_tiles();
+    store_sums<2>(scores);
     for (int64_t key = key_count_ - group * kSomeKeys; key < kSomeKeys; ++key) {
       store(scores + key * kPanel, splat(kNothing));
       store(scores + key * kPanel + kVector, splat(kNothing));
     }
   }
 
-  /// Registers 0 to 3 += two tiles of rows times sixteen lanes of a panel.
-  static void multiply_step(const uint32_t* upper, const uint32_t* lower, const uint32_t* panel) {
-    _tile_loadd(4, upper, kTileBytes);
-    _tile_loadd(6, panel, kPanelBytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, panel + kVector, kPanelBytes);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, lower, kTileBytes);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+  /// Sums += whole tiles of rows, one after the other, times sixteen lanes of a panel.
+  template <int kTiles>
+  void multiply_step(const uint32_t* rows, const uint32_t* panel) {
+    multiply_lanes<kTiles>(rows, kTileBytes, rows + kTileLanes, kTileBytes, panel);
+    soften(kKeysBetween);
   }
 
   /// Lets the peak follow these scores where one is too far above it.
@@ -223,60 +208,22 @@ class AmxAttention {
     }
     const int64_t last = block.column + count < columns_ ? block.column + count : columns_;
     for (; block.column < last; block.column += 2 * kVector) {
-      if (block.column + kVector < columns_) {
-        weigh_two(block);
-      } else {
-        weigh_one(block);
-      }
+      block.column + kVector < columns_ ? weigh<2>(block) : weigh<1>(block);
     }
     if (block.column >= columns_) {
       block.lanes = 0;
     }
   }
 
-  void weigh_two(const Block& block) {
-    const uint32_t* values = values_of(block);
+  template <int kTiles>
+  void weigh(const Block& block) {
+    const uint32_t* values = values_ + block.first * columns_ + block.column * kVector;  // of the first keys and column
     float* sums = sums_ + block.column * kPanel;
-    float* below = sums + kVector * kPanel;
-    seen_by_tiles();
-    _tile_loadd(0, sums, kPanelBytes);
-    _tile_loadd(1, sums + kVector, kPanelBytes);
-    _tile_loadd(2, below, kPanelBytes);
-    _tile_loadd(3, below + kVector, kPanelBytes);
+    load_sums<kTiles>(sums);
     for (int64_t d = 0; d < block.lanes; d += kVector) {
-      multiply_step(values + d * columns_, values + d * columns_ + kTileLanes, block.weights + d * kPanel);
-      soften(kKeysBetween);
+      multiply_step<kTiles>(values + d * columns_, block.weights + d * kPanel);
     }
-    _tile_stored(0, sums, kPanelBytes);
-    _tile_stored(1, sums + kVector, kPanelBytes);
-    _tile_stored(2, below, kPanelBytes);
-    _tile_stored(3, below + kVector, kPanelBytes);
-    seen_by_tiles();
-  }
-
-  void weigh_one(const Block& block) {
-    const uint32_t* values = values_of(block);
-    float* sums = sums_ + block.column * kPanel;
-    seen_by_tiles();
-    _tile_loadd(0, sums, kPanelBytes);
-    _tile_loadd(1, sums + kVector, kPanelBytes);
-    for (int64_t d = 0; d < block.lanes; d += kVector) {
-      const uint32_t* weights = block.weights + d * kPanel;
-      _tile_loadd(4, values + d * columns_, kTileBytes);
-      _tile_loadd(6, weights, kPanelBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, weights + kVector, kPanelBytes);
-      _tile_dpbf16ps(1, 4, 7);
-      soften(kKeysBetween);
-    }
-    _tile_stored(0, sums, kPanelBytes);
-    _tile_stored(1, sums + kVector, kPanelBytes);
-    seen_by_tiles();
-  }
-
-  /// The tile of values of a block's first keys and its next column.
-  [[nodiscard]] const uint32_t* values_of(const Block& block) const {
-    return values_ + block.first * columns_ + block.column * kVector;
+    store_sums<kTiles>(sums);
   }
 
   /// Lets a full block wait, and begins the next.

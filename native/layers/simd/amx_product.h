@@ -13,9 +13,8 @@ struct TileRows {
   int64_t to_next;
 };
 
-/// Two tiles of rows meet two of a panel at a time, and their sums stay in registers for a whole part: 0 to 3 hold
-/// them, 4 and 5 the rows, 6 and 7 the panel. An instruction takes its time for sixteen rows also where there are
-/// fewer.
+/// Two tiles of rows meet two of a panel at a time, and their sums stay in registers for a whole part. An instruction
+/// takes its time for sixteen rows also where there are fewer.
 class AmxProduct {
  public:
   static constexpr int64_t kTileRows = kVector;
@@ -27,7 +26,7 @@ class AmxProduct {
   /// Kernels::multiply.
   static void multiply(const RowsPart& part, const PanelsPart& panels, float* sums, int64_t sums_stride, bool first,
                        uint32_t* scratch) {
-    const TileRegisters registers(whole_tiles());
+    const TileRegisters registers;
     TileRows rows[2][kMostTaps];
     for (int64_t from = 0; from < part.count; from += 2 * kTileRows) {
       const bool two = part.count - from > kTileRows;
@@ -41,8 +40,10 @@ class AmxProduct {
         float* to = sums + p * sums_stride + from * kPanel;
         const uint32_t* panel = panels.first + p * panels.panel_stride;
         const bool far = part.from_memory && p == 0;
-        const auto multiply = !two ? &multiply_one : far ? &multiply_two<true> : &multiply_two<false>;
-        multiply(rows[0], rows[1], part, panel, panels.tap_stride, to, first);
+        const auto multiply = !two  ? &multiply_tiles<1, false>
+                              : far ? &multiply_tiles<2, true>
+                                    : &multiply_tiles<2, false>;
+        multiply(rows, part, panel, panels.tap_stride, to, first);
       }
     }
   }
@@ -51,77 +52,26 @@ class AmxProduct {
   static constexpr int64_t kAhead = 8 * kTileBytes;
 
   /// `kFar`: calls the rows into the first cache, kAhead bytes ahead: the processor foresees one stream, not 32.
-  template <bool kFar>
-  static void multiply_two(const TileRows* upper, const TileRows* lower, const RowsPart& part, const uint32_t* panel,
-                           int64_t tap_stride, float* sums, bool first) {
-    float* below = sums + kTileRows * kPanel;
-    if (first) {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
-    } else {
-      _tile_loadd(0, sums, kPanelBytes);
-      _tile_loadd(1, sums + kVector, kPanelBytes);
-      _tile_loadd(2, below, kPanelBytes);
-      _tile_loadd(3, below + kVector, kPanelBytes);
-    }
+  template <int kTiles, bool kFar>
+  static void multiply_tiles(const TileRows (&rows)[2][kMostTaps], const RowsPart& part, const uint32_t* panel,
+                             int64_t tap_stride, float* sums, bool first) {
+    first ? zero_sums<kTiles>() : load_sums<kTiles>(sums);
     for (int64_t tap = 0; tap < part.taps; ++tap, panel += tap_stride) {
-      const char* high = upper[tap].first;
-      const char* low = lower[tap].first;
-      const uint32_t* weights = panel;
-      for (int64_t d = 0; d < part.depth; d += kVector) {
-        _tile_loadd(4, high, upper[tap].row_stride);
-        _tile_loadd(6, weights, kPanelBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, weights + kVector, kPanelBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, low, lower[tap].row_stride);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+      const TileRows& upper = rows[0][tap];
+      const TileRows& lower = rows[1][tap];
+      const char* high = upper.first;
+      const char* low = lower.first;
+      for (int64_t d = 0; d < part.depth; d += kVector, high += upper.to_next, low += lower.to_next) {
+        multiply_lanes<kTiles>(high, upper.row_stride, low, lower.row_stride, panel + d * kPanel);
         if constexpr (kFar) {
           for (int64_t r = 0; r < kTileRows; ++r) {
-            _mm_prefetch(high + kAhead + r * upper[tap].row_stride, _MM_HINT_T0);
-            _mm_prefetch(low + kAhead + r * lower[tap].row_stride, _MM_HINT_T0);
+            _mm_prefetch(high + kAhead + r * upper.row_stride, _MM_HINT_T0);
+            _mm_prefetch(low + kAhead + r * lower.row_stride, _MM_HINT_T0);
           }
         }
-        high += upper[tap].to_next;
-        low += lower[tap].to_next;
-        weights += kVector * kPanel;
       }
     }
-    _tile_stored(0, sums, kPanelBytes);
-    _tile_stored(1, sums + kVector, kPanelBytes);
-    _tile_stored(2, below, kPanelBytes);
-    _tile_stored(3, below + kVector, kPanelBytes);
-    seen_by_tiles();
-  }
-
-  static void multiply_one(const TileRows* rows, const TileRows* /*none*/, const RowsPart& part, const uint32_t* panel,
-                           int64_t tap_stride, float* sums, bool first) {
-    if (first) {
-      _tile_zero(0);
-      _tile_zero(1);
-    } else {
-      _tile_loadd(0, sums, kPanelBytes);
-      _tile_loadd(1, sums + kVector, kPanelBytes);
-    }
-    for (int64_t tap = 0; tap < part.taps; ++tap, panel += tap_stride) {
-      const char* lanes = rows[tap].first;
-      const uint32_t* weights = panel;
-      for (int64_t d = 0; d < part.depth; d += kVector) {
-        _tile_loadd(4, lanes, rows[tap].row_stride);
-        _tile_loadd(6, weights, kPanelBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, weights + kVector, kPanelBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        lanes += rows[tap].to_next;
-        weights += kVector * kPanel;
-      }
-    }
-    _tile_stored(0, sums, kPanelBytes);
-    _tile_stored(1, sums + kVector, kPanelBytes);
-    seen_by_tiles();
+    store_sums<kTiles>(sums);
   }
 
   /// A tile of rows where they lie, or copied to `gathered`, which is then moved on.

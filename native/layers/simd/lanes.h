@@ -71,7 +71,8 @@ struct Bf16 {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
   /// 2^x for x of at most 126; relative error below 1e-4, a twentieth of the rounding to bf16 that follows. Minimax fit
-  /// of 2^part on [0, 1), which is scaled by the power below.
+  /// of 2^part on [0, 1), which is scaled by the power below. Written out: the numbers of an array are loaded each
+  /// time, beside tiles, which took 2 to 3 % of attention.
   static Vec exp2(Vec x) {
     const Vec part = above_floor(x);
     Vec sum = splat(7.802398e-2F);

@@ -1,7 +1,7 @@
 """docs/benchmarks.md, made of stored results alone."""
 
 from . import dial, frontiers, hosts, tables, trust
-from .plan import PLAN, Measurement
+from .plan import PLAN, Measurement, forwards_on
 
 INTRODUCTION = """# Benchmarks
 
@@ -36,9 +36,7 @@ def _prefixed(results: dict[str, dict], prefix: str) -> dict[str, dict]:
 
 def _forward_section(results: dict[str, dict]) -> list[str]:
     all_of_them = _prefixed(results, "forward-")
-    gpu = [result for name, result in all_of_them.items() if name.startswith("forward-gpu-")]
-    amx = [result for name, result in all_of_them.items() if name.startswith("forward-amx-")]
-    cpu = [result for name, result in all_of_them.items() if not name.startswith(("forward-gpu-", "forward-amx-"))]
+    cpu, amx, gpu = (forwards_on(processor, all_of_them) for processor in ("cpu", "amx", "gpu"))
     parts = []
     if cpu:
         parts += ["## One forward, CPU", "![Time of a forward over the host's](benchmarks/forward.svg)",

@@ -33,6 +33,13 @@ def _forward_gpu(model: str, batch: int) -> Measurement:
                        needs="gpu")
 
 
+def forwards_on(processor: str, results: dict[str, dict]) -> list[dict]:
+    """Of the results, those of forwards on a "gpu", with "amx", or on any "cpu"."""
+    own = ("gpu", "amx")
+    return [result for name, result in results.items() if name.startswith("forward-")
+            and processor == next((one for one in own if name.startswith(f"forward-{one}-")), "cpu")]
+
+
 PLAN = (
     Measurement("parity-full", "parity", ("--device", "cpu", "--full", "--presets", "sd15")),
     Measurement("parity-reduced", "parity", ("--device", "cpu")),

@@ -8,6 +8,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from . import frontiers  # noqa: E402
+from .plan import forwards_on  # noqa: E402
 
 plt.rcParams.update({"svg.hashsalt": "asdm", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False,
                      "axes.spines.right": False})
@@ -95,8 +96,7 @@ def switch(result: dict, path: Path):
 
 def draw(results: dict[str, dict], folder: Path):
     """All plots that these results allow."""
-    cpu = [result for name, result in results.items()
-           if name.startswith("forward-") and not name.startswith(("forward-gpu-", "forward-amx-"))]
+    cpu = forwards_on("cpu", results)
     if cpu:
         forward(cpu, folder / "forward.svg")
     for name, result in results.items():
