@@ -109,5 +109,5 @@ class _Twin:
         found = self._hosted.unet.forward(
             **{"y": None} | self._inputs, control={}, weights=binding.source,
             hooks=hooks, features=native.native_module().CallFeatures(),
-            host=None if binding.host is None else binding.host.native)
+            host=binding.host_native)
         return float((found - self._expected).norm() / self._expected.norm()) <= _TOLERANCE

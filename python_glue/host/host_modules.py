@@ -41,7 +41,6 @@ class HostModules:
             for layer in block["layers"]:
                 self._note_sites(block, layer)
         self.all_reason = structure.all_reason
-        self.native = self._make(unet, structure)
 
     def _note_sites(self, block: dict, layer: dict):
         where = (block["kind"], block["number"])
@@ -51,7 +50,9 @@ class HostModules:
             for unit in ("", ".attn1", ".attn2", ".ff"):
                 self._sites[name + unit] = (where, layer["transformer_index"], number, address + unit)
 
-    def _make(self, unet, structure: Structure):
+    def native(self, unet, structure: Structure):
+        """What the engine calls. It holds this object, which must not hold it in turn: Python's collector cannot look
+        into it, so that the diffusion model would stay in memory for good."""
         names = unet.leaves()
         leaves = {} if structure.all_reason else {
             index: self._leaf(structure.leaves[index], names[index][0], reason)

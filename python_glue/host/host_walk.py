@@ -16,6 +16,10 @@ class _Misfit(Exception):
     """An inherited feature is of another size than what the host has there now."""
 
 
+# Walks of several devices come in threads of their own, and there is one function that they stand in for.
+_walking = threading.RLock()
+
+
 class HostWalk:
     """One call of the diffusion model `module`."""
 
@@ -25,8 +29,9 @@ class HostWalk:
         self._shapes = shapes
         self._nodes = {}
         for node, block in enumerate(hosted.blocks):
-            parent = block["layers"][0]["key"].rpartition(".")[0]
-            self._nodes[id(module.get_submodule(parent))] = node
+            parent = _submodule(module, block["layers"][0]["key"].rpartition(".")[0])
+            if parent is not None:  # else another pack took it out
+                self._nodes[id(parent)] = node
         self.met = 0  # blocks that came by here: none where the forward calls them another way
 
     def run(self, features, x, forward):
@@ -35,6 +40,8 @@ class HostWalk:
         whole = len(self._hosted.blocks)
         if features.holds(whole):
             return features.inherited(whole).clone()
+        if not self._knows_sizes(features, x):
+            features.abandon_inheritance("the host's forward has not shown the sizes of its blocks yet")
         try:
             output = self._walked(features, x, forward)
         except _Misfit:
@@ -43,10 +50,20 @@ class HostWalk:
         features.computed(whole, output.clone() if features.wants(whole) else None)
         return output
 
+    def _live(self, features):
+        """The blocks that an inheriting call computes; None where it computes all."""
+        return self._hosted.unet.live_blocks(features.sites) if features.inherits else None
+
+    def _knows_sizes(self, features, x) -> bool:
+        """Whether the blocks that nobody reads can be told to the host by their size alone. The engine may have made
+        the calls before."""
+        live, size = self._live(features), tuple(x.shape[2:])
+        return live is None or all(node in live or features.holds(node) or (node, size) in self._shapes
+                                   for node in self._nodes.values())
+
     def _walked(self, features, x, forward):
-        live = self._hosted.unet.live_blocks(features.sites) if features.inherits else None
-        thread, original = threading.get_ident(), openaimodel.forward_timestep_embed
-        size = tuple(x.shape[2:])
+        live = self._live(features)
+        thread, size = threading.get_ident(), tuple(x.shape[2:])
 
         def forward_timestep_embed(ts, h, *arguments, **named):
             node = self._nodes.get(id(ts))
@@ -59,8 +76,10 @@ class HostWalk:
                 return h.new_zeros(h.shape[0], *self._shapes[node, size])  # nobody reads it
             return self._computed(features, node, size, h, lambda: original(ts, h, *arguments, **named))
 
-        with standing_in(openaimodel, "forward_timestep_embed", forward_timestep_embed):
-            return forward()
+        with _walking:
+            original = openaimodel.forward_timestep_embed
+            with standing_in(openaimodel, "forward_timestep_embed", forward_timestep_embed):
+                return forward()
 
     def _computed(self, features, node: int, size: tuple, h, compute):
         if not features.enter(node, h.shape[2], h.shape[3]):
@@ -71,3 +90,10 @@ class HostWalk:
         for inside in self._hosted.inside[node]:
             features.computed(inside, None)
         return value
+
+
+def _submodule(module, path: str):
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        return None

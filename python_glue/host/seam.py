@@ -178,13 +178,12 @@ class EngineCall:
     def _forward(self, binding, inputs: dict, residuals, hooks, features):
         run, profile = self._run, self._seam.profile
         projections = None if run is None else run.projections(self._bound, binding)
-        host = None if binding.host is None else binding.host.native
 
         def forward(inputs, features):
             return self._hosted.unet.forward(
                 **{"y": None} | inputs, control=control_lists(residuals), weights=binding.source, hooks=hooks,
                 features=features, profile=profile, projections=projections, reuses_sums=projections is not None,
-                host=host)
+                host=binding.host_native)
 
         reason = "" if run is None else obstacle(inputs, residuals, hooks, profile, binding)
         if run is None or reason:
@@ -205,8 +204,10 @@ class EngineCall:
         walk = HostWalk(self._hosted, self._module, self._run.block_shapes)
         self._run.leave_out_all_but_blocks()
         features, residuals = self._begin(x, control)
-        output = walk.run(features, x, lambda: self._original(x, timesteps, context, y, residuals, self._options,
-                                                              *self._arguments, **self._named))
+        # The host takes what it has added out of the lists, and may be called twice.
+        output = walk.run(features, x, lambda: self._original(
+            x, timesteps, context, y, None if residuals is None else control_lists(residuals), self._options,
+            *self._arguments, **self._named))
         self._tell(reason)
         self._run.end_host_walk(reason, walk, features, x, context.shape[1], output,
                                 Span(started, time_stamp(x.device), span_of(control)))

@@ -28,6 +28,7 @@ class Binding:
     source: object = None  # native WeightSource
     all_resident: bool = True  # the host is asked for none at the time of use: all lie where they lie
     host: HostModules | None = None  # None where the engine runs everything
+    host_native: object = None  # native HostModules of `host`
     pages: PagedWeights | None = None  # where all that the host is asked for may lie in pages of the device
     _filled: tuple = (0, None)  # (how often the pages were found filled, the binding to what is in them)
     _filled_source: object = None  # native WeightSource of weights in pages, by their (weight, bias)
@@ -128,9 +129,9 @@ def bind(module, unet, structure: Structure, device, places: dict) -> Binding:
     given = [None if leaf is None or index in left or structure.all_reason or not _is_plain(leaf)
              else (leaf.weight, leaf.bias) for index, leaf in enumerate(modules)]
     source = partial(native.native_module().HostWeights, unet, fetch=partial(_fetch, modules))
-    binding = Binding(
-        structure=structure, source=source(leaves=given), all_resident=not asked,
-        host=HostModules(module, unet, structure, places) if structure.host_runs_any else None)
+    host = HostModules(module, unet, structure, places) if structure.host_runs_any else None
+    binding = Binding(structure=structure, source=source(leaves=given), all_resident=not asked, host=host,
+                      host_native=host and host.native(unet, structure))
     if asked and binding.host is None and all(is_paged(modules[index]) for index in asked):
         binding.pages = PagedWeights([modules[index] for index in asked], device)
         binding._filled_source = partial(_with_pages, source, given, asked)

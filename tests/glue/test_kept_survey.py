@@ -106,3 +106,18 @@ def test_a_unet_that_may_be_held_by_what_was_seen_is_looked_at_in_each_run(own, 
     for _ in range(2):
         own.sample(own.exact(), **RUN)
     assert len(surveys) == 2
+
+
+@pytest.mark.parametrize("change", [circular, hooked])
+def test_a_unet_of_which_the_host_runs_a_part_goes(glue, change):
+    hosted = HostedModel(glue)
+    with torch.inference_mode(False):
+        change(convolution(hosted))
+    _, report = hosted.sampled(hosted.exact(), **RUN)
+    assert report["places"]
+    unet = weakref.ref(hosted.patcher.model.diffusion_model)
+    import comfy.model_management
+    comfy.model_management.unload_all_models()
+    del hosted
+    gc.collect()
+    assert unet() is None
