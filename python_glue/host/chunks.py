@@ -89,10 +89,11 @@ class Chunks:
         return [index for index, _, _ in self.names] if len({origins for _, _, origins in self.names}) == 1 else []
 
 
-def chunks_of(x, has_control: bool, transformer_options: dict, patcher, calc_pass: int, seen: Counter,
+def chunks_of(x, has_control: bool, transformer_options: dict, unet: int, patcher, calc_pass: int, seen: Counter,
               canvas) -> Chunks:
-    """The chunks of the batch `x` [batch, channels, height, width]. `seen`: how often each name came in this pass,
-    counted on here; `canvas`: the Canvas of the pass, None where the host made none."""
+    """The chunks of the batch `x` [batch, channels, height, width], in a call of `unet`, a number among those of the
+    run. `seen`: how often each name came in this pass, counted on here; `canvas`: the Canvas of the pass, None where
+    the host made none."""
     uuids = transformer_options.get("uuids") or []
     indices = transformer_options.get("cond_or_uncond") or []
     if not uuids or len(uuids) != len(indices):
@@ -104,7 +105,7 @@ def chunks_of(x, has_control: bool, transformer_options: dict, patcher, calc_pas
     if origins is None:
         return Chunks(reason="the call is on no part of the latent")
     common = (
-        calc_pass, rows, tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
+        unet, calc_pass, rows, tuple(x.shape[1:]), str(x.dtype), str(x.device), has_control,
         hook_signature(patcher), _patch_signature(transformer_options), _window_signature(transformer_options),
     )
     names = [(index, str(uuid), tuple(origins[start:start + rows]))

@@ -16,6 +16,7 @@ from .settings import KEY, EngineSettings, new_reports, settings_of
 from .speed import Sampling, settings_at_speed
 from .standing_in import standing_in
 
+_WHERE = "ASDMWrapSampler"
 # Reports of runs on models that carry nothing of this pack, by MODEL.
 _reports = weakref.WeakKeyDictionary()
 
@@ -65,13 +66,9 @@ class InheritingSampler(comfy.samplers.Sampler):
         late_sigmas, makes = (sigmas, None) if switch is None else (switch.late_sigmas, switch.late_makes)
         settings = settings_at_speed(self._settings(patcher), patcher, late_sigmas,
                                      Sampling(self, sigmas, model_wrap, noise), makes)
-        run = SamplingRun(settings, patcher, late_sigmas, switch, "ASDMWrapSampler")
+        run = SamplingRun(settings, patcher, late_sigmas, switch, _WHERE)
         if outer is not None:
-            outer.superseded = True
-            if outer.settings.inheritance:
-                run.notes.append("the settings of the sampler were in force, those of the model were not")
-                settings.log_once("ASDMWrapSampler: the model carries an inheritance of its own; that of the sampler "
-                                  "wins")
+            self._supersede(outer, run)
         last = None if callback is None else LastPrediction(callback)
         spec = run.hosted.spec
         options = _with_run(extra_args["model_options"], settings, spec)
@@ -83,8 +80,18 @@ class InheritingSampler(comfy.samplers.Sampler):
             samples = self._sampler.sample(model_wrap, sigmas, {**extra_args, "model_options": options}, last, noise,
                                            *args, **kwargs)
             given = model_wrap.inner_model.process_latent_out(samples.to(torch.float32))
-            file_report(run, {latent_fingerprint(given)}, last, patcher.model)
+            if not run.superseded:
+                file_report(run, {latent_fingerprint(given)}, last, patcher.model)
         return samples
+
+    @staticmethod
+    def _supersede(outer: SamplingRun, run: SamplingRun):
+        outer.superseded = True
+        if not outer.settings.inheritance:
+            return
+        others = "the one around it" if outer.where == _WHERE else "the model"
+        run.notes.append(f"the settings of the sampler were in force, those of {others} were not")
+        run.settings.log_once(f"{_WHERE}: {others} carries an inheritance of its own; that of the sampler wins")
 
     def _settings(self, patcher) -> EngineSettings:
         """Those of the model's own engine, with this inheritance."""

@@ -32,9 +32,10 @@ class SamplingRun:
         UNets share. RuntimeError at `where` where the patcher holds no Stable Diffusion UNet."""
         native.native_module().set_log_level(logging.getLogger("asdm").getEffectiveLevel())
         self.settings = settings
+        self.where = where
         self._element_size = element_size(settings, patcher.model)
         self.bound = BoundUNet.of(patcher, where)
-        self._on_other_devices = []
+        self._unets = [self.bound]  # and those of the model on other devices
         self.hosted = self.bound.hosted
         self.lock = threading.RLock()  # what is booked here, by calls that may come in threads
         self._threads = {threading.get_ident()}
@@ -76,18 +77,17 @@ class SamplingRun:
 
     def add_devices(self, patchers):
         """The same model on other devices: the host computes conds of one evaluation on all of them at once."""
-        known = [self.bound, *self._on_other_devices]
-        self._on_other_devices += [BoundUNet.of(patcher) for patcher in patchers if not any(
-            bound.is_of(patcher.model.diffusion_model) for bound in known)]
+        self._unets += [BoundUNet.of(patcher) for patcher in patchers if not any(
+            bound.is_of(patcher.model.diffusion_model) for bound in self._unets)]
 
     def bound_for(self, module) -> BoundUNet | None:
         """The UNet of a call of the diffusion model `module`; None where it is none like that of the run."""
         with self.lock:
-            for bound in (self.bound, *self._on_other_devices):
+            for bound in self._unets:
                 if bound.is_of(module):
                     return bound
             found = self.bound.like(module)
-            self._on_other_devices += [] if found is None else [found]
+            self._unets += [] if found is None else [found]
             return found
 
     @property
@@ -187,8 +187,8 @@ class SamplingRun:
         brings, promised or given."""
         promised = isinstance(control, PromisedControl)
         has_control = control.expected if promised else control is not None
-        chunks = chunks_of(x, has_control, transformer_options, bound.current_patcher, self._native.pass_number,
-                           self._seen, self._canvas) if self.inherits else Chunks()
+        chunks = chunks_of(x, has_control, transformer_options, self._unets.index(bound), bound.current_patcher,
+                           self._native.pass_number, self._seen, self._canvas) if self.inherits else Chunks()
         self._threads.add(threading.get_ident())
         if len(self._threads) > 1:
             # Chunks that differ in their order alone cannot be told apart where threads bring them in any order.
@@ -288,7 +288,6 @@ class SamplingRun:
         addresses = address_rows(names, record, self._fallback_evaluations)
         if self._control.calls:
             addresses = [row for row in addresses if row["address"] != "control"] + [control_row(self._control)]
-        bounds = (self.bound, *self._on_other_devices)
         native_calls = sum(map(len, self._spans.values())) - sum(self.host_walks.values())
         done, in_full = self.macs
         spans = [span for calls in self._spans.values() for _, span in calls] + self._fallback_spans
@@ -299,13 +298,13 @@ class SamplingRun:
             "native_calls": native_calls, "calls_with_hooks": self._calls_with_hooks,
             "fallback_calls": sum(self.fallbacks.values()), "fallback_reasons": dict(self.fallbacks),
             "host_walks": dict(self.host_walks),
-            "native_share": min(bound.native_share for bound in bounds) if native_calls else 0.0,
-            "places": [place.row() for bound in bounds for place in bound.places.values() if place.calls],
+            "native_share": min(bound.native_share for bound in self._unets) if native_calls else 0.0,
+            "places": [place.row() for bound in self._unets for place in bound.places.values() if place.calls],
             "forced_refreshes": dict(self._nameless + Counter(record["forced_refreshes"])),
             "control_calls": self._control.calls, "skipped_control_calls": self._control.skipped,
             "seconds": time.perf_counter() - self._started, "seconds_in_unet": sum(span.seconds for span in spans),
             "seconds_saved": self._seconds_saved(),
-            "cache_bytes": record["peak_cache_bytes"] + sum(bound.projected.peak_bytes for bound in bounds),
+            "cache_bytes": record["peak_cache_bytes"] + sum(bound.projected.peak_bytes for bound in self._unets),
             "mac_share": done / in_full if in_full else 1.0,
             "sites": inherited_sites(names, log), "sigmas": [entry["sigma"] for entry in log],
             "addresses": addresses, "plan": recorded_plan(settings, self.hosted.family, self._steps, log),
@@ -325,13 +324,13 @@ class SamplingRun:
     def clear(self):
         """Drops features, residuals and projections: another UNet goes on from here."""
         self._native.clear()
-        for bound in (self.bound, *self._on_other_devices):
+        for bound in self._unets:
             bound.clear()
 
     def close(self):
         """Drops features, residuals, projections, graphs, weights and working memory."""
         self.clear()
-        for bound in (self.bound, *self._on_other_devices):
+        for bound in self._unets:
             bound.release()
 
 

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from closeness import relative_error
+from hosted_model import actions
 
 STEPS = 4
 
@@ -54,3 +55,20 @@ def test_another_unet_called_inside_of_a_run(hosted, engine_calls, of_run, calle
     assert relative_error(hosted.sample(plain[of_run], steps=STEPS), expected) > 1e-3
     assert relative_error(expected, found) < 1e-5
     assert plain[of_run].model.diffusion_model in [module for _, module in engine_calls]
+
+
+def test_features_of_one_unet_serve_no_other(hosted):
+    """Two of one structure in one run, as a pack that switches by itself calls them."""
+    from support import models
+    other = models.make_patcher(hosted.pack, "sd15", 32, seed=9)
+    calls = []
+
+    def first_then_other(apply_model, given):
+        calls.append(given)
+        apply = apply_model if len(calls) == 1 else other.model.apply_model
+        return apply(given["input"], given["timestep"], **given["c"])
+
+    model = hosted.inheriting()
+    model.set_model_unet_function_wrapper(first_then_other)
+    _, report = hosted.sampled(model, steps=STEPS)
+    assert actions(report, "out.8").startswith("cci")

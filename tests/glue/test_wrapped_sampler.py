@@ -138,8 +138,15 @@ def test_errors_name_the_node_that_gave_the_settings(native, hosted):
 def test_a_wrapped_sampler_may_be_wrapped_again(hosted):
     inner = hosted.wrap_sampler(hosted.sampler(), INHERITANCE)
     outer = hosted.wrap_sampler(inner, OTHER)
-    latent = hosted.sample(hosted.patcher, outer)
-    assert torch.equal(latent, hosted.sample(hosted.patcher, inner))
+    model = hosted.patcher.clone()
+    latent = hosted.sample(model, inner)
+    once = hosted.report(model, latent)
+    model = hosted.patcher.clone()
+    assert torch.equal(latent, hosted.sample(model, outer))
+    twice = hosted.report(model, latent)
+    assert twice["inherited"] == once["inherited"] > 0
+    assert twice["plan"] == once["plan"]
+    assert "the settings of the sampler were in force, those of the one around it were not" in twice["notes"]
 
 
 def test_shows_what_the_sampler_shows(hosted):
