@@ -20,7 +20,7 @@ from .run_wrappers import latent_fingerprint
 from .sampler import InheritingSampler, sampler_reports
 from .seam import install
 from .settings import KEY, EngineSettings, dtype_of, new_reports, settings_of, told_inheritance
-from .switching import check_pair, unets_of
+from .switching import check_chain, check_pair, unets_of
 from .telling import executing_node
 from .unet_config import describe
 
@@ -76,6 +76,7 @@ class ComfyHost:
         """`changed`, another UNet made of that of `model`: the settings go on, the engine does not."""
         settings = settings_of(model)
         if settings is not None:
+            changed.set_additional_models(KEY, [])  # the UNets before this one in a chain
             install(changed, dataclasses.replace(settings, chain=None, reports=new_reports(), logged=set()))
         return changed
 
@@ -90,9 +91,9 @@ class ComfyHost:
         return describe(model.model)
 
     def _with(self, model, **changes):
-        settings = settings_of(model) or EngineSettings()
-        settings = dataclasses.replace(settings, node_ids=self._with_this_node(settings.node_ids),
-                                       reports=new_reports(), logged=set(), **changes)
+        settings = dataclasses.replace(settings_of(model) or EngineSettings(), reports=new_reports(), logged=set(),
+                                       **changes)
+        settings = dataclasses.replace(settings, node_ids=self._with_this_node(settings.node_ids))
         hosted_unet(model.model).inheritance(settings)  # an unknown site is an error of this node, not of the sampler
         clone = engine_clone(model)
         install(clone, settings)
@@ -122,10 +123,10 @@ class ComfyHost:
         late_chain, late_unets = unets_of(late, settings_of(late))
         chain = native.native_module().switched_chain(early_chain, len(early_unets), late_chain, share)
         unets = [[*early_unets, *late_unets][number] for number, _ in chain]
-        for index, unet in enumerate(unets[:-1]):
-            check_pair(unets[index + 1], unet)
+        check_chain(unets)
         shares = tuple((number, until) for number, (_, until) in enumerate(chain))
-        switched = self._with(unets[-1], chain=shares if len(shares) > 1 else None)
+        told = tuple(dict.fromkeys(node_id for unet in unets for node_id in settings_of(unet).node_ids))
+        switched = self._with(unets[-1], chain=shares if len(shares) > 1 else None, node_ids=told)
         switched.set_additional_models(KEY, unets[:-1])
         return switched
 

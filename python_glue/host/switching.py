@@ -34,16 +34,30 @@ def _traits(patcher) -> dict:
             "width of the vector conditioning": config.get("adm_in_channels") or 0}
 
 
-def check_pair(late, early):
-    """ValueError naming the first trait in which two MODELs differ, or that they hold the same weights."""
+def check_weights(late, early):
+    """ValueError where two MODELs hold the same weights."""
     if early.model is late.model:
         raise ValueError("ASDMSwitchUNets.early_model: expected a UNet with weights of its own, got the weights of "
                          "model; load the checkpoint a second time to switch between LoRAs or settings")
+
+
+def check_pair(late, early):
+    """ValueError naming the first trait in which two MODELs differ, or that they hold the same weights."""
+    check_weights(late, early)
     of_late, of_early = _traits(late), _traits(early)
     for name, expected in of_late.items():
         if of_early[name] != expected:
             raise ValueError(f"ASDMSwitchUNets.early_model: expected {name} {expected}, as model has, "
                              f"got {of_early[name]}")
+
+
+def check_chain(unets: list):
+    """ValueError where neighbours cannot follow each other, or two hold the same weights, which the host patches for
+    one of them."""
+    for late in range(1, len(unets)):
+        check_pair(unets[late], unets[late - 1])
+        for early in range(late):
+            check_weights(unets[late], unets[early])
 
 
 def unets_of(patcher, settings) -> tuple[list, list]:

@@ -275,6 +275,26 @@ def test_refuses_the_same_weights(hosted):
         hosted.switched(hosted.patcher, hosted.late)
 
 
+def test_refuses_the_same_weights_with_another_between_them(hosted):
+    chain = hosted.switched(hosted.late, hosted.early, 0.3)  # the late one first, then the early one
+    with pytest.raises(ValueError, match="expected a UNet with weights of its own"):
+        hosted.switched(chain, hosted.with_lora(hosted.late, 2), 0.6)
+
+
+def test_what_is_made_of_a_chain_loads_no_other_unet(hosted, native):
+    switched = hosted.switched(hosted.early, hosted.late)
+    assert switched.get_nested_additional_models()
+    made = native.execute("ASDMAssembleUNet", hosted.host, {"model": switched, "preset": "bk_tiny"})["outputs"][0]
+    assert made.get_nested_additional_models() == []
+
+
+def test_the_nodes_before_both_are_told(hosted, glue, monkeypatch):
+    ids = iter(["1", "2", "3"])
+    monkeypatch.setattr(glue("host.comfy_host"), "executing_node", lambda: next(ids))
+    late, early = (hosted.inheriting(model) for model in (hosted.late, hosted.early))
+    assert glue("host.settings").settings_of(hosted.switched(early, late)).node_ids == ("2", "1", "3")
+
+
 def test_the_host_knows_both_weights(hosted):
     import comfy.model_management
     comfy.model_management.unload_all_models()
