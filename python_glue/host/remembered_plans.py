@@ -43,10 +43,15 @@ def key_of(model, asked: dict) -> str | None:
         sampling = model.get_model_object(_SAMPLING)  # a class of its own for each kind of prediction
         _add(digest, [[base.__qualname__ for base in type(sampling).__mro__], sampling.sigmas])
         _add(digest, _without_ours(model.model_options))
+    except RecursionError:  # of functions that close over themselves
+        return _not_remembered("a function that calls itself")
     except _Unnamed as unnamed:
-        log.warning("ASDM: the plan is not remembered, as the model carries %s", unnamed)
-        return None
+        return _not_remembered(unnamed)
     return digest.hexdigest()
+
+
+def _not_remembered(what) -> None:
+    log.warning("ASDM: the plan is not remembered, as the model carries %s", what)
 
 
 def _add_weights(digest, model):
@@ -81,11 +86,18 @@ def _add(digest, value):
     elif inspect.isfunction(value):
         # Its name and its code tell which one it is; two of the same code differ in these.
         _add(digest, [value.__module__, value.__qualname__, value.__defaults__, value.__kwdefaults__,
-                      [cell.cell_contents for cell in value.__closure__ or ()]])
+                      [_content(cell) for cell in value.__closure__ or ()]])
     elif isinstance(value, WeightAdapterBase):
         _add(digest, [type(value).__qualname__, value.weights])
     else:
         raise _Unnamed(f"a {type(value).__module__}.{type(value).__qualname__}")
+
+
+def _content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        raise _Unnamed("a function that is not whole") from None
 
 
 def recall(key: str) -> dict | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import statistics
 from pathlib import Path
 
 from .. import native
@@ -20,6 +21,16 @@ def loss_table():
     return native.native_module().LossTable.from_json(LOSSES.read_text(encoding="utf-8"))
 
 
+def guidance_of(cfg) -> float:
+    """Of a guider's `cfg`, which other packs make a list with a value for each step: their mean. 1 where it is nothing
+    that can be read."""
+    values = list(cfg) if isinstance(cfg, (list, tuple)) else [cfg]
+    try:
+        return statistics.fmean(float(value) for value in values)
+    except (TypeError, ValueError):  # no number, or none at all
+        return 1.0
+
+
 class Sampling:
     """What a whole run will do, known when it starts."""
 
@@ -27,7 +38,7 @@ class Sampling:
         """`sigmas` [steps + 1]; `guider`: whose predictions are sampled; `noise` [batch, channels, height, width]."""
         self._sampler = getattr(sampler, "sampled_by", sampler)  # what is wrapped wants a real model
         self._sigmas, self._patcher = sigmas, guider.model_patcher
-        self._guidance = float(getattr(guider, "cfg", 1.0))
+        self._cfg = getattr(guider, "cfg", 1.0)
         self.height, self.width = noise.shape[-2:]
 
     @property
@@ -43,7 +54,8 @@ class Sampling:
         def slope(sigma):
             """That of a Gaussian's denoiser, lowered by guidance (docs/speed.md)."""
             noise = sigma ** 2 / (sigma ** 2 + table.spread ** 2)
-            return 1.0 - noise * (1.0 + table.pull * (self._guidance - 1.0))
+            return 1.0 - noise * (1.0 + table.pull * (guidance - 1.0))
+        guidance = guidance_of(self._cfg)
         return carried_evaluations(self._sampler, self._sigmas, self._patcher, slope)
 
 

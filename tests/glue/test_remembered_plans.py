@@ -126,3 +126,26 @@ def test_a_disk_that_takes_nothing_costs_only_the_memory(hosted, folder, caplog)
     found = hosted.host.calibrate_plan(hosted.patcher, asked(hosted))
     assert found["runs"] > 0
     assert "the plan could not be kept in" in caplog.text
+
+
+def calls_itself():
+    def patch(arguments, depth=2):
+        return patch(arguments, depth - 1) if depth else arguments["denoised"]
+    return patch
+
+
+def lacks_something():
+    def patch(arguments):
+        return arguments["denoised"] if True else later  # noqa: F821
+    if False:
+        later = None  # noqa: F841
+    return patch
+
+
+@pytest.mark.parametrize(("patch", "told"), [(calls_itself, "a function that calls itself"),
+                                             (lacks_something, "a function that is not whole")])
+def test_functions_that_no_key_can_tell_cost_only_the_memory(hosted, key_of, caplog, patch, told):
+    model = hosted.patcher.clone()
+    model.set_model_sampler_post_cfg_function(patch())
+    assert key_of(model, asked(hosted)) is None
+    assert told in caplog.text

@@ -310,3 +310,27 @@ def test_both_unets_of_a_switched_run_are_planned_for_their_parts(hosted, sample
     assert report["evaluations"] == (2 * STEPS - 1 if sampler == "heun" else STEPS)
     assert 1.0 / report["mac_share"] == pytest.approx(2.0, rel=0.1)
     assert notes_of_another_run(report) == []
+
+
+@pytest.mark.parametrize(("cfg", "guidance"), [(7.0, 7.0), ([8.0, 6.0, 4.0], 6.0), ((2,), 2.0), ([], 1.0), (None, 1.0),
+                                               ("seven", 1.0), (torch.tensor(3.0), 3.0)])
+def test_what_other_packs_put_in_the_place_of_cfg(speed, cfg, guidance):
+    assert speed.guidance_of(cfg) == guidance
+
+
+@pytest.mark.parametrize("dial", ["custom", "2x"])
+def test_a_guider_with_a_cfg_for_each_step_is_sampled(hosted, dial):
+    import comfy.samplers
+
+    class Scheduled(comfy.samplers.CFGGuider):
+        """As packs make them that change the guidance from step to step."""
+
+        def predict_noise(self, x, timestep, model_options=None, seed=None):
+            return comfy.samplers.sampling_function(
+                self.inner_model, x, timestep, self.conds["negative"], self.conds["positive"], self.cfg[0],
+                model_options=model_options or {}, seed=seed)
+
+    guider = Scheduled(hosted.inheriting(speed=dial))
+    guider.set_conds(hosted.cond(1), hosted.cond(2))
+    guider.set_cfg([7.0] * STEPS)
+    assert hosted.guided(guider, steps=STEPS).isfinite().all()
