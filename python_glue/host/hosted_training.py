@@ -1,5 +1,6 @@
 """Calibrating and distilling the host's models: what the graph brings, as python_glue/training takes it."""
 
+import math
 import os
 
 import comfy.model_management
@@ -159,7 +160,9 @@ def _training_data(patcher, latents: dict, conditioning: list) -> TrainingData:
     """The latents as the UNet sees them, each with its conditioning."""
     model = patcher.model
     samples = patcher.get_model_object("latent_format").process_in(latents["samples"].float().cpu())
-    context = torch.cat([cond.float().cpu() for cond, _ in conditioning])
+    # A prompt that is told twice says the same, so that all can have one length; the host does likewise.
+    tokens = math.lcm(*(cond.shape[1] for cond, _ in conditioning))
+    context = torch.cat([cond.float().cpu().repeat(1, tokens // cond.shape[1], 1) for cond, _ in conditioning])
     count, described = len(samples), len(context)
     if described not in (1, count):
         raise ValueError(f"ASDMDistillUNet.positive: expected one description, or one for each of the {count} latents, "

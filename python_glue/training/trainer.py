@@ -27,7 +27,7 @@ class DistilSettings:
     batch_size: int = 16        # of all processes together
     learning_rate: float = 5e-5
     seed: int = 0
-    warm_up: int = 20           # steps of each phase
+    warm_up: int = 20           # steps of each phase; 0 for none
     average: float = 0.98       # decay of the running mean of the weights that is the result; 0 = the last weights
     loss_weights: dict = field(default_factory=lambda: {"task": 1.0, "output": 1.0, "feature": 1.0, "semantic": 0.0})
 
@@ -119,7 +119,8 @@ class Trainer:
     def _learning_rate(self, phase: Phase, step: int) -> float:
         """Warm-up, then a cosine down to a hundredth."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / phase.steps))
-        return self.settings.learning_rate * min(1.0, (step + 1) / self.settings.warm_up) * (0.01 + 0.99 * cosine)
+        return self.settings.learning_rate * min(1.0, (step + 1) / max(1, self.settings.warm_up)) * (
+            0.01 + 0.99 * cosine)
 
     def _learn(self, lesson: Lesson, phase: Phase, step: int):
         """Takes over what the step has changed."""
@@ -163,6 +164,6 @@ class Trainer:
             raise ValueError(f"{self.checkpoint}: expected a run with the settings of now, got " + "; ".join(changed))
         for name, tensor in state["student"].items():
             self.student[name].copy_(tensor)
-        self.average = state["average"]
+        self.average = {name: tensor.to(self.student[name].device) for name, tensor in state["average"].items()}
         self._start = (state["phase"], state["step"])
         self._optimizer_state = state["optimizer"]

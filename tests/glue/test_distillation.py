@@ -338,3 +338,26 @@ def test_names_that_no_checkpoint_can_have_are_refused(native, hosted, small, tm
             "teacher": small[0], "student": small[1], "latents": {"samples": torch.ones(1, 4, 8, 8)},
             "positive": hosted.cond(1), "steps": 1, "batch_size": 1, "checkpoint": name})
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_descriptions_of_different_lengths_are_taken(native, hosted, small):
+    trained, _ = native.execute("ASDMDistillUNet", hosted.host, {
+        "teacher": small[0], "student": small[1], "latents": {"samples": torch.ones(2, 4, 8, 8)},
+        "positive": hosted.cond(1) + hosted.cond(2, tokens=154), "steps": 1, "batch_size": 2})["outputs"]
+    assert hosted.sample(trained, steps=1).isfinite().all()
+
+
+def test_what_was_averaged_goes_on_where_the_student_is(native, distil, teacher, data, tmp_path):
+    checkpoint = str(tmp_path / "run.ckpt")
+    trainer(native, distil, teacher, data, steps=2, checkpoint=checkpoint).run(save_every=1)
+    resumed = trainer(native, distil, teacher, data, steps=2, checkpoint=checkpoint)
+    resumed.student = {name: tensor.to("meta") for name, tensor in resumed.student.items()}
+    resumed.resume()
+    assert resumed.average
+    assert {tensor.device.type for tensor in resumed.average.values()} == {"meta"}
+
+
+def test_training_without_a_warm_up(native, distil, teacher, data):
+    records = []
+    trainer(native, distil, teacher, data, steps=1, warm_up=0, on_step=records.append).run()
+    assert records[0]["lr"] > 0
