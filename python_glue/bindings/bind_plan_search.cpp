@@ -41,9 +41,9 @@ LossTable fitted(const LossTable& table, const UNet& unet, const Evaluations& ev
 void bind_loss_table(py::module_& m) {
   py::class_<LossTable>(m, "LossTable", "What inheriting loses, by site and noise level.")
       .def_static("from_json", &loss_table_from_json, py::arg("text"))
-      .def("fitted", &fitted, py::kw_only(), py::arg("unet"), py::arg("evaluations"), py::arg("height"),
-           py::arg("width"), py::arg("tokens"), py::arg("measured"), py::arg("doubt"),
-           "With levels that explain `measured`, the (sites, dB, value) of plans that were run.")
+      .def("fitted", &fitted, py::call_guard<py::gil_scoped_release>(), py::kw_only(), py::arg("unet"),
+           py::arg("evaluations"), py::arg("height"), py::arg("width"), py::arg("tokens"), py::arg("measured"),
+           py::arg("doubt"), "With levels that explain `measured`, the (sites, dB, value) of plans that were run.")
       .def_readonly("pull", &LossTable::pull, "How much each unit of guidance above 1 lowers that denoiser's slope.")
       .def_readonly("spread", &LossTable::spread,
                     "Deviation of the Gaussian that carries misses on as the model does.");
@@ -68,6 +68,7 @@ void init_plan_search(py::module_& m) {
         return least_loss_plan(table, unet.topology(), carried(evaluations), CallSize{height, width, tokens}, speedup,
                                may_forecast);
       },
+      py::call_guard<py::gil_scoped_release>(),  // many evaluations take a while, in which the server is to answer
       py::arg("table"), py::arg("unet"), py::arg("evaluations"), py::arg("height"), py::arg("width"), py::arg("tokens"),
       py::arg("speedup"), py::arg("may_forecast"),
       "`evaluations`: (sigma, carry, offset, [renewed since each before]) of each.");

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/planning/least_loss.h"
+#include "native/planning/plan_loss.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -130,6 +133,27 @@ TEST(LeastLoss, ComesCloseToTheBestOfAllPlans) {
     EXPECT_EQ(chosen.front(), -1);
     // within one decibel
     EXPECT_LE(predicted_loss(table(), kCuts, run, chosen), 1.26 * least_of_all(run, share)) << share;
+  }
+}
+
+TEST(PlanLoss, TellsWhatOneChangeAddsAsIfAllWereReckonedAnew) {
+  std::mt19937 random(5);
+  std::uniform_int_distribution<int64_t> cut(-1, std::ssize(kCuts) - 1);
+  const LossTable losses = table();
+  const std::vector<CarriedEvaluation> run = run_of(14);
+  for (const ValueForm value : {ValueForm::kHold, ValueForm::kTaylor1}) {
+    PlanLoss of(losses, kCuts, run, value);
+    for (int trial = 0; trial < 200; ++trial) {
+      Cuts chosen(run.size(), -1);
+      std::generate(chosen.begin() + 1, chosen.end(), [&] { return cut(random); });
+      const double before = of.settle(chosen);
+      const size_t at = 1 + random() % (run.size() - 1);
+      const int64_t old = std::exchange(chosen[at], cut(random));
+      const Cuts changed = chosen;
+      const double added = of.loss_added(chosen, at, old);
+      EXPECT_EQ(chosen, changed);
+      EXPECT_NEAR(before + added, of.loss(changed), 1e-12 * std::max(before, 1.0));
+    }
   }
 }
 
