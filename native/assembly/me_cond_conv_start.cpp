@@ -118,6 +118,7 @@ std::vector<double> router_bias(const ExpertRouting& routing, const std::vector<
 
 MECondConvStart start_me_cond_conv(const UNetSpec& student, const UNetSpec& teacher, const MECondConvRequest& request) {
   check_teacher(student, teacher);
+  check_routing(std::string(kWhere), request.routing);
   MECondConvStart start{student, {}};
   const std::vector<double> shares = starting_shares(request.routing);
   const std::vector<double> bias = router_bias(request.routing, shares);

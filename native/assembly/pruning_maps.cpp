@@ -53,8 +53,11 @@ class Pruning {
   /// The deepest level whole, with the Downsample before it.
   Pruning& deepest_level() {
     for (const BlockLayout& block : full_) {
+      if (block.kind == BlockKind::kMiddle) {  // which may have no layers
+        continue;
+      }
       const bool goes_down = block.layers.front().kind == LayerKind::kDown && block.level == levels() - 2;
-      if (block.kind != BlockKind::kMiddle && (block.level == levels() - 1 || goes_down)) {
+      if (block.level == levels() - 1 || goes_down) {
         take(block.address);
       }
     }

@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kSitesField = "UNetSpec.me_cond_conv";
 constexpr int64_t kMostExperts = 64;
 
+}  // namespace
+
 void check_routing(const std::string& where, const ExpertRouting& routing) {
   if (routing.experts < 2 || routing.experts > kMostExperts) {
     throw invalid_input(where + ".experts", "2 to " + std::to_string(kMostExperts), std::to_string(routing.experts));
@@ -23,8 +25,6 @@ void check_routing(const std::string& where, const ExpertRouting& routing) {
     throw invalid_input(where + ".temperature", "a number above 0", got.str());
   }
 }
-
-}  // namespace
 
 std::vector<ResSite> res_sites(const UNetLayout& layout) {
   std::vector<ResSite> sites;

@@ -33,6 +33,9 @@ struct ResSite {
 /// for one that the UNet lacks.
 [[nodiscard]] ResSite find_res_site(const UNetSpec& spec, const std::string& address, std::string_view where);
 
+/// Throws Error at `where` for a number of experts or a temperature without sense.
+void check_routing(const std::string& where, const ExpertRouting& routing);
+
 /// Throws Error where `spec.me_cond_conv` names what is no site of it, or has settings without sense. Expects the other
 /// fields to be valid.
 void check_me_cond_conv(const UNetSpec& spec);

@@ -35,13 +35,13 @@ at::Tensor spread_rows(const at::Tensor& per_row, int64_t dimensions) {
   return per_row.view(shape);
 }
 
-/// A forecast in fp32 as `dtype`: what fp16 has no number for stays at its largest.
-at::Tensor in_range(const at::Tensor& forecast, at::ScalarType dtype) {
+/// A value of a wider range as `dtype`: what fp16 has no number for stays at its largest.
+at::Tensor in_range(const at::Tensor& value, at::ScalarType dtype) {
   if (dtype != at::kHalf) {
-    return forecast.to(dtype);
+    return value.to(dtype);
   }
   const auto largest = static_cast<double>(std::numeric_limits<at::Half>::max());
-  return forecast.clamp(-largest, largest).to(dtype);
+  return value.to(at::kFloat).clamp(-largest, largest).to(dtype);
 }
 
 at::Tensor rows_of(const at::Tensor& t, const RowRange& rows) {
@@ -113,7 +113,10 @@ void FeatureSeries::push(const KeptValue& kept, const EvaluationPoint& now) {
 }
 
 at::Tensor FeatureSeries::restored(const at::Tensor& value, const RowRange& rows) const {
-  return rows_of(value, rows).to(computed_as_);
+  const at::Tensor kept = rows_of(value, rows);
+  const at::ScalarType dtype = computed_as_.dtype().toScalarType();
+  const bool is_rounded_up = kept.scalar_type() == at::kBFloat16 && dtype == at::kHalf;  // from 65408 on
+  return (is_rounded_up ? in_range(kept, dtype) : kept).to(computed_as_);
 }
 
 std::vector<double> FeatureSeries::times() const {

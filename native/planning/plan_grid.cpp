@@ -1,11 +1,12 @@
 #include "native/planning/plan_grid.h"
 
 #include <algorithm>
-#include <iterator>
+#include <map>
 #include <set>
 #include <utility>
 
 #include "native/base/error.h"
+#include "native/inheritance/evaluation_point.h"
 #include "native/planning/liveness.h"
 #include "native/planning/presets.h"
 #include "native/planning/resolved_settings.h"
@@ -55,32 +56,42 @@ class Follower {
     bool is_guided = false;
   };
 
-  Call next(const std::vector<NodeId>& given) {
+  /// `sigma`: 0 where the plan knows none.
+  Call next(const std::vector<NodeId>& given, double sigma) {
     std::set<NodeId> sites(given.begin(), given.end());
     sites.erase(topology_.control());
-    const bool is_held = std::includes(held_.begin(), held_.end(), sites.begin(), sites.end());
+    const bool is_held = std::all_of(sites.begin(), sites.end(), [&](NodeId site) { return holds(site, sigma); });
     Call call{.nodes = live_nodes(topology_, is_held ? sites : std::set<NodeId>(), settings_.whole_outputs),
               .is_refreshed = !is_held,
               .is_guided = is_held && sites.contains(topology_.guidance())};
     if (!call.is_guided) {  // half a batch keeps nothing
-      keep(call.nodes);
+      keep(call.nodes, sigma);
     }
     return call;
   }
 
  private:
-  void keep(const NodesOfCall& nodes) {
-    std::copy_if(nodes.computed.begin(), nodes.computed.end(), std::inserter(held_, held_.end()),
-                 [&](NodeId node) { return wanted_.contains(node); });
+  /// Whether `site` was computed, and not with less noise than there is now.
+  [[nodiscard]] bool holds(NodeId site, double sigma) const {
+    const auto found = held_.find(site);
+    return found != held_.end() && (found->second <= 0.0 || sigma <= 0.0 || !rises(found->second, sigma));
+  }
+
+  void keep(const NodesOfCall& nodes, double sigma) {
+    for (const NodeId node : nodes.computed) {
+      if (wanted_.contains(node)) {
+        held_[node] = sigma;
+      }
+    }
     if (contains(nodes.computed, topology_.whole()) && wanted_.contains(topology_.guidance())) {
-      held_.insert(topology_.guidance());
+      held_[topology_.guidance()] = sigma;
     }
   }
 
   const Topology& topology_;
   const InheritanceSettings& settings_;
   std::set<NodeId> wanted_;
-  std::set<NodeId> held_;
+  std::map<NodeId, double> held_;  ///< sigma at which each was computed
 };
 
 GridColumn column_of(const Topology& topology, const PlanEvaluation& evaluation, const Follower::Call& call) {
@@ -117,7 +128,7 @@ PlanGrid plan_grid(const Plan& plan, const Topology& topology, const UNetSpec& s
   Follower follower(topology, settings);
   double done = 0.0;
   for (size_t i = 0; i < plan.evaluations.size(); ++i) {
-    const Follower::Call call = follower.next((*settings.plan)[i]);
+    const Follower::Call call = follower.next((*settings.plan)[i], plan.evaluations[i].sigma);
     done += static_cast<double>(live_macs(topology, call.nodes, size)) / (call.is_guided ? 2.0 : 1.0);
     grid.columns.push_back(column_of(topology, plan.evaluations[i], call));
   }
@@ -136,7 +147,8 @@ Plan painted(Plan plan, const Topology& topology, const UNetSpec& spec, size_t i
     throw invalid_input(at, "the site of a block", "'" + site + "'");
   }
   std::vector<std::string>& sites = plan.evaluations[index].sites;
-  if (!inherits && std::erase(sites, site) == 0) {
+  const bool was_named = std::erase(sites, site) > 0;
+  if (!inherits && !was_named && contains(live_sites(topology, spec, sites), row)) {
     throw invalid_input(at, "a site '" + site + "' to take away", "others, which the text alone can change");
   }
   if (!inherits) {

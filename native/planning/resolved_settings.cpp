@@ -89,6 +89,9 @@ ResolvedSites sites_of(const InheritanceRequest& request, const TimeStepSettings
 std::vector<NodeId> recorded_sites(const std::string& text, const Topology& topology, const UNetSpec& spec,
                                    std::set<NodeId>& by_change, std::set<NodeId>& whole_outputs) {
   ResolvedSites resolved = resolve_sites(topology, spec, SiteLevel::kBlock, text);
+  if (resolved.phased) {
+    throw invalid_input("sites", "addresses", "phases of a run, '" + text + "'");
+  }
   drop_dead_sites(topology, resolved);
   for (const NodeId site : resolved.phases.front().sites) {
     const bool whole = resolved.whole_outputs.contains(site);
@@ -119,24 +122,30 @@ const std::vector<KnownUNet>& known_unets() {
   return unets;
 }
 
+/// `family`: whose UNet is told of where none fits; the first one's where it is none that is known.
 template <class Asked>
-void check_on_known_unets(const Asked& asked) {
-  std::optional<Error> first;
+void check_on_known_unets(const Asked& asked, std::string_view family) {
+  std::optional<Error> told;
   for (const KnownUNet& unet : known_unets()) {
     try {
       std::ignore = settings_of(asked, unet.topology, unet.spec);
       return;
     } catch (const Error& error) {
-      if (!first) {
-        first = error;
+      if (!told || to_string(unet.spec.family) == family) {
+        told = error;
       }
     }
   }
-  throw *first;
+  throw *told;
 }
 
 std::string evaluations_text(int64_t evaluations) {
   return std::to_string(evaluations) + (evaluations == 1 ? " evaluation" : " evaluations");
+}
+
+/// Whether evaluations are full for another reason than the mode's.
+bool keeps_some_full(const InheritanceRequest& request) {
+  return request.start_percent > 0.0 || request.end_percent < 1.0 || request.first_full > 0 || request.last_full > 0;
 }
 
 bool reads(const InheritanceRequest& request, std::string_view input) {
@@ -146,8 +155,8 @@ bool reads(const InheritanceRequest& request, std::string_view input) {
 
 }  // namespace
 
-void check_without_unet(const InheritanceRequest& request) { check_on_known_unets(request); }
-void check_without_unet(const Plan& plan) { check_on_known_unets(plan); }
+void check_without_unet(const InheritanceRequest& request) { check_on_known_unets(request, {}); }
+void check_without_unet(const Plan& plan) { check_on_known_unets(plan, plan.family); }
 
 std::vector<std::string> idle_settings(const InheritanceRequest& request, int64_t evaluations) {
   std::vector<std::string> notes;
@@ -169,7 +178,8 @@ std::vector<std::string> idle_settings(const InheritanceRequest& request, int64_
   if (reads(request, "full_evaluations") && request.full_evaluations > evaluations) {
     notes.push_back("full_evaluations is " + std::to_string(request.full_evaluations) + ", but " + had +
                     ": all of them were full");
-  } else if (reads(request, "interval") && request.full_evaluations == 0 && request.interval > evaluations) {
+  } else if (reads(request, "interval") && request.full_evaluations == 0 && request.interval > evaluations &&
+             !keeps_some_full(request)) {
     notes.push_back("interval is " + std::to_string(request.interval) + ", but " + had + ": one was full");
   }
   if (const int64_t guarded = request.first_full + request.last_full; guarded > 0 && guarded >= evaluations) {

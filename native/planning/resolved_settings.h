@@ -12,8 +12,8 @@
 
 namespace asdm {
 
-/// Throws Error for unknown names (listing the known), for settings without sense, and for those that could never
-/// inherit anything.
+/// Throws Error for unknown names (listing the known), for settings without sense, and for a threshold with which
+/// nothing would ever be inherited.
 [[nodiscard]] InheritanceSettings settings_of(const InheritanceRequest& request, const Topology& topology,
                                               const UNetSpec& spec);
 

@@ -76,6 +76,8 @@ def test_a_second_inheritance_says_that_it_replaces_the_first(glue, hosted):
     ({"interval": 2, "first_full": 8, "last_full": 8}, "first_full and last_full keep 16 full, but the run had 12"),
     ({"interval": 2, "full_at": "0, 40"}, None),  # not of this mode
     ({"interval": 30, "speed": "2x"}, None),
+    ({"interval": 30, "start_percent": 0.5}, None),  # full before, too
+    ({"interval": 30, "first_full": 4}, None),
 ])
 def test_settings_that_cannot_matter_are_told(hosted, settings, note):
     _, report = hosted.sampled(hosted.inheriting(**settings), steps=STEPS)

@@ -298,6 +298,16 @@ TEST(ForecastTrust, WhatIsNoNumberIsNotTrusted) {
   }
 }
 
+TEST(FeatureSeries, HeldValuesThatWereRoundedUpStayNumbersOfTheirDtype) {
+  for (const Storage storage : {Storage::kBf16, Storage::kCpuBf16}) {
+    FeatureSeries series(form(ValueForm::kHold, storage));
+    push(series, at::full({1, 2}, 65440.0, at::kHalf), {0, 1.0}, storage);
+    const at::Tensor held = series.value({1, 0.5}, {0, 1});
+    EXPECT_EQ(held.scalar_type(), at::kHalf);
+    EXPECT_EQ(held.max().item<double>(), 65504.0);
+  }
+}
+
 TEST(FeatureSeries, ForecastsStayNumbersOfTheirDtype) {
   for (const ValueForm value : {ValueForm::kTaylor1, ValueForm::kTaylor2, ValueForm::kAffine}) {
     // 30000, 45000, 60000, and then what fp16 has no number for; and steps that are no normal numbers of it.

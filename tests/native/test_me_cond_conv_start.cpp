@@ -195,6 +195,15 @@ TEST(MECondConvStart, SitesAreAddedInOrderAndRefusedTwice) {
   expect_contains(error_of([&] { return start_me_cond_conv(shallow(), full, {.sites = " "}).spec; }), "got none");
 }
 
+TEST(MECondConvStart, RefusesRoutingWithoutSense) {
+  for (const int64_t experts : {-1, 0, 1, 65}) {
+    MECondConvRequest request;
+    request.routing.experts = experts;
+    expect_contains(error_of([&] { return start_me_cond_conv(shallow(), preset_spec("sd15"), request); }),
+                    "experts: expected 2 to 64, got " + std::to_string(experts));
+  }
+}
+
 TEST(MECondConvNode, AsksTheHostForTheExperts) {
   testing::RecordingHost host;
   host.description.spec = shallow();

@@ -89,6 +89,17 @@ TEST(PlanGrid, ComputesWhatNothingBeforeItLeft) {
   EXPECT_FALSE(grid.columns[2].is_refreshed) << "the first left it, though the second did not compute it";
 }
 
+TEST(PlanGrid, ComputesWhereThereIsMoreNoiseThanBefore) {
+  Plan plan = plan_of({{}, {"out.8"}, {"out.8"}});
+  plan.evaluations[1].sigma = 2.0;
+  const PlanGrid grid = plan_grid(plan, kTopology, kSpec, kSize);
+  EXPECT_TRUE(grid.columns[1].is_refreshed);
+  EXPECT_FALSE(grid.columns[2].is_refreshed);
+  EXPECT_EQ(grid.columns[1].actions, std::string(25, 'c'));
+  plan.evaluations[1].sigma = 0.0;  // of a plan that knows none
+  EXPECT_FALSE(plan_grid(plan, kTopology, kSpec, kSize).columns[1].is_refreshed);
+}
+
 TEST(PlanGrid, CountsHalfAnEvaluationWhereGuidanceIsInherited) {
   EXPECT_DOUBLE_EQ(grid_of({{}, {"guidance"}}).share, 0.75);
   EXPECT_DOUBLE_EQ(grid_of({{}, {"control"}}).share, 1.0);
@@ -96,6 +107,7 @@ TEST(PlanGrid, CountsHalfAnEvaluationWhereGuidanceIsInherited) {
 
 TEST(PlanGrid, RefusesWhatARunWould) {
   expect_contains(error_of([] { return grid_of({{}, {"out.12"}}); }), "evaluations[1].sites: expected one of");
+  expect_contains(error_of([] { return grid_of({{}, {"0.9-1:out.8"}}); }), "expected addresses, got phases of a run");
 }
 
 TEST(PaintedPlan, SetsAndTakesAwaySites) {
@@ -119,6 +131,13 @@ TEST(PaintedPlan, LeavesOtherSitesAsTheyAre) {
   EXPECT_EQ(painted_sites({"mid.0.conv2", "out.8"}, "out.8", false), Sites{"mid.0.conv2"});
   expect_contains(error_of([] { return painted_sites({"out.8*"}, "out.3"); }), "which other sites");
   expect_contains(error_of([] { return painted_sites({"out.8*"}, "out.8", false); }), "the text alone can change");
+}
+
+TEST(PaintedPlan, TakesAStrokeOverCellsThatAreAsItWantsThem) {
+  EXPECT_EQ(painted_sites({"out.8"}, "out.8"), Sites{"out.8"});
+  EXPECT_EQ(painted_sites({"out.8", "control"}, "out.8"), (Sites{"control", "out.8"}));
+  EXPECT_EQ(painted_sites({}, "out.8", false), Sites{});
+  EXPECT_EQ(painted_sites({"out.3"}, "out.8", false), Sites{"out.3"});
 }
 
 TEST(PaintedPlan, NamesWhatIsNotThere) {

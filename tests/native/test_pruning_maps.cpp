@@ -86,5 +86,11 @@ TEST(PruningMaps, AMapForAnotherArchitectureIsRefused) {
                   "preset: expected one of: s0, s0_s1, s0_s1_s2, thin, bk_base");
 }
 
+TEST(PruningMaps, TakeTheDeepestLevelOfAUNetWithoutAMiddle) {
+  UNetSpec spec = preset_spec("sd15");
+  spec.transformer_depth_middle = -2;  // as the host calls it
+  expect_contains(error_of([&] { return pruning_map("bk_tiny", spec); }), "mid");
+}
+
 }  // namespace
 }  // namespace asdm
