@@ -34,8 +34,9 @@ app.registerExtension({
     app.loadApiJson = function (prompt) {
       const loaded = loadApiJson.apply(this, arguments);
       for (const node of app.graph.nodes) {
-        const inputs = prompt[node.id]?.inputs;
-        if (inputs) setMeant(node, (name) => name in inputs);
+        // Where a node of the prompt is not installed the host leaves the graph of before.
+        const { class_type, inputs } = prompt[node.id] ?? {};
+        if (inputs && class_type === node.comfyClass) setMeant(node, (name) => name in inputs);
       }
       return loaded;
     };

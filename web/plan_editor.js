@@ -4,7 +4,7 @@ import { api } from "../../scripts/api.js";
 import { drawAnew } from "./nodes2.js";
 import { PlanGrid } from "./plan_grid.js";
 import { catchDrops } from "./plan_in_picture.js";
-import { PLAN_NODE, askPlan, isPlanLinked, planWidget, setPlan } from "./plan_server.js";
+import { PLAN_NODE, askPlan, isPlanLinked, noteForUndo, planWidget, setPlan } from "./plan_server.js";
 import { unsaved } from "./widgets.js";
 import { translate } from "./words.js";
 
@@ -23,8 +23,11 @@ class Editor {
     this.queue = Promise.resolve(); // a cell is painted on what the one before left
     this.grid = new PlanGrid({
       paint: (evaluation, site, inherits) => this.change({ paint: { evaluation, site, inherits } }),
-      finish: () => this.queue.then(() => drawAnew(node)),
-      begin: (family, steps) => this.change({ begin: { family, steps } }).then(() => drawAnew(node)),
+      finish: () => this.settle(),
+      begin: (family, steps) => {
+        this.change({ begin: { family, steps } });
+        return this.settle();
+      },
     });
     this.widget = unsaved(node.addDOMWidget(GRID, GRID, this.grid.element, { serialize: false, hideOnZoom: false }));
     catchDrops(this.grid.element, node);
@@ -41,6 +44,14 @@ class Editor {
       this.show(answer);
     });
     return this.queue;
+  }
+
+  // A stroke is over: it can be undone as one.
+  settle() {
+    return this.queue.then(() => {
+      drawAnew(this.node);
+      noteForUndo();
+    });
   }
 
   async refresh() {

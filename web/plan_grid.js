@@ -149,9 +149,9 @@ export class PlanGrid {
     });
   }
 
-  // Above the grid, which stays as it was.
+  // Above the grid, or what a plan is begun with, which stays as it was.
   complain(text) {
-    if (this.cells?.isConnected) this.share.textContent = `⚠ ${text}`;
+    if (this.share?.isConnected) this.share.textContent = `⚠ ${text}`;
     else this.say(`⚠ ${text}`);
   }
 
@@ -176,6 +176,7 @@ export class PlanGrid {
     button.addEventListener("click", () => this.begin(family.value, Number(steps.value)));
     const form = part("asdm-plan-begin");
     form.append(family, steps, translate("steps"), button);
-    this.clear(part("asdm-plan-share", translate(NO_PLAN)), form);
+    this.share = part("asdm-plan-share", translate(NO_PLAN));
+    this.clear(this.share, form);
   }
 }

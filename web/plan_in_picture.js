@@ -3,7 +3,7 @@
 import { app } from "../../scripts/app.js";
 import { drawAnew } from "./nodes2.js";
 import { pictureTexts } from "./picture_text.js";
-import { PLAN_NODE, askPlan, isPlanLinked, planWidget, setPlan, tellOn } from "./plan_server.js";
+import { PLAN_NODE, askPlan, isPlanLinked, noteForUndo, planWidget, setPlan, tellOn } from "./plan_server.js";
 import { translate } from "./words.js";
 
 const PLANS = "asdm_plans"; // where pictures carry them
@@ -60,6 +60,7 @@ async function load(node, file, event) {
     if (error) throw new Error(translate("holds no plan that could be followed: {error}", { error }));
     setPlan(node, plan);
     drawAnew(node);
+    noteForUndo();
     const told = { file: file.name, count: grid.columns.length, share: Math.round(grid.share * 100) };
     tellOn(node, translate("plan of {file} loaded: {count} evaluations, {share} % of the work", told));
   } catch (error) {

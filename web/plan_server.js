@@ -1,5 +1,6 @@
 // Asks the server what a plan is and does, and puts plans into the widget that holds them. The server alone reads,
 // counts and writes plans; `asked` and the answer are those of python_glue/host/plan_editor.py.
+import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { isLinked, widgetOf } from "./widgets.js";
 import { translate } from "./words.js";
@@ -29,6 +30,12 @@ export function setPlan(node, text) {
   const widget = planWidget(node);
   widget.value = text;
   widget.callback?.(text);
+}
+
+// The front end looks for changes when the mouse is let go, and the server's answer comes later.
+export function noteForUndo() {
+  app.canvas.emitBeforeChange();
+  app.canvas.emitAfterChange();
 }
 
 // Where the node tells of its runs, too.

@@ -18,6 +18,8 @@ const USED_BY_SAMPLERS = [
   "ASDMWrapSampler",
 ];
 const CARRIERS = ["MODEL", "SAMPLER", "GUIDER"];
+const TELLS_OF_RUNS = "ASDMReport"; // which takes a MODEL, gives a LATENT, and samples nothing
+const ALWAYS = 0; // the mode of a node that is neither muted nor bypassed
 const PASSED_OVER =
   "⚠ not used in this run: no sampler met it, as a merge or another node behind it dropped it; put it last, right before " +
   "the sampler";
@@ -51,14 +53,15 @@ function meetsASampler(node, seen = new Set()) {
     .map((link) => link && node.graph.getNodeById(link.target_id))
     .filter(Boolean);
   return targets.some((target) => {
-    const samples = target.outputs?.some(({ type }) => type === "LATENT");
+    const samples = target.comfyClass !== TELLS_OF_RUNS && target.outputs?.some(({ type }) => type === "LATENT");
     return (samples && executed.has(String(target.id))) || meetsASampler(target, seen);
   });
 }
 
 function tellPassedOver() {
   for (const node of app.graph.nodes) {
-    if (!USED_BY_SAMPLERS.includes(node.comfyClass) || told.has(String(node.id)) || !meetsASampler(node)) continue;
+    if (!USED_BY_SAMPLERS.includes(node.comfyClass) || node.mode !== ALWAYS) continue;
+    if (told.has(String(node.id)) || !meetsASampler(node)) continue;
     api.dispatchCustomEvent("progress_text", { nodeId: String(node.id), text: PASSED_OVER });
   }
 }

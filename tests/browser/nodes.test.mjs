@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
+import { MAIN, STEPS, demoPrompt, idOf, nextSeed } from "./demo_prompt.mjs";
 import {
   NODES2,
   TEXT,
@@ -24,11 +25,6 @@ import {
   waitForNodes,
 } from "./front_end.mjs";
 
-const MAIN = "ASDMFeatureInheritance";
-const STEPS = 4;
-
-let seed = 0; // another for each prompt, or the server would keep what an earlier one gave
-
 let browser;
 let page;
 
@@ -43,14 +39,6 @@ beforeEach(async () => {
 
 const readJson = async (...parts) => JSON.parse(await readFile(path.join(root, ...parts), "utf8"));
 
-// The demo's prompt with few steps.
-async function demoPrompt() {
-  const prompt = await readJson("tests/browser/first_version/text_to_image.api.json");
-  seed += 1;
-  for (const { inputs } of Object.values(prompt)) if ("steps" in inputs) Object.assign(inputs, { steps: STEPS, seed });
-  return prompt;
-}
-
 // The same as a saved graph, whose nodes lie where they were saved; the id of its main node, with changed widgets.
 async function dropDemo(values) {
   const file = path.join(root, "tests/browser/first_version/text_to_image.json");
@@ -59,13 +47,10 @@ async function dropDemo(values) {
   const ids = await page.evaluate(() =>
     Object.fromEntries(window.app.graph._nodes.map(({ type, id }) => [type, String(id)])),
   );
-  seed += 1;
-  await choose(ids.KSampler, { steps: STEPS, seed });
+  await choose(ids.KSampler, { steps: STEPS, seed: nextSeed() });
   await choose(ids[MAIN], values);
   return ids[MAIN];
 }
-
-const idOf = (prompt, type) => Object.keys(prompt).find((id) => prompt[id].class_type === type);
 
 // {name: {shown, grey, value}} of the widgets of a node.
 const widgetsOf = (id) =>
@@ -362,13 +347,16 @@ test("a calibrating node tells how far it is, and shows its plot and no preview 
   assert.match(pictures[0], /\/view\?/);
 });
 
-test("a merge that drops what the node set is told on the node", async () => {
-  const prompt = await demoPrompt();
-  const id = idOf(prompt, MAIN);
-  const sampler = Object.keys(prompt).find((key) => prompt[key].class_type === "KSampler");
-  prompt[sampler].inputs.model = ["90", 0];
-  prompt[90] = { class_type: "ModelMergeSimple", inputs: { model1: prompt[id].inputs.model, model2: [id, 0], ratio: 1 } };
-  await loadPrompt(page, prompt);
-  await runOnce(page);
-  assert.match(await textOn(page, id), /^⚠ not used in this run: .* merge/);
+test("a prompt with a node that is not installed leaves the open graph as it is", async () => {
+  const id = await dropDemo({ speed: "2x" });
+  const other = { class_type: "CLIPTextEncode", inputs: { text: "a cat" } };
+  const absent = { class_type: "NobodyHasThis", inputs: {} };
+  await page.evaluate((prompt) => window.app.loadApiJson(prompt, "other"), { [id]: other, 99: absent });
+  await page.waitForTimeout(500);
+  await closeDialogs(page);
+  const speed = await page.evaluate(
+    (id) => window.app.graph.getNodeById(id)?.widgets.find(({ name }) => name === "speed")?.value,
+    id,
+  );
+  assert.equal(speed, "2x");
 });

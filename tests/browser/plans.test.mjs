@@ -246,6 +246,29 @@ inBoth("a plan is begun, painted, and followed by a run", async (isNodes2) => {
   await page.locator(".asdm-plan-share", { hasText: "as in the last run, 128x128" }).waitFor();
 });
 
+inBoth("a stroke passes over cells that are reused already, and is undone as one", async () => {
+  const id = await addNode(page, NODE);
+  await dropOnNode(page, id, files.png, "title");
+  await told(id, /loaded/);
+  await press(page, id, "edit plan");
+  await showNode(page, id);
+  const before = await sitesOn(id);
+  for (const column of [2, 4]) {
+    await drag(cell(OUT_8, column), cell(OUT_8, column + 1));
+    await painted(id, column, ["out.8"]);
+    await painted(id, column + 1, ["out.8"]);
+  }
+  assert.doesNotMatch(await page.locator(".asdm-plan-share").innerText(), /⚠/);
+  const after = [before[0], before[1], ...Array(4).fill(["out.8"])];
+  assert.deepEqual(await sitesOn(id), after);
+  for (const wanted of [[...after.slice(0, 4), ...before.slice(4)], before]) {
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press("Control+z");
+    await page.waitForTimeout(500);
+    assert.deepEqual(await sitesOn(id), wanted);
+  }
+});
+
 inBoth("an answer that comes when its node is gone leaves the one in its place alone", async () => {
   const id = await addNode(page, NODE);
   await press(page, id, "edit plan");
