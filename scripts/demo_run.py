@@ -40,7 +40,7 @@ class Measured:
 def parse_options():
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two prompts, one seed each")
-    parser.add_argument("--serve", action="store_true", help="leave the server running until Ctrl+C, for the browser")
+    parser.add_argument("--serve", action="store_true", help="sample nothing, serve the browser until Ctrl+C")
     parser.add_argument("--port", type=int, default=0, help="the server's port; default: a free one, 8188 with --serve")
     parser.add_argument("--interval", type=int, default=3, help="interval of ASDMFeatureInheritance (default 3)")
     parser.add_argument("--repeats", type=int, default=3, help="seeds a prompt (default 3)")
@@ -139,12 +139,13 @@ def main():
     port = options.port or (8188 if options.serve else None)
     print("Starting ComfyUI ...", flush=True)
     with ComfyServer(base, port=port) as server:
-        print_table(measure(ComfyClient(server.address), options))
-        if options.serve:
-            try:
-                show_address(server)
-            except KeyboardInterrupt:
-                print()
+        if not options.serve:
+            print_table(measure(ComfyClient(server.address), options))
+            return
+        try:
+            show_address(server)
+        except KeyboardInterrupt:
+            print()
 
 
 if __name__ == "__main__":

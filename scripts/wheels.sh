@@ -14,13 +14,16 @@ unet="$repo/demo/weights/asdm_demo_unet.safetensors"
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repo/pyproject.toml")
 constraints="$work/constraints.txt"
 
+# Where an environment has its programs.
+programs() { if [[ -d "$1/Scripts" ]]; then echo "$1/Scripts"; else echo "$1/bin"; fi; }
+
 # environment DIR PYTHON PACKAGE...: a fresh one that holds these.
 environment() {
   local folder=$1 program=$2
   shift 2
   rm -rf "$folder"
   "$program" -m venv "$folder"
-  "$folder/bin/python" -m pip install -qq -c "$constraints" "$@" >&2
+  "$(programs "$folder")/python" -m pip install -qq -c "$constraints" "$@" >&2
 }
 
 # The sources as they stand, under the version that names the torch.
@@ -38,18 +41,19 @@ build_wheel() {
   say "building for torch $torch with $("$program" --version)"
   environment "$work/build-$name" "$program" "torch==$torch" scikit-build-core ninja
   sources "$work/sources" "$version+torch$torch"
-  PATH="$work/build-$name/bin:$PATH" "$work/build-$name/bin/python" -m pip wheel -qq --no-build-isolation --no-deps \
-    -w "$dist" "$work/sources" >&2
+  PATH="$(programs "$work/build-$name"):$PATH" python -m pip wheel -qq --no-build-isolation --no-deps -w "$dist" \
+    "$work/sources" >&2
   rm -rf "$work/sources"
 }
 
 try_wheel() {
   local torch=$1 program=$2 name=$3 first=$4
   environment "$work/try-$name" "$program" "torch==$torch" numpy safetensors
-  "$work/try-$name/bin/python" -m pip install -qq --no-deps --no-index --find-links "$dist" \
-    "comfyui-asdm==$version+torch$torch" >&2
+  local tried
+  tried="$(programs "$work/try-$name")/python"
+  "$tried" -m pip install -qq --no-deps --no-index --find-links "$dist" "comfyui-asdm==$version+torch$torch" >&2
   # From a folder that has no sources of the pack in it.
-  (cd "$work" && "$work/try-$name/bin/python" "$repo/scripts/wheel_run.py" "$unet" "$work/$name.safetensors" \
+  (cd "$work" && "$tried" "$repo/scripts/wheel_run.py" "$unet" "$work/$name.safetensors" \
     ${first:+"$first"})
 }
 

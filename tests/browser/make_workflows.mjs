@@ -62,6 +62,11 @@ async function publish(page, name, { workflow, nodes, widgets, outputs, descript
     ({ name, nodes, widgets }) => {
       const { graph, canvas } = window.app;
       const chosen = graph._nodes.filter(({ id }) => nodes.includes(String(id)));
+      // Several samplers that are to show the same picture, of which none shows its seed outside.
+      const fixed = !widgets.some(([, name]) => name === "seed");
+      for (const widget of chosen.flatMap(({ widgets }) => widgets ?? [])) {
+        if (fixed && widget.name === "control_after_generate") widget.value = "fixed";
+      }
       const { node } = graph.convertToSubgraph(new Set(chosen));
       node.title = name;
       node.properties.proxyWidgets = widgets;
