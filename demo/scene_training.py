@@ -40,6 +40,7 @@ class SceneJob:
     work_dir: Path
     text_encoder: Path
     start_from: Path | None
+    compiled: bool  # the net by torch.compile
 
     @property
     def checkpoint(self):
@@ -79,6 +80,7 @@ class SceneTrainer:
         self.job, self.pool, self.net, self.step = job, pool, build_unet(SCENE_SPEC), 0
         if job.start_from:
             self.net.load_state_dict(load_file(str(job.start_from)))
+        self.forward = torch.compile(self.net, dynamic=False) if job.compiled else self.net
         self.parameters = list(self.net.parameters())
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=job.peak_lr, betas=(0.9, 0.99),
@@ -93,7 +95,7 @@ class SceneTrainer:
         """One step of the optimizer; returns the unweighted losses of the less and of the more noisy half."""
         noisy, timesteps, context, noise, weights = batch
         with fast_precision():
-            predicted = self.net(noisy, timesteps, context=context)
+            predicted = self.forward(noisy, timesteps, context=context)
         errors = ((predicted.float() - noise) ** 2).mean(dim=(1, 2, 3))
         self.optimizer.zero_grad(set_to_none=True)
         (errors * weights).mean().backward()

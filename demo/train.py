@@ -72,7 +72,7 @@ def run_scene_unet(options):
 
     comfy.ldm.modules.attention.optimized_attention = plain_attention
     job = SceneJob(steps=options.steps, peak_lr=options.lr, batch=options.batch, work_dir=options.work_dir,
-                   text_encoder=options.text_encoder, start_from=options.start_from)
+                   text_encoder=options.text_encoder, start_from=options.start_from, compiled=options.compile)
     drawings = load_drawings(job.work_dir)
     captions = Captions(list(drawings))
     features = encode_prompts(load_text_encoder(job.text_encoder), captions.prompts,
@@ -122,6 +122,7 @@ def parse_options():
     scene_unet.add_argument("--steps", type=int, default=20000)
     scene_unet.add_argument("--batch", type=int, default=16)
     scene_unet.add_argument("--lr", type=float, default=8e-4, help="peak learning rate")
+    scene_unet.add_argument("--compile", action="store_true", help="compile the net first, which takes minutes")
     classifier = stages.add_parser("scene-classifier", help="train the classifier that judges the model of scenes")
     classifier.add_argument("--batches", type=int, default=1500)
     return parser.parse_args()
