@@ -16,7 +16,7 @@ from scene_captions import SEED
 SIZE = 128  # side of a scene, px
 # First numbers of the scenes that the autoencoder, the benchmark's classifier and its test see; the UNet's start at 0.
 AUTOENCODER_SCENES, CLASSIFIER_SCENES, TEST_SCENES = 1 << 30, 1 << 31, 1 << 32
-COUNT_SHARES = (0.5, 0.3, 0.2)  # of scenes with one, two and three objects
+COUNT_SHARES = (0.34, 0.34, 0.32)  # of scenes with one, two and three objects
 SIDES = ((72, 112), (54, 72), (46, 58))  # smallest and largest drawing by the number of objects, px
 LARGEST_ANGLE = 20.0  # degrees
 OVERLAP = 0.85  # of the mean side is the least distance between two centres

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the benchmarks' peers, each into an environment of its own: scripts/bench_peers.sh [NAME...], default all.
 # Such an environment lies upon the host's, which may lie upon the main one: it sees torch and the host, and changes
-# nothing of theirs.
+# nothing of theirs. A peer's list names all that it needs besides.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -24,7 +24,7 @@ install_peer() {
   rm -rf "$home"
   "$python" -m venv --without-pip "$home"
   echo "$main" >"$(packages_of "$home/bin/python")/main-environment.pth"
-  "$home/bin/python" -m pip install -qq -r "$wanted" >&2
+  "$home/bin/python" -m pip install -qq --no-deps -r "$wanted" >&2
   echo "$mark" >"$home/.asdm-stamp"
 }
 

@@ -27,6 +27,7 @@ from support.dial import Dial  # noqa: E402
 from support.dial_conditions import CONDITIONS, DialCondition  # noqa: E402
 from support.frontier import Point, psnr_at  # noqa: E402
 from support.methods import with_method  # noqa: E402
+from support.perceptual import Perceptual  # noqa: E402
 from support.quality_settings import PEER_SETTINGS, SADA_SETTINGS  # noqa: E402
 from support.scenes_model import scenes_model  # noqa: E402
 
@@ -34,10 +35,12 @@ SPEEDS = {"1.5x": 1.5, "2x": 2.0, "3x": 3.0}
 LEAST_SPEED = 1.02  # of a setting that skips anything
 MEAN_GAIN, LEAST_GAIN, WORK_MARGIN = 6.0, 1.0, 0.05
 PEERS = PEER_SETTINGS + SADA_SETTINGS
+METHODS = frozenset(setting.method for setting in PEERS)
 
 
-def peers_of(pack, dial: Dial, settings) -> list[Point]:
-    points = [dial.point(with_method(pack, dial.model, setting, dial.evaluations)) for setting in settings]
+def peers_of(pack, dial: Dial, methods: frozenset) -> list[Point]:
+    points = [dial.point(with_method(pack, dial.model, setting, dial.evaluations)) for setting in PEERS
+              if setting.method in methods]
     return [point for point in points if point.speed > LEAST_SPEED]
 
 
@@ -52,13 +55,18 @@ def measured(dial: Dial, condition: DialCondition, peers: list[Point]) -> list[d
     rows = []
     for name, asked in SPEEDS.items():
         model = dial.at(name)
-        ours, ssim = dial.judged(model)
+        ours, closeness = dial.judged(model, perceptual())
         rows.append(against({
             "condition": condition.name, "speed": name, "work": round(ours.speed, 3),
             "as_asked": abs(ours.speed / asked - 1) <= WORK_MARGIN, "as_said": dial.as_said(model),
-            "psnr": round(ours.psnr, 2), "ssim": round(ssim, 4)}, peers))
+            "psnr": round(ours.psnr, 2), **closeness}, peers))
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+@functools.cache
+def perceptual() -> Perceptual:
+    return Perceptual()
 
 
 @functools.cache
@@ -71,32 +79,32 @@ def started():
 
 
 def of_condition(task: tuple) -> tuple[list[Point], list[dict]]:
-    """(the peers' points, our rows) of (a condition, points that are known, settings of peers to measure besides, our
+    """(the peers' points, our rows) of (a condition, points that are known, methods of peers to measure besides, our
     rows, None where they are to be measured)."""
-    condition, known, settings, rows = task
+    condition, known, methods, rows = task
     pack, demo = started()
     dial = Dial(pack, demo, condition)
-    peers = known + peers_of(pack, dial, settings)
+    peers = known + peers_of(pack, dial, methods)
     return peers, measured(dial, condition, peers) if rows is None else [against(row, peers) for row in rows]
 
 
 def tasks_of(options) -> list[tuple]:
     """Of `of_condition`."""
     if not (options.ours or options.add):
-        return [(condition, [], PEERS, None) for condition in CONDITIONS]
+        return [(condition, [], METHODS, None) for condition in CONDITIONS]
     before = stored.load()["speed"]
     points = {name: [Point(*point) for point in found] for name, found in before["peers"].items()}
-    settings = [setting for setting in PEERS if setting.method == options.add]
+    methods = frozenset({options.add} if options.add else ())
     rows = {name: [row for row in before["rows"] if row["condition"] == name] if options.add else None
             for name in points}
-    return [(condition, points[condition.name], settings, rows[condition.name])
+    return [(condition, points[condition.name], methods, rows[condition.name])
             for condition in CONDITIONS if condition.name in points]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", action="store_true", help="the dial alone, against the stored points of peers")
-    parser.add_argument("--add", choices=sorted({setting.method for setting in PEERS}), help="a peer that lacks")
+    parser.add_argument("--add", choices=sorted(METHODS), help="a peer that lacks")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     tasks = tasks_of(options)

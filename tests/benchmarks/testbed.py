@@ -16,7 +16,7 @@ from support.scenes_model import UNET, VAE  # noqa: E402
 
 # Upper bounds in dB, but for the share of samples in which all named objects are recognised.
 LIMITS = {"seeds_db": 16.0, "steps_db": 32.0, "samplers_db": 28.0, "nearest_scene_db": 25.0, "recognised": 0.8}
-PROMPT_SHARES = (0.5, 0.3, 0.2)  # with one, two and three objects, as in training
+PROMPT_SHARES = (0.5, 0.3, 0.2)  # with one, two and three objects
 STEPS, MORE_STEPS = 20, 40
 CFG = 8.0  # what a KSampler begins with
 BATCH, SCENE_BATCH = 8, 256
@@ -86,15 +86,18 @@ class Judge:
         self._net, self._objects = load_classifier(path, objects), objects
 
     def judge(self, pictures: torch.Tensor, words: list[tuple]) -> dict:
-        """Shares of the pictures [N, height, width, 3] in which all named objects are seen, and of objects."""
+        """Shares of the pictures [N, height, width, 3] in which all named objects are seen, and of objects; of each
+        object, the share of the pictures that it is named for in which it is seen."""
         from scene_classifier import classify
         seen = classify(self._net, pictures.permute(0, 3, 1, 2).contiguous())
         named = torch.tensor([[one in row for one in self._objects] for row in words])
         whole = (seen | ~named).all(dim=1)
         by_number = {str(number): whole[named.sum(dim=1) == number].float().mean().item() for number in (1, 2, 3)}
+        found = (seen & named).sum(dim=0) / named.sum(dim=0).clamp(min=1)
         return {"recognised": whole.float().mean().item(), "recognised_by_number": by_number,
                 "found_of_named": ((seen & named).sum() / named.sum()).item(),
-                "named_of_found": ((seen & named).sum() / seen.sum().clamp(min=1)).item()}
+                "named_of_found": ((seen & named).sum() / seen.sum().clamp(min=1)).item(),
+                "found_by_object": dict(zip(self._objects, found.tolist(), strict=True))}
 
 
 def measured(samples: Samples, judge: Judge, words: list[tuple], drawings: dict, options) -> dict:

@@ -20,6 +20,12 @@ LOGS = ROOT / ".test" / "benchmarks"
 PAUSE = 0.3  # seconds in which the threads of the last competitor stop spinning
 
 
+def peer_environment(name: str) -> Path:
+    """The folder of an environment of scripts/bench_peers.sh, which is made where it is not there."""
+    subprocess.run([str(ROOT / "scripts" / "bench_peers.sh"), name], check=True, stdout=sys.stderr)
+    return ROOT / ".test" / "peers" / name
+
+
 @dataclass(frozen=True)
 class Competitor:
     """Which worker to run, in which environment."""
@@ -31,11 +37,7 @@ class Competitor:
     works_ahead: bool = False  # makes files before anybody is measured
 
     def python(self) -> str:
-        if not self.environment:
-            return sys.executable
-        subprocess.run([str(ROOT / "scripts" / "bench_peers.sh"), self.environment], check=True, stdout=sys.stderr)
-        return str(ROOT / ".test" / "peers" / self.environment / "bin" / "python")
-
+        return str(peer_environment(self.environment) / "bin" / "python") if self.environment else sys.executable
 
     def work_ahead(self, case: Case):
         command = [self.python(), str(WORKERS / self.script), "ahead", case.model, str(case.width)]

@@ -1,11 +1,14 @@
 """The dial `speed` under one condition, by multiply-accumulates: needs no quiet machine."""
 
+from statistics import mean
+
 import torch
 from support.dial_conditions import DialCondition
 from support.features import hinted_control_net, with_lora
 from support.frontier import Point
 from support.methods import run_node
 from support.peer_caches import first_block_cache_of
+from support.perceptual import Perceptual
 from support.scores import scores
 
 LORA_STRENGTH, CONTROL_STRENGTH = 0.3, 0.3
@@ -64,11 +67,13 @@ class Dial:
         return Point(self._speed(model) if first_block_cache is None else 1.0 / first_block_cache.share,
                      self._psnr(latents))
 
-    def judged(self, model) -> tuple[Point, float]:
-        """The point of a run of `model`, and the SSIM of its pictures to those without inheritance."""
+    def judged(self, model, perceptual: Perceptual) -> tuple[Point, dict]:
+        """The point of a run of `model`, and the SSIM and LPIPS of its pictures to those without inheritance."""
         latents = self._sampled(model)
-        found = scores(self._pack, self._demo.decode(self._exact), self._demo.decode(latents))
-        return Point(self._speed(model), self._psnr(latents)), sum(ssim for _, ssim in found) / len(found)
+        exact, pictures = (self._demo.decode(one).clamp(0, 1) for one in (self._exact, latents))
+        return Point(self._speed(model), self._psnr(latents)), {
+            "ssim": round(mean(ssim for _, ssim in scores(self._pack, exact, pictures)), 4),
+            "lpips": round(mean(perceptual.distances(exact, pictures)), 4)}
 
     def _speed(self, model) -> float:
         report = self._report(model)
