@@ -108,15 +108,15 @@ def test_parts_are_shown_beside_what_they_are_held_against():
 
 
 def test_the_dial_is_shown_beside_the_best_peer():
-    row = {"condition": "heun 12", "speed": "2x", "work": 2.0, "psnr": 59.07, "ssim": 0.99876,
+    row = {"condition": "heun 12", "speed": "2x", "work": 2.0, "psnr": 59.07, "ssim": 0.99876, "lpips": 0.00121,
            "peers": 58.32, "gain_db": 0.75}
     beyond = row | {"speed": "3x", "peers": None, "gain_db": None}
     text = page.page({"speed": {"benchmark": "speed", "conditions": 1, "left": ["lcm 8"],
                                 "rows": [row, beyond], "mean_gain_db": {"2x": 0.75}, "least_gain_db": {"2x": 0.75},
                                 "machine": MACHINE}})
-    assert "| heun 12 | 2x | 2.00 | 59.1 | 0.9988 | 58.3 | +0.8 |" in text
-    assert "| heun 12 | 3x | 2.00 | 59.1 | 0.9988 | – | – |" in text
-    assert "| mean, least of 1 | 2x |  |  |  |  | +0.8, +0.8 |" in text
+    assert "| heun 12 | 2x | 2.00 | 59.1 | 0.9988 | 0.001 | 58.3 | +0.8 |" in text
+    assert "| heun 12 | 3x | 2.00 | 59.1 | 0.9988 | 0.001 | – | – |" in text
+    assert "| mean, least of 1 | 2x |  |  |  |  |  | +0.8, +0.8 |" in text
     assert "Not yet measured: lcm 8." in text
 
 
