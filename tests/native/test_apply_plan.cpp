@@ -40,14 +40,6 @@ TEST(ApplyPlan, ABadPlanIsNamedByItsPath) {
                   "plan.evaluations[1].sites[0]: expected a string, got 8");
 }
 
-TEST(ApplyPlan, AnAddressIsSoughtInTheUNetOfThePlansFamily) {
-  RecordingHost host;
-  const Plan plan{"sdxl", 3, "hold", "compute", {{14.5, {}}, {3.25, {"in.7.attn.5.ff"}}, {1.5, {"in.99"}}}};
-  const std::string told = error_of([&] { return apply_plan(host, to_json(plan)); });
-  expect_contains(told, "evaluations[2].sites");
-  expect_contains(told, "in.99");
-}
-
 TEST(ApplyPlan, RefusesOtherModels) {
   RecordingHost host;
   host.description = {"WanModel", std::nullopt, "a video transformer"};

@@ -5,6 +5,7 @@
 
 #include "native/planning/liveness.h"
 #include "native/planning/plan_grid.h"
+#include "native/planning/resolved_settings.h"
 #include "tests/native/error_of.h"
 
 namespace asdm {
@@ -108,6 +109,16 @@ TEST(PlanGrid, CountsHalfAnEvaluationWhereGuidanceIsInherited) {
 TEST(PlanGrid, RefusesWhatARunWould) {
   expect_contains(error_of([] { return grid_of({{}, {"out.12"}}); }), "evaluations[1].sites: expected one of");
   expect_contains(error_of([] { return grid_of({{}, {"0.9-1:out.8"}}); }), "expected addresses, got phases of a run");
+}
+
+TEST(PlanWithoutAUNet, IsCheckedOnTheUNetOfItsFamily) {
+  const Plan plan{"sdxl", 3, "hold", "compute", {{14.5, {}}, {3.25, {"in.7.attn.5.ff"}}, {1.5, {"in.99"}}}};
+  const std::string told = error_of([&] {
+    check_without_unet(plan);
+    return 0;
+  });
+  expect_contains(told, "evaluations[2].sites");
+  expect_contains(told, "in.99");
 }
 
 TEST(PaintedPlan, SetsAndTakesAwaySites) {
