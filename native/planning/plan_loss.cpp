@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 namespace asdm {
@@ -82,13 +83,9 @@ double PlanLoss::loss(const Cuts& chosen) {
 }
 
 std::vector<double> PlanLoss::parts(const Cuts& chosen) {
-  const double all = loss(chosen);
+  const double all = settle(chosen);
   std::vector<double> slopes(chosen.size());
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    for (size_t j = 0; j < chosen.size(); ++j) {
-      slopes[i] += weights_[i] * weights_[j] * misses_[j] * likeness(chosen, i, j);
-    }
-  }
+  std::transform(weights_.begin(), weights_.end(), pulls_.begin(), slopes.begin(), std::multiplies<>());
   std::vector<double> parts(chosen.size());
   for (size_t i = chosen.size(); i-- > 0;) {
     if (chosen[i] >= 0 && all > 0.0) {

@@ -40,8 +40,6 @@ class HostWalk:
         whole = len(self._hosted.blocks)
         if features.holds(whole):
             return features.inherited(whole).clone()
-        if not self._knows_sizes(features, x):
-            features.abandon_inheritance("the host's forward has not shown the sizes of its blocks yet")
         try:
             output = self._walked(features, x, forward)
         except _Misfit:
@@ -50,20 +48,20 @@ class HostWalk:
         features.computed(whole, output.clone() if features.wants(whole) else None)
         return output
 
-    def _live(self, features):
-        """The blocks that an inheriting call computes; None where it computes all."""
-        return self._hosted.unet.live_blocks(features.sites) if features.inherits else None
-
-    def _knows_sizes(self, features, x) -> bool:
-        """Whether the blocks that nobody reads can be told to the host by their size alone. The engine may have made
-        the calls before."""
-        live, size = self._live(features), tuple(x.shape[2:])
-        return live is None or all(node in live or features.holds(node) or (node, size) in self._shapes
-                                   for node in self._nodes.values())
+    def _live(self, features, size: tuple):
+        """The blocks that an inheriting call computes; None where it computes all, as it does where the engine made the
+        calls before: what nobody reads is told to the host by its size."""
+        if not features.inherits:
+            return None
+        live = self._hosted.unet.live_blocks(features.sites)
+        if all(node in live or features.holds(node) or (node, size) in self._shapes for node in self._nodes.values()):
+            return live
+        features.abandon_inheritance("the host's forward has not shown the sizes of its blocks yet")
+        return None
 
     def _walked(self, features, x, forward):
-        live = self._live(features)
         thread, size = threading.get_ident(), tuple(x.shape[2:])
+        live = self._live(features, size)
 
         def forward_timestep_embed(ts, h, *arguments, **named):
             node = self._nodes.get(id(ts))

@@ -2,6 +2,7 @@
 is the MODEL that the sampler sees; the early ones are its additional models, so that the host counts and moves their
 weights."""
 
+import itertools
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -54,10 +55,10 @@ def check_pair(late, early):
 def check_chain(unets: list):
     """ValueError where neighbours cannot follow each other, or two hold the same weights, which the host patches for
     one of them."""
-    for late in range(1, len(unets)):
-        check_pair(unets[late], unets[late - 1])
-        for early in range(late):
-            check_weights(unets[late], unets[early])
+    for early, late in itertools.pairwise(unets):
+        check_pair(late, early)
+    for early, late in itertools.combinations(unets, 2):
+        check_weights(late, early)
 
 
 def unets_of(patcher, settings) -> tuple[list, list]:
