@@ -23,11 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import torch  # noqa: E402
 from results import stored  # noqa: E402
 from support import hosted, measure  # noqa: E402
+from support.competition import peer_environment  # noqa: E402
 from support.dial import Dial  # noqa: E402
 from support.dial_conditions import CONDITIONS, DialCondition  # noqa: E402
 from support.frontier import Point, psnr_at  # noqa: E402
 from support.methods import with_method  # noqa: E402
-from support.perceptual import Perceptual  # noqa: E402
+from support.perceptual import ENVIRONMENT, Perceptual  # noqa: E402
 from support.quality_settings import PEER_SETTINGS, SADA_SETTINGS  # noqa: E402
 from support.scenes_model import scenes_model  # noqa: E402
 
@@ -108,6 +109,7 @@ def main():
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     tasks = tasks_of(options)
+    peer_environment(ENVIRONMENT)  # here, or the processes would make it over each other
     chosen = [condition for condition, *_ in tasks]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         found = pool.map(of_condition, tasks, chunksize=1)
